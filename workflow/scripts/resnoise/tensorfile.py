@@ -1,0 +1,90 @@
+"""Named arrays in one file that memory-maps and checks itself.
+
+The format is safetensors: plain data without code, readable from any framework. On top of it the
+header carries JSON metadata and a SHA-256 over the metadata and every array's name, type, shape and
+bytes. Every reader checks it, so that a torn or edited file is never used.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from resnoise.errors import ResnoiseError
+from resnoise.files import atomic_path
+
+_METADATA_KEY = "resnoise"
+_DIGEST_KEY = "sha256"
+_DTYPES = {"U8": np.uint8, "I64": np.int64, "F32": np.float32, "F64": np.float64}
+
+
+def save(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> str:
+    """Write ``arrays`` and JSON-like ``metadata`` atomically; return the digest.
+
+    The same content gives the same bytes, whatever the order of ``arrays``. Types: uint8, int64,
+    float32 and float64.
+    """
+    ordered = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
+    text = json.dumps(metadata, sort_keys=True)
+    digest = _digest(ordered, text)
+    with atomic_path(path) as temporary:
+        save_file(ordered, temporary, {_METADATA_KEY: text, _DIGEST_KEY: digest})
+    return digest
+
+
+def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], str]:
+    """Return the arrays, the metadata and the digest of a file that ``save`` wrote.
+
+    The arrays are memory-mapped copy-on-write: nothing is read before it is used, and writing to
+    them never reaches the file.
+
+    Raises:
+        ResnoiseError: the file is missing, torn, foreign, or does not match its digest.
+    """
+    try:
+        with safe_open(path, framework="numpy") as stream:
+            header = stream.metadata() or {}
+    except FileNotFoundError as error:
+        raise ResnoiseError(f"{path}: no such file") from error
+    except (SafetensorError, OSError) as error:
+        raise ResnoiseError(f"{path}: damaged, or not a safetensors file ({error})") from error
+    if _METADATA_KEY not in header or _DIGEST_KEY not in header:
+        raise ResnoiseError(f"{path}: a safetensors file, but not one of this project's")
+    arrays = _memory_map(path)
+    digest = _digest(arrays, header[_METADATA_KEY])
+    if digest != header[_DIGEST_KEY]:
+        raise ResnoiseError(
+            f"{path}: content has SHA-256 {digest[:16]}..., its header says "
+            f"{header[_DIGEST_KEY][:16]}...; the file was changed or damaged, delete it and rerun"
+        )
+    return arrays, json.loads(header[_METADATA_KEY]), digest
+
+
+def _memory_map(path: Path) -> dict[str, np.ndarray]:
+    """Return views of the arrays of a file whose header safetensors has already validated."""
+    mapped = np.memmap(path, dtype=np.uint8, mode="c")
+    header_size = int.from_bytes(mapped[:8].tobytes(), "little")
+    header = json.loads(mapped[8 : 8 + header_size].tobytes())
+    body = mapped[8 + header_size :]
+    arrays = {}
+    for name in sorted(header.keys() - {"__metadata__"}):
+        begin, end = header[name]["data_offsets"]
+        dtype = _DTYPES.get(header[name]["dtype"])
+        if dtype is None:
+            raise ResnoiseError(f"{path}: array {name!r} has type {header[name]['dtype']}")
+        arrays[name] = body[begin:end].view(dtype).reshape(header[name]["shape"])
+    return arrays
+
+
+def _digest(arrays: Mapping[str, np.ndarray], metadata: str) -> str:
+    """Return the SHA-256 of ``metadata`` and all arrays in the order given."""
+    state = hashlib.sha256(metadata.encode())
+    for name, array in arrays.items():
+        state.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
+        state.update(array.data)
+    return state.hexdigest()
