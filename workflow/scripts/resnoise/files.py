@@ -27,8 +27,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
         # mkstemp makes files private to their owner; results follow the user's umask as usual.
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

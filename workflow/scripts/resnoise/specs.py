@@ -2,8 +2,8 @@
 
 The rules build them from the configuration, the scripts read them back. Whatever changes a number
 stands in a specification; what does not (device, threads, progress) never does. The configuration
-schema holds defaults, ranges and explanations; here are only names and types. Standard library only,
-because the rules import this module too.
+schema holds defaults, ranges and explanations; here are only names and types. This module uses the
+standard library only, because the rules import it too.
 """
 
 import dataclasses

@@ -1,0 +1,40 @@
+"""Weights before training (appendix A): kernels by KWI or HMWI, biases 0, linear layer by default.
+
+One initialisation a module, each with ``draw_kernel``; ``resnoise.registry`` lists them.
+"""
+
+import math
+
+import torch
+from torch import nn
+
+from resnoise import registry
+from resnoise.seeds import generator
+
+
+def initialise(network: nn.Module, initialisation: str, seed: int) -> None:
+    """Set all parameters of ``network`` in place as ``initialisation`` says.
+
+    Numbers are drawn in float64, layer by layer in the order of execution, and then rounded to the
+    parameters' type, so that float32 and float64 runs with one seed start from the same weights.
+
+    The linear layer has PyTorch's default: uniform in +-1/sqrt(inputs), bias included; batch
+    normalisation starts as the identity.
+    """
+    draw_kernel = registry.load_initialisation(initialisation).draw_kernel
+    numbers = generator(seed, "weights")
+    with torch.no_grad():
+        for name, module in network.named_modules():
+            if isinstance(module, nn.Conv2d):
+                # The first convolution is not in a block and never has an identity connection.
+                shape = tuple(module.weight.shape)
+                module.weight.copy_(draw_kernel(shape, name != "conv1", numbers))
+                if module.bias is not None:
+                    module.bias.zero_()
+            elif isinstance(module, nn.Linear):
+                bound = 1 / math.sqrt(module.in_features)
+                for parameter in (module.weight, module.bias):
+                    drawn = torch.rand(parameter.shape, generator=numbers, dtype=torch.float64)
+                    parameter.copy_((2 * drawn - 1) * bound)
+            elif isinstance(module, nn.BatchNorm2d):
+                module.reset_parameters()

@@ -1,0 +1,23 @@
+"""The networks of section 2 and appendix A, one architecture a module."""
+
+from torch import nn
+
+from resnoise import registry
+from resnoise.specs import NetworkSpec
+
+
+def build(spec: NetworkSpec, classes: int, in_channels: int = 3) -> nn.Module:
+    """Return the network of ``spec`` with float32 parameters that are not initialised as any run's.
+
+    Args:
+        spec: architecture, depth and width.
+        classes: number of outputs.
+        in_channels: channels of the pictures.
+
+    Raises:
+        ResnoiseError: unknown architecture, or a depth that it cannot have.
+    """
+    residual = registry.architecture(spec.architecture).residual
+    module = registry.load_architecture(spec.architecture)
+    network: nn.Module = module.build(spec.depth, spec.width, classes, in_channels, residual)
+    return network
