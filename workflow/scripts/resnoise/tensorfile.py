@@ -29,7 +29,8 @@ def save(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, An
     The same content gives the same bytes, whatever the order of ``arrays``. Types: uint8, int64,
     float32 and float64.
     """
-    ordered = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
+    # Not ascontiguousarray, which would give scalars a dimension.
+    ordered = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
     text = json.dumps(metadata, sort_keys=True)
     digest = _digest(ordered, text)
     with atomic_path(path) as temporary:

@@ -1,0 +1,31 @@
+"""Identity connections in residual nets improve noise stability: the paper as a workflow."""
+
+from snakemake.utils import min_version
+
+min_version("9.14")
+
+
+configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+
+
+pathvars:
+    results=CONFIG["results"],
+    logs=f"{CONFIG['results']}/logs",
+    benchmarks=f"{CONFIG['results']}/benchmarks",
+
+
+include: "rules/data.smk"
+include: "rules/train.smk"
+include: "rules/tables.smk"
+include: "rules/figures.smk"
+
+
+rule all:
+    """Every table and figure of this configuration."""
+    default_target: True
+    input:
+        "<results>/table1.csv",
+        "<results>/training_curves.pdf",

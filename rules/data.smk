@@ -1,0 +1,47 @@
+# The data set (appendix A): fetched once, prepared once for each configuration.
+
+
+rule download_cifar10:
+    """Fetch the archive of CIFAR-10 from the first mirror that has it."""
+    output:
+        CIFAR10,
+    log:
+        "<logs>/download_cifar10.log",
+    benchmark:
+        "<benchmarks>/download_cifar10.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        script=script("download_cifar10.py"),
+        options=download_options,
+    shell:
+        "python {params.script:q} {params.options:q} --output {output:q}" " > {log:q} 2>&1"
+
+
+rule prepare_data:
+    """Turn the source into one memory-mapped file with labels and channel statistics."""
+    input:
+        data_archive(),
+    output:
+        "<results>/data.safetensors",
+    log:
+        "<logs>/prepare_data.log",
+    benchmark:
+        "<benchmarks>/prepare_data.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=3000,
+        runtime=30,
+    params:
+        script=script("prepare_data.py"),
+        spec=configuration.data_spec(CONFIG).to_json(),
+        code=code("prepare_data.py", "data.yaml"),
+        folder_digest=data_folder_digest(),
+        source=source_option,
+    shell:
+        "python {params.script:q} --spec {params.spec:q} {params.source:q}"
+        " --output {output:q} > {log:q} 2>&1"

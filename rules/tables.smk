@@ -1,0 +1,28 @@
+# Tables of the paper beside what was measured.
+
+
+rule table1:
+    """Table 1 (appendix A): training risk, cost and test error of plain and residual networks."""
+    input:
+        evaluations=run_files(grid.table1_runs(CONFIG), "evaluation.csv"),
+        paper=PAPER,
+    output:
+        csv="<results>/table1.csv",
+        markdown=report(
+            "<results>/table1.md", caption="../config/captions/table1.rst", category="Tables"
+        ),
+    log:
+        "<logs>/table1.log",
+    benchmark:
+        "<benchmarks>/table1.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        script=script("table1.py"),
+        code=code("table1.py", "analysis.yaml"),
+    shell:
+        "python {params.script:q} --evaluations {input.evaluations:q} --paper {input.paper:q}"
+        " --csv {output.csv:q} --markdown {output.markdown:q} > {log:q} 2>&1 && cat {log:q}"

@@ -1,0 +1,65 @@
+# Training (section 4, appendix A): one job a run, and its evaluation before and after.
+
+
+rule train:
+    """Train one network; a killed job continues from its last epoch, to the same bits."""
+    input:
+        data="<results>/data.safetensors",
+    output:
+        weights=f"<results>/{RUN}/weights.safetensors",
+        snapshots=f"<results>/{RUN}/snapshots.safetensors",
+        history=f"<results>/{RUN}/history.csv",
+        record=f"<results>/{RUN}/run.json",
+    log:
+        "<logs>/train/{architecture}-{depth}-{initialisation}-seed{seed}.log",
+    benchmark:
+        "<benchmarks>/train/{architecture}-{depth}-{initialisation}-seed{seed}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    # Two runs side by side with one thread each are faster than one after the other with two:
+    # tests/benchmarks/training_speed.py measures it.
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=train_minutes,
+        gpu=GPUS,
+        device=CONFIG["device"],
+    params:
+        script=script("train.py"),
+        spec=run_spec,
+        code=run_code,
+    shell:
+        "python {params.script:q} --spec {params.spec:q} --data {input.data:q}"
+        " --weights {output.weights:q} --snapshots {output.snapshots:q}"
+        " --history {output.history:q} --record {output.record:q}"
+        " --device {resources.device} --threads {threads} > {log:q} 2>&1"
+
+
+rule evaluate:
+    """Measure risk, cost and error on the whole training and test set, without augmentation."""
+    input:
+        data="<results>/data.safetensors",
+        weights=f"<results>/{RUN}/weights.safetensors",
+        snapshots=f"<results>/{RUN}/snapshots.safetensors",
+        record=f"<results>/{RUN}/run.json",
+    output:
+        f"<results>/{RUN}/evaluation.csv",
+    log:
+        "<logs>/evaluate/{architecture}-{depth}-{initialisation}-seed{seed}.log",
+    benchmark:
+        "<benchmarks>/evaluate/{architecture}-{depth}-{initialisation}-seed{seed}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=60,
+        gpu=GPUS,
+        device=CONFIG["device"],
+    params:
+        script=script("evaluate.py"),
+        code=evaluate_code,
+    shell:
+        "python {params.script:q} --record {input.record:q} --weights {input.weights:q}"
+        " --snapshots {input.snapshots:q} --data {input.data:q} --output {output:q}"
+        " --device {resources.device} --threads {threads} > {log:q} 2>&1"

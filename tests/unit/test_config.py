@@ -1,0 +1,539 @@
+"""The configuration: defaults, messages for every kind of mistake, and the shipped files."""
+
+import copy
+import dataclasses
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from snakemake.cli import parse_config
+from snakemake.utils import update_config
+
+from resnoise import config
+from resnoise.errors import ResnoiseError
+from resnoise.specs import DataSpec, RecipeSpec, RunSpec
+
+FOLDER = config.SCHEMA_PATH.parent
+SHIPPED = ["config.yaml", "quick.yaml", "cifar10-short.yaml"]
+ARCHITECTURES = ["plain", "residual", "full-plain", "full-residual"]
+
+
+def read(name: str) -> dict[str, Any]:
+    """Return a shipped file as Snakemake merges it: over config.yaml."""
+    merged: dict[str, Any] = {}
+    for each in ("config.yaml", name):
+        update_config(merged, yaml.safe_load((FOLDER / each).read_text(encoding="utf-8")))
+    return merged
+
+
+def nested(key: str, value: Any) -> dict[str, Any]:
+    """Return the configuration in which only the dotted ``key`` is given."""
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    assert isinstance(value, dict)
+    return value
+
+
+def problems(raw: dict[str, Any]) -> list[str]:
+    """Return the problem lines of a broken configuration."""
+    with pytest.raises(ResnoiseError) as caught:
+        config.load(raw)
+    return str(caught.value).split("\n")
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run in an empty folder, because relative paths count from the working directory."""
+    monkeypatch.chdir(tmp_path)
+
+
+S = "training.simplified"
+F = "training.fully_fledged"
+NEEDS_INTEGER = "allowed: an integer >= 1"
+FOLDER_NAME = "allowed: a folder name, without the characters"
+OWN_FOLDER = "allowed: a folder of its own"
+
+# Key, broken value, and where the message names another place than the key: that place; then what
+# it says, the value given first.
+BROKEN: list[tuple[str, Any, str, list[str]]] = [
+    ("results", "", "", ["'' given", FOLDER_NAME]),
+    ("results", "a{b}", "", ["'a{b}' given", FOLDER_NAME]),
+    ("results", "a<b", "", ["'a<b' given", FOLDER_NAME]),
+    ("results", "a*", "", ["'a*' given", FOLDER_NAME]),
+    ("results", "a\nb", "", [r"'a\nb' given", FOLDER_NAME]),
+    ("results", "a\n", "", [r"'a\n' given", FOLDER_NAME]),
+    ("results", "~/results", "", ["'~/results' given", "without a leading ~"]),
+    ("results", ".", "", ["'.' given", OWN_FOLDER]),
+    ("results", "./", "", ["'./' given", OWN_FOLDER]),
+    ("results", "a/..", "", ["'a/..' given", OWN_FOLDER]),
+    ("results", "..", "", ["'..' given", OWN_FOLDER]),
+    ("results", "/", "", ["'/' given", OWN_FOLDER]),
+    ("results", "config", "", ["'config' given", OWN_FOLDER, "config,"]),
+    ("results", "rules/", "", ["'rules/' given", OWN_FOLDER, "rules,"]),
+    ("results", "workflow/results", "", ["'workflow/results' given", OWN_FOLDER, "workflow"]),
+    ("results", "x/../tests", "", ["'x/../tests' given", OWN_FOLDER, "tests,"]),
+    ("results", str(FOLDER / "out"), "", ["/config/out' given", OWN_FOLDER]),
+    ("results", 5, "", ["5 given", FOLDER_NAME, "(put it in quotes)"]),
+    ("results", None, "", ["null given", FOLDER_NAME, "leave the key out"]),
+    ("results", ["a"], "", ["['a'] given", FOLDER_NAME]),
+    ("downloads", "envs/x", "", ["'envs/x' given", OWN_FOLDER]),
+    ("downloads", "a>b", "", ["'a>b' given", FOLDER_NAME]),
+    ("device", "gpu", "", ["'gpu' given", "allowed: one of auto, cpu, cuda"]),
+    ("device", None, "", ["null given", "allowed: one of auto, cpu, cuda"]),
+    ("device", 0, "", ["0 given", "allowed: one of auto, cpu, cuda"]),
+    ("data", None, "", ["null given", "allowed: a section with the keys source, path"]),
+    ("data", "digits", "", ["'digits' given", "allowed: a section with the keys source, path"]),
+    ("data", [1], "", ["[1] given", "allowed: a section"]),
+    ("data.source", "cifar100", "", ["'cifar100' given", "cifar10, archive, pictures, digits"]),
+    ("data.source", {"a": 1}, "", ["{'a': 1} given", "cifar10, archive, pictures, digits"]),
+    (
+        "data.source",
+        "archive",
+        "data.path",
+        ["null given", "a file, which the source archive needs"],
+    ),
+    ("data.source", "pictures", "data.path", ["null given", "a file or folder", "pictures needs"]),
+    ("data.path", "x.tar", "", ["'x.tar' given", "allowed: null, because the source cifar10"]),
+    ("data.path", 7, "", ["7 given", "allowed: a path, or null", "put it in quotes"]),
+    ("data.path", "", "", ["'' given", "allowed: null"]),
+    ("data", {"source": "digits", "path": "x"}, "data.path", ["'x' given", "null", "digits"]),
+    (
+        "data",
+        {"source": "archive", "path": "/no/such.tar.gz"},
+        "data.path",
+        ["'/no/such.tar.gz' given", "allowed: a file that exists"],
+    ),
+    (
+        "data",
+        {"source": "pictures", "path": "x" * 5000},
+        "data.path",
+        ["xxx... given", "allowed: a file or folder that exists"],
+    ),
+    (
+        "data",
+        {"source": "pictures", "path": "a\0b"},
+        "data.path",
+        [r"'a\x00b' given", "allowed: a file or folder that exists"],
+    ),
+    (
+        "data",
+        {"source": "archive", "path": str(FOLDER)},
+        "data.path",
+        [f"{str(FOLDER)!r} given", "allowed: a file", "set source to pictures"],
+    ),
+    ("data.sha256", "f00", "", ["'f00' given", "64 hexadecimal digits, or null"]),
+    ("data.sha256", "g" * 64, "", ["gggg' given", "64 hexadecimal digits, or null"]),
+    ("data.sha256", "a" * 64 + "\n", "", [r"\n' given", "64 hexadecimal digits, or null"]),
+    ("data.sha256", 12, "", ["12 given", "64 hexadecimal digits", "put it in quotes"]),
+    (
+        "data",
+        {"source": "digits", "sha256": "a" * 64},
+        "data.sha256",
+        ["aaaa' given", "allowed: null, because the source digits has no file"],
+    ),
+    ("data.mirrors", "torchvision", "", ["'torchvision' given", "list", '["torchvision"]']),
+    ("data.mirrors", [], "", ["[] given", "allowed: a non-empty list", "torchvision"]),
+    ("data.mirrors", [""], "data.mirrors[0]", ["'' given", "http://, https:// or file://"]),
+    ("data.mirrors", ["torchvision", "ftp://x"], "data.mirrors[1]", ["'ftp://x'", "https://"]),
+    ("data.mirrors", ["https://"], "data.mirrors[0]", ["'https://' given", "starts with"]),
+    ("data.mirrors", ["torchvision\n"], "data.mirrors[0]", [r"'torchvision\n'", "starts with"]),
+    ("data.mirrors", [None], "data.mirrors[0]", ["null given", "starts with"]),
+    ("data.retries", 0, "", ["0 given", "allowed: an integer >= 1 and <= 20"]),
+    ("data.retries", 21, "", ["21 given", "allowed: an integer >= 1 and <= 20"]),
+    ("data.retries", True, "", ["true given", "allowed: an integer >= 1 and <= 20"]),
+    ("data.train_per_class", 0, "", ["0 given", "allowed: an integer >= 1, or null"]),
+    ("data.train_per_class", "all", "", ["'all' given", "allowed: an integer >= 1, or null"]),
+    ("data.test_per_class", 1.5, "", ["1.5 given", "allowed: an integer >= 1, or null"]),
+    ("data.subset_seed", -1, "", ["-1 given", "allowed: an integer >= 0"]),
+    ("networks", None, "", ["null given", "allowed: a section with the keys width"]),
+    ("networks.width", 0, "", ["0 given", NEEDS_INTEGER]),
+    ("networks.width", math.nan, "", ["nan given", NEEDS_INTEGER]),
+    ("networks.width", [16], "", ["[16] given", NEEDS_INTEGER]),
+    ("training", None, "", ["null given", "section with the keys simplified, fully_fledged"]),
+    (S, None, "", ["null given", "allowed: a section with the keys epochs, batch_size"]),
+    (F, 3, "", ["3 given", "allowed: a section with the keys epochs, batch_size"]),
+    (f"{S}.epochs", 0, "", ["0 given", NEEDS_INTEGER]),
+    (f"{S}.epochs", 20.0, "", ["20.0 given", NEEDS_INTEGER, "(write 20)"]),
+    (f"{S}.epochs", "20.0", "", ["20.0 given", NEEDS_INTEGER, "(write 20)"]),
+    (f"{S}.epochs", True, "", ["true given", NEEDS_INTEGER]),
+    (f"{S}.epochs", None, "", ["null given", NEEDS_INTEGER, "leave the key out"]),
+    (f"{S}.epochs", "many", "", ["'many' given", NEEDS_INTEGER]),
+    (f"{F}.batch_size", -8, "", ["-8 given", NEEDS_INTEGER]),
+    (f"{S}.learning_rate", 0, "", ["0 given", "allowed: a number > 0"]),
+    (f"{S}.learning_rate", math.inf, "", ["inf given", "allowed: a number > 0"]),
+    (f"{S}.learning_rate", math.nan, "", ["nan given", "allowed: a number > 0"]),
+    (f"{S}.learning_rate", 10**400, "", ["000... given", "allowed: a number > 0"]),
+    (f"{S}.learning_rate", True, "", ["true given", "allowed: a number > 0"]),
+    (f"{S}.learning_rate", "0,1", "", ["'0,1' given", "allowed: a number > 0"]),
+    (f"{S}.milestones", 0.5, "", ["0.5 given", "allowed: a list, each item a number > 0 and < 1"]),
+    (f"{S}.milestones", [0.75, 0.5], "", ["[0.75, 0.5] given", "in increasing order"]),
+    (f"{S}.milestones", [0.5, 0.5], "", ["[0.5, 0.5] given", "in increasing order"]),
+    (f"{S}.milestones", [0.5, 100], f"{S}.milestones[1]", ["100 given", "a number > 0 and < 1"]),
+    (f"{S}.milestones", [0.0], f"{S}.milestones[0]", ["0.0 given", "a number > 0 and < 1"]),
+    (f"{S}.milestones", ["half"], f"{S}.milestones[0]", ["'half' given", "a number > 0 and < 1"]),
+    (f"{S}.milestones", [math.nan, 0.5], f"{S}.milestones[0]", ["nan given", "number > 0 and < 1"]),
+    (f"{S}.decay_factor", 0, "", ["0 given", "allowed: a number > 0 and <= 1"]),
+    (f"{S}.decay_factor", 10, "", ["10 given", "allowed: a number > 0 and <= 1"]),
+    (f"{S}.momentum", 1, "", ["1 given", "allowed: a number >= 0 and < 1"]),
+    (f"{S}.momentum", -0.5, "", ["-0.5 given", "allowed: a number >= 0 and < 1"]),
+    (f"{S}.penalty", -1.0e-4, "", ["-0.0001 given", "allowed: a number >= 0"]),
+    (f"{S}.penalty", "1e-4", "", ["'1e-4' given", "a number >= 0", "write 1.0e-4)"]),
+    (f"{F}.penalty", "5E4", "", ["'5E4' given", "a number >= 0", "write 5.0e+4)"]),
+    (f"{F}.penalty", "2.5e3", "", ["'2.5e3' given", "a number >= 0", "write 2.5e+3)"]),
+    (f"{S}.penalty", ".nan", "", ["nan given", "allowed: a number >= 0"]),
+    (f"{S}.penalty_divided_by_batch", 1, "", ["1 given", "allowed: true or false"]),
+    (f"{S}.penalty_on_biases", "maybe", "", ["'maybe' given", "allowed: true or false"]),
+    (f"{S}.penalty_on_transferred", None, "", ["null given", "allowed: true or false"]),
+    (f"{S}.crop_padding", -1, "", ["-1 given", "allowed: an integer >= 0"]),
+    (f"{S}.horizontal_flip", 0.5, "", ["0.5 given", "allowed: true or false"]),
+    (f"{S}.precision", "double", "", ["'double' given", "one of float32, float64, bfloat16"]),
+    (f"{S}.precision", 32, "", ["32 given", "one of float32, float64, bfloat16"]),
+    (f"{S}.allow_tf32", {}, "", ["{} given", "allowed: true or false"]),
+    (f"{S}.compile", "", "", ["'' given", "allowed: true or false"]),
+    (
+        f"{S}.snapshot_epochs",
+        5,
+        "",
+        ["5 given", "a list without repetitions, each item an integer"],
+    ),
+    (f"{S}.snapshot_epochs", [5, 5], "", ["[5, 5] given", "a list without repetitions"]),
+    (f"{S}.snapshot_epochs", [0], f"{S}.snapshot_epochs[0]", ["0 given", NEEDS_INTEGER]),
+    (
+        f"{S}.snapshot_epochs",
+        [1, 201],
+        f"{S}.snapshot_epochs[1]",
+        [
+            "201 given",
+            "allowed: an integer >= 1 and <= 200, the value of training.simplified.epochs",
+        ],
+    ),
+    ("table1", [], "", ["[] given", "allowed: a section with the keys depths, seeds"]),
+    ("table1.depths", 20, "", ["20 given", "a non-empty list", "for example [20, 32, 44]"]),
+    ("table1.depths", "20", "", ["'20' given", "a non-empty list", "for example [20, 32, 44]"]),
+    ("table1.depths", [], "", ["[] given", "allowed: a non-empty list without repetitions"]),
+    ("table1.depths", [20, 20], "", ["[20, 20] given", "list without repetitions"]),
+    ("table1.depths", [20, 21], "table1.depths[1]", ["21 given", "6n + 2", "20 and 26"]),
+    ("table1.depths", [31], "table1.depths[0]", ["31 given", "6n + 2", "26 and 32"]),
+    ("table1.depths", [2], "table1.depths[0]", ["2 given", "6n + 2 with n >= 1", "8 and 14"]),
+    ("table1.depths", [-4], "table1.depths[0]", ["-4 given", "6n + 2 with n >= 1", "8 and 14"]),
+    ("table1.depths", [20.0], "table1.depths[0]", ["20.0 given", "6n + 2", "(write 20)"]),
+    ("table1.depths", [True], "table1.depths[0]", ["true given", "allowed: an integer 6n + 2"]),
+    ("table1.depths", ["deep"], "table1.depths[0]", ["'deep' given", "an integer 6n + 2"]),
+    ("table1.depths", [[20]], "table1.depths[0]", ["[20] given", "allowed: an integer 6n + 2"]),
+    ("table1.seeds", 3, "", ["3 given", "a non-empty list", "for example [1, 2, 3]"]),
+    ("table1.seeds", [-1], "table1.seeds[0]", ["-1 given", "an integer >= 0 and <= 2147483647"]),
+    ("table1.seeds", [2**31], "table1.seeds[0]", ["2147483648 given", "and <= 2147483647"]),
+    ("table1.seeds", [1, 1], "", ["[1, 1] given", "list without repetitions"]),
+    ("table1.seeds", [None], "table1.seeds[0]", ["null given", "an integer >= 0"]),
+]
+
+UNKNOWN: list[tuple[dict[Any, Any], list[str]]] = [
+    (nested(f"{S}.epoch", 3), [f"unknown key 'epoch' in {S}; did you mean 'epochs'?"]),
+    (nested("Results", "x"), ["unknown key 'Results' at the top level; did you mean 'results'?"]),
+    (nested("epochs", 3), ["at the top level", f"'{S}.epochs' or '{F}.epochs'?"]),
+    (nested("training.epochs", 3), ["'epochs' in training", f"'{S}.epochs' or '{F}.epochs'?"]),
+    (nested("train.simplified", {}), ["'train' at the top level; did you mean 'training'?"]),
+    (nested("training.simple", {}), ["'simple' in training; did you mean 'simplified'?"]),
+    (nested("table1.depth", [20]), ["'depth' in table1; did you mean 'depths'?"]),
+    (nested("data.device", "cpu"), ["'device' in data; did you mean 'device' at the top level?"]),
+    (nested("data.seed", 1), ["unknown key 'seed' in data; did you mean 'subset_seed'?"]),
+    (nested("seeds", [1]), ["unknown key 'seeds' at the top level; did you mean 'table1.seeds'?"]),
+    (nested("networks.xyzzy", 1), ["unknown key 'xyzzy' in networks; allowed: width"]),
+    (
+        {"two\nlines": 1},
+        [r"unknown key 'two\nlines' at the top level; allowed: results, downloads"],
+    ),
+    ({1: 2}, ["unknown key 1 at the top level; allowed: results, downloads, device"]),
+    ({None: 2}, ["unknown key null at the top level; allowed: results, downloads, device"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "place", "parts"),
+    BROKEN,
+    ids=[f"{key}={value!r:.20}".replace("\0", "0") for key, value, _, _ in BROKEN],
+)
+def test_broken_value_gives_one_line_with_key_value_and_range(
+    key: str, value: Any, place: str, parts: list[str]
+) -> None:
+    lines = problems(nested(key, value))
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{place or key}: ")
+    for part in parts:
+        assert part in lines[0]
+
+
+@pytest.mark.parametrize(("raw", "parts"), UNKNOWN, ids=[parts[0] for _, parts in UNKNOWN])
+def test_unknown_key_is_refused_with_a_suggestion(raw: dict[Any, Any], parts: list[str]) -> None:
+    lines = problems(raw)
+    assert len(lines) == 1
+    for part in parts:
+        assert part in lines[0]
+
+
+def test_all_problems_are_listed_at_once() -> None:
+    lines = problems(
+        {
+            "device": "gpu",
+            "data": None,
+            "training": {"simplified": {"epoch": 1, "epochs": 5, "snapshot_epochs": [9]}},
+            "table1": {"depths": [20, 21, "x"]},
+        }
+    )
+    assert sorted(line.split(": ")[0] for line in lines) == [
+        "data",
+        "device",
+        "table1.depths[1]",
+        "table1.depths[2]",
+        "training.simplified.snapshot_epochs[0]",
+        "unknown key 'epoch' in training.simplified; did you mean 'epochs'?",
+    ]
+
+
+def test_a_configuration_that_is_no_mapping_is_refused() -> None:
+    assert problems([1])[0].startswith("the configuration: [1] given, allowed: a section")  # type: ignore[arg-type]
+
+
+def test_defaults_are_the_papers() -> None:
+    loaded = config.load({})
+    assert loaded["results"] == "results"
+    assert loaded["table1"] == {"depths": [20, 32, 44], "seeds": [1, 2, 3]}
+    plain = loaded["training"]["simplified"]
+    full = loaded["training"]["fully_fledged"]
+    assert (plain["epochs"], plain["batch_size"], plain["penalty"]) == (200, 128, 1e-4)
+    assert {key: (plain[key], full[key]) for key in plain if plain[key] != full[key]} == {
+        "learning_rate": (0.005, 0.1),
+        "penalty_divided_by_batch": (True, False),
+        "penalty_on_biases": (False, True),
+        "penalty_on_transferred": (True, False),
+    }
+
+
+def test_family_defaults_stay_when_other_keys_are_given() -> None:
+    recipe = config.load(nested(f"{F}.epochs", 10))["training"]["fully_fledged"]
+    assert (recipe["epochs"], recipe["learning_rate"]) == (10, 0.1)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_configurations_load(name: str) -> None:
+    raw = read(name)
+    loaded = config.load(raw)
+    for key in ("results", "device"):
+        assert loaded[key] == raw[key]
+    assert loaded["table1"] == raw["table1"]
+
+
+def test_main_configuration_states_the_defaults() -> None:
+    assert config.load(read("config.yaml")) == config.load({})
+
+
+def test_shipped_configurations_have_results_folders_of_their_own() -> None:
+    assert len({config.load(read(name))["results"] for name in SHIPPED}) == len(SHIPPED)
+
+
+def test_paper_numbers_cover_the_papers_depths() -> None:
+    table = yaml.safe_load((FOLDER / "paper.yaml").read_text(encoding="utf-8"))["table1"]
+    assert list(table) == config.load({})["table1"]["depths"]
+    for networks in table.values():
+        assert list(networks) == ["plain", "residual"]
+        for numbers in networks.values():
+            assert list(numbers) == ["risk", "cost", "test_error"]
+            assert 0 < numbers["risk"] < numbers["cost"] < 1
+    # The paper's own ratios of depth 44 to depth 20.
+    risk = {kind: table[44][kind]["risk"] / table[20][kind]["risk"] for kind in table[20]}
+    assert risk == {
+        "plain": pytest.approx(6.85, abs=0.005),
+        "residual": pytest.approx(1.73, abs=0.005),
+    }
+
+
+def test_input_is_not_changed_and_not_shared() -> None:
+    raw = read("quick.yaml")
+    before = copy.deepcopy(raw)
+    loaded = config.load(raw)
+    loaded["table1"]["depths"].append(0)
+    loaded["training"]["simplified"]["milestones"].append(0)
+    assert raw == before
+    assert config.load({})["training"]["simplified"]["milestones"] == [0.5, 0.75]
+
+
+def test_values_of_sections_on_the_command_line() -> None:
+    """Snakemake hands over what is inside braces as text, numbers and null too."""
+    raw = read("cifar10-short.yaml")
+    entries = [
+        "device=cpu",
+        "data={source: digits, path: null, train_per_class: 5}",
+        "training={simplified: {epochs: 3, penalty: 1.0e-4, milestones: [0.5], compile: true}}",
+        "table1={depths: [8, 14], seeds: [7]}",
+    ]
+    update_config(raw, parse_config(entries))
+    loaded = config.load(raw)
+    assert loaded["data"]["train_per_class"] == 5
+    assert loaded["data"]["path"] is None
+    recipe = loaded["training"]["simplified"]
+    assert (recipe["epochs"], recipe["penalty"], recipe["compile"]) == (3, 1e-4, True)
+    assert recipe["milestones"] == [0.5]
+    assert loaded["table1"] == {"depths": [8, 14], "seeds": [7]}
+
+
+def test_equal_values_give_equal_specifications() -> None:
+    """Else a run would be stale because 1 was written as 1.0."""
+    one = nested(S, {"decay_factor": 1, "learning_rate": 1})
+    same = nested(S, {"decay_factor": "1.0", "learning_rate": 1.0})
+    assert (
+        config.recipe_spec(config.load(one), "plain").to_json()
+        == config.recipe_spec(config.load(same), "plain").to_json()
+    )
+
+
+def test_paths_and_checksums_are_normalised(tmp_path: Path) -> None:
+    raw = {
+        "results": "./out//",
+        "data": {"source": "archive", "path": f"{tmp_path}//a.tar.gz", "sha256": "AB" * 32},
+    }
+    (tmp_path / "a.tar.gz").touch()
+    loaded = config.load(raw)
+    assert loaded["results"] == "out"
+    assert loaded["data"]["path"] == f"{tmp_path}/a.tar.gz"
+    assert loaded["data"]["sha256"] == "ab" * 32
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        nested(S, {"precision": "bfloat16", "allow_tf32": True}),
+        nested(S, {"precision": "float64", "compile": True}),
+        nested(S, {"milestones": [], "penalty": 0, "momentum": 0, "crop_padding": 0}),
+        nested(S, {"epochs": 3, "snapshot_epochs": [3, 1]}),
+        nested("data", {"source": "digits", "mirrors": ["https://a.org/c.tar.gz"], "retries": 1}),
+        nested("data", {"source": "pictures", "path": str(FOLDER), "sha256": "a" * 64}),
+        nested("data.mirrors", ["file:///data/c.tar.gz", "torchvision", "http://a.org/c.tar.gz"]),
+        nested("table1.seeds", [0, 2**31 - 1]),
+        nested("table1.depths", [8, 110]),
+        nested("results", "/scratch/some one/results"),
+        nested("results", "configurations"),
+    ],
+    ids=str,
+)
+def test_valid_configurations_load(raw: dict[str, Any]) -> None:
+    loaded = config.load(raw)
+    assert config.load(loaded) == loaded
+
+
+def test_working_directory_and_its_parents_are_no_results_folder(tmp_path: Path) -> None:
+    for folder in (".", "..", str(tmp_path), str(tmp_path.parent), "config"):
+        assert OWN_FOLDER in problems({"results": folder})[0]
+    assert config.load({"results": "../elsewhere"})["results"] == "../elsewhere"
+
+
+def test_specifications_go_to_json_and_back() -> None:
+    loaded = config.load(read("quick.yaml"))
+    data = config.data_spec(loaded)
+    assert DataSpec.from_json(data.to_json()) == data
+    assert data.source == "digits"
+    for architecture in ARCHITECTURES:
+        recipe = config.recipe_spec(loaded, architecture)
+        assert RecipeSpec.from_json(recipe.to_json()) == recipe
+        run = config.run_spec(loaded, architecture, 8, "kwi", 2)
+        assert RunSpec.from_json(run.to_json()) == run
+        assert run.recipe == recipe
+        assert (run.network.architecture, run.network.depth) == (architecture, 8)
+        assert (run.network.width, run.initialisation, run.seed) == (16, "kwi", 2)
+
+
+def test_architectures_take_the_recipe_of_their_family() -> None:
+    loaded = config.load({})
+    rates = [config.recipe_spec(loaded, name).learning_rate for name in ARCHITECTURES]
+    assert rates == [0.005, 0.005, 0.1, 0.1]
+    with pytest.raises(ResnoiseError, match="'vgg'"):
+        config.recipe_spec(loaded, "vgg")
+
+
+def raw_schema() -> dict[str, Any]:
+    schema: dict[str, Any] = yaml.safe_load(config.SCHEMA_PATH.read_text(encoding="utf-8"))
+    return schema
+
+
+def keys(schema: dict[str, Any], location: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every key of the schema with its description, those of $defs once."""
+    for name, child in schema.get("properties", {}).items():
+        yield f"{location}{name}", child
+        yield from keys(child, f"{location}{name}.")
+    for name, child in schema.get("$defs", {}).items():
+        yield from keys(child, f"{name}.")
+
+
+def test_schema_is_valid() -> None:
+    jsonschema.Draft202012Validator.check_schema(raw_schema())
+
+
+def test_defaults_validate_against_the_schema_alone() -> None:
+    """So that editors and other tools that read the schema agree with this module."""
+    validator = jsonschema.Draft202012Validator(raw_schema())
+    for raw in ({}, config.load({}), *(read(name) for name in SHIPPED)):
+        validator.validate(raw)
+
+
+@pytest.mark.parametrize(
+    ("key", "schema"), list(keys(raw_schema())), ids=[key for key, _ in keys(raw_schema())]
+)
+def test_every_key_is_described_and_has_a_valid_default(key: str, schema: dict[str, Any]) -> None:
+    assert schema["description"].endswith("."), key
+    definitions = {"$defs": raw_schema()["$defs"]}
+    jsonschema.Draft202012Validator(schema | definitions).validate(schema["default"])
+    if "$ref" not in schema:
+        assert "type" in schema
+    if "properties" in schema:
+        assert schema["additionalProperties"] is False
+
+
+def test_recipe_of_the_schema_has_the_fields_of_the_specification() -> None:
+    recipe = raw_schema()["$defs"]["recipe"]
+    assert recipe["additionalProperties"] is False
+    assert list(recipe["properties"]) == [field.name for field in dataclasses.fields(RecipeSpec)]
+
+
+LEAVES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(
+        ["1e-4", "null", "~", "0x_", "1:30", "2024-13-45", "=", "_1", ".inf", "archive"]
+    )
+)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(LEAVES, inner, max_size=3),
+    max_leaves=6,
+)
+PLACES = [key for key, _ in keys(raw_schema()) if not key.startswith("recipe.")]
+PLACES += [f"{S}.{name}" for name in raw_schema()["$defs"]["recipe"]["properties"]]
+KEYS = st.sampled_from([*PLACES, "unknown", "data.unknown"])
+
+
+@settings(max_examples=400, deadline=None, database=None)
+@given(st.lists(st.tuples(KEYS, VALUES), max_size=3))
+def test_no_values_make_it_stumble(items: list[tuple[str, Any]]) -> None:
+    raw: dict[str, Any] = {}
+    for key, value in items:
+        update_config(raw, nested(key, copy.deepcopy(value)))
+    before = repr(raw)
+    try:
+        loaded = config.load(raw)
+    except ResnoiseError as error:
+        assert all(line.isprintable() and len(line) > 20 for line in str(error).split("\n"))
+    else:
+        assert config.load(json.loads(json.dumps(loaded, allow_nan=False))) == loaded
+        for architecture in ARCHITECTURES:
+            run = config.run_spec(loaded, architecture, 8, "kwi", 1)
+            assert RunSpec.from_json(run.to_json()) == run
+    assert repr(raw) == before

@@ -1,0 +1,26 @@
+"""Download the archive of CIFAR-10."""
+
+import argparse
+from pathlib import Path
+
+from resnoise.commandline import run
+from resnoise.data.download import download_cifar10
+
+
+def main() -> None:
+    """Read the command line and download."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--mirrors", nargs="+", required=True, help='addresses in order, or "torchvision"'
+    )
+    parser.add_argument("--retries", type=int, default=3, help="tries for each mirror")
+    parser.add_argument("--sha256", help="expected SHA-256; the published MD5 is always checked")
+    parser.add_argument("--output", type=Path, required=True, help="archive to write")
+    arguments = parser.parse_args()
+    download_cifar10(
+        arguments.output, arguments.mirrors, arguments.retries, sha256=arguments.sha256
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,42 @@
+"""Turn a source of pictures into the data set file that all training and evaluation reads."""
+
+import argparse
+import logging
+import time
+from pathlib import Path
+
+from resnoise.commandline import run
+from resnoise.data import dataset
+from resnoise.data.prepare import prepare
+from resnoise.specs import DataSpec
+
+
+def main() -> None:
+    """Read the command line, prepare, write and report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", required=True, help="DataSpec as JSON")
+    parser.add_argument("--source", type=Path, help="file or folder of the source, if it has one")
+    parser.add_argument("--output", type=Path, required=True, help="data set file to write")
+    arguments = parser.parse_args()
+    start = time.monotonic()
+    samples, source_digest = prepare(DataSpec.from_json(arguments.spec), arguments.source)
+    dataset.save(arguments.output, samples, source_digest)
+    # Reading it back proves that what was written is whole.
+    data = dataset.load(arguments.output)
+    logging.info(
+        "%d train and %d test pictures of %d x %d pixels, %d classes, mean %s, std %s, "
+        "SHA-256 %s, source's SHA-256 %s, %.1f s",
+        len(data.train_images),
+        len(data.test_images),
+        *data.train_images.shape[1:3],
+        len(data.class_names),
+        " ".join(f"{value:.4f}" for value in data.channel_mean),
+        " ".join(f"{value:.4f}" for value in data.channel_std),
+        data.digest,
+        data.source_digest,
+        time.monotonic() - start,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,418 @@
+"""The configuration: defaults, checks, and the specifications that follow from it.
+
+``config/schema.yaml`` holds types, ranges, defaults and explanations; here are the rules that a
+schema cannot express, and error messages that say what to write instead. The rules import this
+module at each start of the workflow, so it must stay quick: no torch, no numpy.
+"""
+
+import dataclasses
+import difflib
+import functools
+import json
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import yaml
+
+from resnoise import registry
+from resnoise.errors import ResnoiseError
+from resnoise.specs import DataSpec, NetworkSpec, RecipeSpec, RunSpec
+
+_ROOT = Path(__file__).resolve().parents[3]
+SCHEMA_PATH = _ROOT / "config" / "schema.yaml"
+
+# Outputs here would be mixed with the code, and cleaning them up would delete it.
+_CODE_FOLDERS = (
+    ".git",
+    ".snakemake",
+    "config",
+    "envs",
+    "profiles",
+    "rules",
+    "slurm",
+    "tests",
+    "workflow",
+)
+
+# What YAML might read as a number, a truth value or null when it is not quoted.
+_SCALAR_TEXT = re.compile(r"[-+.\w~]{1,40}")
+# Numbers that YAML takes for text, because it wants a point and a signed exponent.
+_POINTLESS_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
+
+
+def load(raw: Mapping[str, Any], schema_path: Path = SCHEMA_PATH) -> dict[str, Any]:
+    """Return ``raw`` checked and completed with the schema's defaults; ``raw`` stays as it is.
+
+    Equal configurations come out equal: numbers that may be fractions are floats, paths have no
+    trailing slash, checksums are in lower case.
+
+    Args:
+        raw: the configuration as YAML or Snakemake gives it.
+        schema_path: the schema.
+
+    Raises:
+        ResnoiseError: the configuration has mistakes; the message lists all of them, one a line.
+    """
+    schema = _schema(schema_path)
+    problems: dict[str, str] = {}
+    config = _complete(schema, raw, {}, "", schema, problems)
+    for error in _validator(schema_path).iter_errors(config):
+        key = _dotted(error.absolute_path)
+        problems.setdefault(key, f"{key}: {_describe(error.schema, error.instance)}")
+    for key, problem in _rules(config, problems):
+        problems[key] = f"{key}: {problem}"
+    if problems:
+        raise ResnoiseError("\n".join(problems.values()))
+    canonical: dict[str, Any] = _canonical(schema, config)
+    data = canonical["data"]
+    canonical["results"] = str(Path(canonical["results"]))
+    canonical["downloads"] = str(Path(canonical["downloads"]))
+    data["path"] = data["path"] and str(Path(data["path"]))
+    data["sha256"] = data["sha256"] and data["sha256"].lower()
+    return canonical
+
+
+def data_spec(config: Mapping[str, Any]) -> DataSpec:
+    """Return what a loaded configuration says about the pictures."""
+    fields = [field.name for field in dataclasses.fields(DataSpec)]
+    return DataSpec.from_dict({name: config["data"][name] for name in fields})
+
+
+def recipe_spec(config: Mapping[str, Any], architecture: str) -> RecipeSpec:
+    """Return how a loaded configuration trains an architecture.
+
+    Raises:
+        ResnoiseError: there is no such architecture.
+    """
+    return RecipeSpec.from_dict(config["training"][registry.architecture(architecture).family])
+
+
+def run_spec(
+    config: Mapping[str, Any], architecture: str, depth: int, initialisation: str, seed: int
+) -> RunSpec:
+    """Return one training run under a loaded configuration.
+
+    Raises:
+        ResnoiseError: there is no such architecture.
+    """
+    return RunSpec(
+        network=NetworkSpec(architecture, depth, config["networks"]["width"]),
+        initialisation=initialisation,
+        seed=seed,
+        recipe=recipe_spec(config, architecture),
+    )
+
+
+@functools.cache
+def _schema(path: Path) -> dict[str, Any]:
+    """Return the schema with every ``$ref`` replaced by what it refers to and its siblings."""
+    # The loader in C takes a tenth of the time, but not every PyYAML has it.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    schema = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+    definitions = schema.pop("$defs", {})
+
+    def resolve(node: Any) -> Any:
+        if not isinstance(node, dict):
+            return node
+        siblings = {name: resolve(child) for name, child in node.items() if name != "$ref"}
+        if "$ref" in node:
+            return resolve(definitions[node["$ref"].removeprefix("#/$defs/")]) | siblings
+        return siblings
+
+    resolved: dict[str, Any] = resolve(schema)
+    return resolved
+
+
+@functools.cache
+def _validator(path: Path) -> Any:
+    """Return a validator whose integers and numbers are what users mean by the words."""
+    # JSON Schema takes 20.0 for an integer, and Python's JSON has NaN and infinities.
+    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": lambda _, value: _is_integer(value), "number": lambda _, value: _is_real(value)}
+    )
+    kind = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)
+    return kind(_schema(path))
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_real(value: object) -> bool:
+    """Whether ``value`` is a finite number that fits into a float."""
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and abs(value) <= sys.float_info.max
+    )
+
+
+def _types(schema: Mapping[str, Any]) -> list[str]:
+    """Return the types that a schema allows."""
+    types = schema["type"]
+    return [types] if isinstance(types, str) else list(types)
+
+
+def _complete(
+    schema: Mapping[str, Any],
+    section: object,
+    overrides: Mapping[str, Any],
+    location: str,
+    root: Mapping[str, Any],
+    problems: dict[str, str],
+) -> dict[str, Any]:
+    """Return a section with the keys of its schema, all of them and no others.
+
+    Args:
+        schema: schema of the section.
+        section: what the user gave.
+        overrides: defaults that go before those of the keys.
+        location: dotted name of the section, empty for the whole.
+        root: schema of the whole configuration.
+        problems: gets unknown keys and sections that are none.
+    """
+    properties = schema["properties"]
+    if not isinstance(section, Mapping):
+        problems[location] = (
+            f"{location or 'the configuration'}: {_show(section)} given, allowed: a section with "
+            f"the keys {', '.join(properties)} (leave it out to take the defaults)"
+        )
+        section = {}
+    for name in section:
+        if name not in properties:
+            problems[_join(location, repr(name))] = _unknown(name, location, properties, root)
+    result = {}
+    for name, child in properties.items():
+        if "properties" in child:
+            below = section.get(name, {})
+            key = _join(location, name)
+            result[name] = _complete(child, below, child["default"], key, root, problems)
+        elif name in section:
+            result[name] = _read(child, section[name])
+        else:
+            result[name] = overrides.get(name, child["default"])
+    return result
+
+
+def _read(schema: Mapping[str, Any], value: Any) -> Any:
+    """Return ``value``, texts replaced by what they mean in YAML where the schema wants no text.
+
+    Snakemake hands over what is inside the braces of ``--config training='{...}'`` as text.
+    """
+    types = _types(schema)
+    if isinstance(value, list | tuple) and "array" in types:
+        return [_read(schema["items"], item) for item in value]
+    if isinstance(value, str) and _SCALAR_TEXT.fullmatch(value):
+        try:
+            meaning = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError):
+            return value
+        if meaning is None and "null" in types:
+            return None
+        if isinstance(meaning, bool | int | float) and not {"string", "array"} & set(types):
+            return meaning
+    return value
+
+
+def _canonical(schema: Mapping[str, Any], value: Any) -> Any:
+    """Return a copy of a valid value in which numbers that may be fractions are floats."""
+    if "properties" in schema:
+        return {
+            name: _canonical(child, value[name]) for name, child in schema["properties"].items()
+        }
+    if schema["type"] == "array":
+        return [_canonical(schema["items"], item) for item in value]
+    return float(value) if schema["type"] == "number" else value
+
+
+def _join(location: str, name: str) -> str:
+    return f"{location}.{name}" if location else name
+
+
+def _dotted(path: Iterable[str | int]) -> str:
+    """Return a location as users write it, e.g. ``table1.depths[0]``."""
+    text = ""
+    for part in path:
+        text = f"{text}[{part}]" if isinstance(part, int) else _join(text, part)
+    return text
+
+
+def _show(value: object) -> str:
+    """Return a value in one line, not too long."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def _unknown(name: object, location: str, here: Iterable[str], root: Mapping[str, Any]) -> str:
+    """Return the message for an unknown key, with the keys that may have been meant."""
+    wanted = str(name)
+    elsewhere: dict[str, list[str]] = {}
+    for section, key in _all_keys(root):
+        if section != location:
+            known = f"'{section}.{key}'" if section else f"'{key}' at the top level"
+            elsewhere.setdefault(key, []).append(known)
+    # Keys of the same section share a subject, so a weaker likeness is enough.
+    names = [repr(key) for key in difflib.get_close_matches(wanted, here, n=1, cutoff=0.5)]
+    names += elsewhere.get(wanted, [])
+    if not names:
+        for match in difflib.get_close_matches(wanted, elsewhere, n=1):
+            names += elsewhere[match]
+    place = f"in {location}" if location else "at the top level"
+    hint = f"did you mean {' or '.join(names)}?" if names else f"allowed: {', '.join(here)}"
+    return f"unknown key {_show(name)} {place}; {hint}"
+
+
+def _all_keys(schema: Mapping[str, Any], location: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the section and the name of every key."""
+    for name, child in schema["properties"].items():
+        yield location, name
+        if "properties" in child:
+            yield from _all_keys(child, _join(location, name))
+
+
+def _describe(schema: Mapping[str, Any], value: Any) -> str:
+    """Return the value given, what its schema allows, and what was probably meant."""
+    return f"{_show(value)} given, allowed: {_allowed(schema)}{_advice(schema, value)}"
+
+
+def _allowed(schema: Mapping[str, Any]) -> str:
+    """Return in words what a schema allows."""
+    if "title" in schema:
+        return str(schema["title"])
+    if "enum" in schema:
+        return f"one of {', '.join(schema['enum'])}"
+    kind = next(name for name in _types(schema) if name != "null")
+    if kind == "boolean":
+        return "true or false"
+    if kind == "array":
+        filled = "a non-empty list" if schema.get("minItems") else "a list"
+        unique = " without repetitions" if schema.get("uniqueItems") else ""
+        return f"{filled}{unique}, each item {_allowed(schema['items'])}"
+    signs = (
+        ("minimum", ">="),
+        ("exclusiveMinimum", ">"),
+        ("maximum", "<="),
+        ("exclusiveMaximum", "<"),
+    )
+    bounds = [f"{sign} {schema[word]}" for word, sign in signs if word in schema]
+    noun = "an integer" if kind == "integer" else "a number"
+    text = " ".join([noun, " and ".join(bounds)])
+    return f"{text}, or null" if "null" in _types(schema) else text
+
+
+def _advice(schema: Mapping[str, Any], value: Any) -> str:
+    """Return, in brackets, what to write instead of values that YAML reads unexpectedly."""
+    types = _types(schema)
+    if value is None and "default" in schema:
+        return " (leave the key out to take its default)"
+    if "array" in types and not isinstance(value, list) and schema["default"]:
+        return f" (for example {json.dumps(schema['default'])})"
+    if "integer" in types and isinstance(value, float) and value.is_integer():
+        return f" (write {int(value)})"
+    if "string" in types and _is_real(value) and "enum" not in schema:
+        return " (put it in quotes)"
+    if "number" in types and isinstance(value, str) and _POINTLESS_NUMBER.fullmatch(value):
+        mantissa, exponent = value.lower().split("e")
+        mantissa = mantissa if "." in mantissa else f"{mantissa}.0"
+        exponent = exponent if exponent[0] in "+-" else f"+{exponent}"
+        return f" (YAML reads {value} as text; write {mantissa}e{exponent})"
+    return ""
+
+
+def _rules(config: dict[str, Any], problems: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield key and problem for everything that involves more than a schema can say.
+
+    Args:
+        config: the completed configuration, whose values may still be of wrong types.
+        problems: what has been found so far, by key.
+    """
+    for key in ("results", "downloads"):
+        if key not in problems:
+            yield from _folder_rules(key, config[key])
+    if "data.source" not in problems:
+        yield from _data_rules(config["data"])
+    for family, recipe in config["training"].items():
+        yield from _recipe_rules(f"training.{family}", recipe)
+    depths = config["table1"]["depths"]
+    for index, depth in enumerate(depths if isinstance(depths, list) else []):
+        if _is_integer(depth) and (depth < 8 or depth % 6 != 2):
+            below = max(8, depth - (depth - 2) % 6)
+            yield (
+                f"table1.depths[{index}]",
+                f"{_show(depth)} given, allowed: an integer 6n + 2 with n >= 1, the nearest are "
+                f"{below} and {below + 6}",
+            )
+
+
+def _folder_rules(key: str, value: str) -> Iterator[tuple[str, str]]:
+    """Yield a problem if outputs in the folder ``value`` would be mixed with the code."""
+    for base in {_ROOT, Path.cwd()}:
+        # normpath looks at the text only: resolving would fail on odd names and symbolic links.
+        folder = Path(os.path.normpath(Path.cwd() / value))
+        taken = [base / name for name in _CODE_FOLDERS]
+        if base.is_relative_to(folder) or any(folder.is_relative_to(code) for code in taken):
+            yield (
+                key,
+                f"{_show(value)} given, allowed: a folder of its own, which neither contains the "
+                f"code or the working directory nor is one of {', '.join(_CODE_FOLDERS)}",
+            )
+
+
+def _data_rules(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield problems of path and checksum, which depend on the source."""
+    source, path = data["source"], data["path"]
+    mode = _mode(path) if isinstance(path, str) else 0
+    wanted = "a file" if source == "archive" else "a file or folder"
+    allowed = None
+    if source not in ("archive", "pictures"):
+        if isinstance(path, str):
+            allowed = f"null, because the source {source} reads no local file"
+    elif path is None:
+        allowed = f"{wanted}, which the source {source} needs"
+    elif isinstance(path, str) and not mode:
+        allowed = f"{wanted} that exists (seen from {Path.cwd()}; ~ is not expanded)"
+    elif source == "archive" and stat.S_ISDIR(mode):
+        allowed = "a file, and this is a folder (for a folder of pictures, set source to pictures)"
+    if allowed:
+        yield "data.path", f"{_show(path)} given, allowed: {allowed}"
+    if source == "digits" and isinstance(data["sha256"], str):
+        yield (
+            "data.sha256",
+            f"{_show(data['sha256'])} given, allowed: null, because the source digits has no file",
+        )
+
+
+def _mode(path: str) -> int:
+    """Return the type bits of the file or folder called ``path``, 0 if there is none."""
+    try:
+        return Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return 0
+
+
+def _recipe_rules(section: str, recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield problems between the values of one training recipe."""
+    steps = recipe["milestones"]
+    if isinstance(steps, list) and all(map(_is_real, steps)) and sorted(set(steps)) != steps:
+        yield (
+            f"{section}.milestones",
+            f"{_show(steps)} given, allowed: fractions of the epochs in increasing order",
+        )
+    epochs, snapshots = recipe["epochs"], recipe["snapshot_epochs"]
+    if not (_is_integer(epochs) and epochs >= 1 and isinstance(snapshots, list)):
+        return
+    for index, epoch in enumerate(snapshots):
+        if _is_integer(epoch) and epoch > epochs:
+            yield (
+                f"{section}.snapshot_epochs[{index}]",
+                f"{_show(epoch)} given, allowed: an integer >= 1 and <= {epochs}, the value of "
+                f"{section}.epochs",
+            )

@@ -1,0 +1,37 @@
+"""What all figures share: colours of the paper, line styles that survive grey print, saving."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from resnoise.files import atomic_path
+
+# The paper draws plain networks in blue and residual ones in red; these two also differ in grey.
+COLOURS = {"plain": "#1f5fbf", "residual": "#d62728"}
+LINE_STYLES = ("-", "--", ":", "-.")
+
+mpl.use("Agg")
+mpl.rcParams.update(
+    {
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.alpha": 0.25,
+        "legend.frameon": False,
+        "lines.linewidth": 1.4,
+        "savefig.dpi": 200,
+        # Fixed, so that the same data gives the same file.
+        "svg.hashsalt": "resnoise",
+        "pdf.fonttype": 42,
+    }
+)
+
+
+def save(figure: Figure, pdf: Path, png: Path) -> None:
+    """Write a figure as PDF and PNG, atomically and without a time stamp."""
+    with atomic_path(pdf) as temporary:
+        figure.savefig(temporary, metadata={"CreationDate": None})
+    with atomic_path(png) as temporary:
+        figure.savefig(temporary)

@@ -1,0 +1,70 @@
+"""Training risk and test error against epoch for all runs of Table 1."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from resnoise.figures import style
+from resnoise.files import atomic_path
+
+PANELS = {"risk": r"training risk $L_R$", "test_error": "test error"}
+
+
+def summarise(histories: pd.DataFrame) -> pd.DataFrame:
+    """Return mean, smallest and largest value over seeds for every network, depth and epoch.
+
+    Columns: architecture, depth, epoch, seeds, and for risk and test_error ``_mean``, ``_min`` and
+    ``_max``. Epochs in which a run diverged do not count.
+
+    Args:
+        histories: rows of ``resnoise.runs.read_histories``.
+    """
+    finished = histories[histories["status"] == "ok"]
+    groups = finished.groupby(["architecture", "depth", "epoch"], as_index=False)
+    columns = {f"{name}_{kind}": (name, kind) for name in PANELS for kind in ("mean", "min", "max")}
+    return groups.agg(seeds=("seed", "nunique"), **columns)
+
+
+def draw(summary: pd.DataFrame) -> Figure:
+    """Return the figure of ``summarise``'s table: one panel for risk, one for test error."""
+    figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.0), layout="constrained")
+    depths = sorted(summary["depth"].unique())
+    for axis, (name, label) in zip(axes, PANELS.items(), strict=True):
+        for (architecture, depth), curve in summary.groupby(["architecture", "depth"]):
+            _curve(axis, curve, name, str(architecture), depths.index(depth))
+        axis.set_xlabel("epoch")
+        axis.set_ylabel(label)
+    axes[0].set_yscale("log")
+    axes[1].set_ylim(bottom=0)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", handlelength=3)
+    return figure
+
+
+def _curve(axis: Axes, curve: pd.DataFrame, name: str, architecture: str, depth_rank: int) -> None:
+    """Draw one network's mean over seeds, and the range over seeds as a band."""
+    colour = style.COLOURS[architecture]
+    depth = curve["depth"].iloc[0]
+    axis.plot(
+        curve["epoch"],
+        curve[f"{name}_mean"],
+        color=colour,
+        linestyle=style.LINE_STYLES[depth_rank % len(style.LINE_STYLES)],
+        label=f"{architecture}-{depth}",
+    )
+    axis.fill_between(
+        curve["epoch"], curve[f"{name}_min"], curve[f"{name}_max"], color=colour, alpha=0.15, lw=0
+    )
+
+
+def write(histories: pd.DataFrame, pdf: Path, png: Path, csv: Path) -> None:
+    """Write the figure as PDF and PNG and the numbers behind it as CSV."""
+    summary = summarise(histories)
+    with atomic_path(csv) as temporary:
+        summary.to_csv(temporary, index=False)
+    figure = draw(summary)
+    style.save(figure, pdf, png)
+    plt.close(figure)

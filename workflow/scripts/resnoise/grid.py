@@ -1,0 +1,37 @@
+"""Which runs the tables and figures need, and where a run's files lie.
+
+Standard library only, because the rules import this module too.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+FOLDER = "runs/{architecture}-{depth}/{initialisation}/seed{seed}"
+
+
+class Run(NamedTuple):
+    """One training run of the grid."""
+
+    architecture: str
+    depth: int
+    initialisation: str
+    seed: int
+
+    @property
+    def folder(self) -> str:
+        """Return the run's folder below the results folder."""
+        return FOLDER.format(**self._asdict())
+
+
+# Table 1 compares plain networks from KWI with residual networks from HMWI.
+TABLE1 = (("plain", "kwi"), ("residual", "hmwi"))
+
+
+def table1_runs(config: Mapping[str, Any]) -> list[Run]:
+    """Return the runs of Table 1 for a validated configuration."""
+    return [
+        Run(architecture, depth, initialisation, seed)
+        for architecture, initialisation in TABLE1
+        for depth in config["table1"]["depths"]
+        for seed in config["table1"]["seeds"]
+    ]

@@ -1,0 +1,145 @@
+"""Tables of the paper beside what was measured: from evaluation files to CSV and Markdown."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from resnoise.errors import ResnoiseError
+from resnoise.files import atomic_path, write_text
+
+TABLE1_MEASURES = ("risk", "cost", "test_error")
+PENDING = "-"
+
+
+def read_evaluations(files: Iterable[Path]) -> pd.DataFrame:
+    """Return the rows of all evaluation files (see ``resnoise.run_evaluation``).
+
+    Raises:
+        ResnoiseError: a file that is missing or lacks a column.
+    """
+    frames = []
+    for file in files:
+        try:
+            frame = pd.read_csv(file)
+        except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+            raise ResnoiseError(f"{file}: not readable as an evaluation ({error})") from error
+        missing = {"architecture", "depth", "seed", "snapshot", "status", *TABLE1_MEASURES} - {
+            *frame.columns
+        }
+        if missing:
+            raise ResnoiseError(f"{file}: no column {', '.join(sorted(missing))}")
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def read_paper(file: Path) -> dict[str, Any]:
+    """Return the paper's printed numbers (config/paper.yaml)."""
+    numbers: dict[str, Any] = yaml.safe_load(file.read_text("utf-8"))
+    return numbers
+
+
+def table1(evaluations: pd.DataFrame, paper: Mapping[int, Any]) -> pd.DataFrame:
+    """Return Table 1: training risk, cost and test error of plain and residual networks.
+
+    One row for every depth and network: mean and standard deviation over the seeds (sample standard
+    deviation, empty for one seed), the paper's number beside each, how many seeds there are and how
+    many diverged, and the growth of the mean risk from the smallest depth to this one. Runs that
+    diverged count in no mean.
+
+    Args:
+        evaluations: rows of ``read_evaluations``.
+        paper: section ``table1`` of the paper's numbers, as depth -> network -> measure.
+    """
+    final = evaluations[evaluations["snapshot"] == "final"]
+    rows = []
+    for (network, depth), group in final.groupby(["architecture", "depth"], sort=False):
+        finished = group[group["status"] == "ok"]
+        printed = paper.get(int(str(depth)), {}).get(network, {})
+        row: dict[str, Any] = {
+            "depth": depth,
+            "network": network,
+            "initialisation": group["initialisation"].iloc[0],
+            "seeds": len(group),
+            "diverged": len(group) - len(finished),
+        }
+        for measure in TABLE1_MEASURES:
+            row[f"{measure}_mean"] = finished[measure].mean()
+            row[f"{measure}_std"] = finished[measure].std()
+            row[f"{measure}_paper"] = printed.get(measure)
+        rows.append(row)
+    table = pd.DataFrame(rows).sort_values(["depth", "network"], ignore_index=True)
+    for column in ("risk_mean", "risk_paper"):
+        table[column.replace("risk", "risk_growth")] = _growth(table, column)
+    return table
+
+
+def _growth(table: pd.DataFrame, column: str) -> pd.Series:
+    """Return each row's value divided by that of the same network at the smallest depth."""
+    smallest = table[table["depth"] == table["depth"].min()].set_index("network")[column]
+    return pd.to_numeric(table[column]) / pd.to_numeric(table["network"].map(smallest))
+
+
+def table1_markdown(table: pd.DataFrame, title: str) -> str:
+    """Return ``table1`` as Markdown for people: measured, and the paper's number in brackets."""
+    names = {"risk": "training risk", "cost": "training cost", "test_error": "test error"}
+    header = ["depth", "network", "init", "seeds", *names.values(), "risk growth"]
+    rows = []
+    for row in table.to_dict("records"):
+        seeds = f"{row['seeds']}" + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
+        cells = [f"{row['depth']}", row["network"], row["initialisation"].upper(), seeds]
+        for measure in names:
+            cells.append(
+                _measured(row[f"{measure}_mean"], row[f"{measure}_std"])
+                + _printed(row[f"{measure}_paper"], 4)
+            )
+        cells.append(_number(row["risk_growth_mean"], 3) + _printed(row["risk_growth_paper"], 3))
+        rows.append(cells)
+    note = (
+        "Measured (paper). Means +- standard deviations over seeds; risk growth: training risk "
+        "relative to the smallest depth. Risk and cost on the whole training set, without "
+        "augmentation. Runs that diverged count in no mean."
+    )
+    return f"# {title}\n\n{markdown_table(header, rows)}\n\n{note}\n"
+
+
+def markdown_table(header: list[str], rows: list[list[str]]) -> str:
+    """Return an aligned Markdown table that also reads well as plain text."""
+    widths = [max(len(line[i]) for line in [header, *rows]) for i in range(len(header))]
+
+    def line(cells: list[str]) -> str:
+        return "| " + " | ".join(c.ljust(w) for c, w in zip(cells, widths, strict=True)) + " |"
+
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return "\n".join([line(header), rule, *(line(row) for row in rows)])
+
+
+def write_table1(
+    evaluations: Iterable[Path], paper: Path, csv: Path, markdown: Path, title: str
+) -> str:
+    """Write Table 1 as CSV and Markdown and return the Markdown."""
+    table = table1(read_evaluations(evaluations), read_paper(paper)["table1"])
+    text = table1_markdown(table, title)
+    with atomic_path(csv) as temporary:
+        table.to_csv(temporary, index=False)
+    write_text(markdown, text)
+    return text
+
+
+def _number(value: float | None, digits: int) -> str:
+    """Return ``value`` with ``digits`` significant digits, or a dash if there is none."""
+    return PENDING if pd.isna(value) else f"{value:#.{digits}g}"
+
+
+def _measured(mean: float, std: float) -> str:
+    """Return "mean +- std"; without std for one seed, "diverged" for no finished run."""
+    if pd.isna(mean):
+        return "diverged"
+    return _number(mean, 4) + ("" if pd.isna(std) else f" +- {std:.2g}")
+
+
+def _printed(value: float | None, digits: int) -> str:
+    """Return the paper's number in brackets, or nothing if it has none."""
+    return "" if pd.isna(value) else f" ({_number(value, digits)})"

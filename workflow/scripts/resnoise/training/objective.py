@@ -1,0 +1,83 @@
+"""The weight term of the cost (section 4): cost = risk + c / 2 * sum of squared weights.
+
+For a residual network the sum can be taken over the transferred weights T(r), which makes cost and
+gradients equal to those of the equivalent plain network (section 4.1).
+"""
+
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from resnoise.specs import RecipeSpec
+from resnoise.transfer import id_entries
+
+
+@runtime_checkable
+class HasIdentityKernels(Protocol):
+    """A network for which the transfer T is defined."""
+
+    def identity_kernels(self) -> list[Tensor]:
+        """Return the kernels across which an identity connection runs."""
+        ...
+
+
+class Penalty:
+    """The weight term of one network.
+
+    Attributes:
+        coefficient: c = penalty / batch size, or the penalty itself.
+        penalised: parameters in the sum.
+        free: all other parameters.
+    """
+
+    def __init__(self, network: nn.Module, recipe: RecipeSpec) -> None:
+        """Divide the parameters of ``network`` into penalised and free ones.
+
+        Kernels and the linear layer's weights are penalised; biases and batch normalisation are if
+        ``recipe.penalty_on_biases``.
+        """
+        divisor = recipe.batch_size if recipe.penalty_divided_by_batch else 1
+        self.coefficient = recipe.penalty / divisor
+        parameters = list(network.parameters())
+        self.penalised = [p for p in parameters if recipe.penalty_on_biases or p.dim() > 1]
+        self.free = [p for p in parameters if not recipe.penalty_on_biases and p.dim() <= 1]
+        kernels: list[Tensor] = []
+        if recipe.penalty_on_transferred and isinstance(network, HasIdentityKernels):
+            kernels = network.identity_kernels()
+        # T adds 1 at the ID entries: |w + id|^2 = |w|^2 + 2 <w, id> + |id|^2.
+        self._identities = [
+            (kernel, id_entries(kernel.shape).to(kernel.device, kernel.dtype)) for kernel in kernels
+        ]
+
+    @torch.no_grad()
+    def value(self) -> float:
+        """Return the weight term, summed in float64."""
+        total = sum(float(p.double().square().sum()) for p in self.penalised)
+        for kernel, identity in self._identities:
+            total += float((2 * kernel.double() + 1).mul_(identity).sum())
+        return self.coefficient / 2 * total
+
+    @torch.no_grad()
+    def add_identity_gradient(self) -> None:
+        """Add to the gradients what T adds to them: c at every ID entry.
+
+        The rest, c times the weights, is the optimiser's weight decay.
+        """
+        for kernel, identity in self._identities:
+            assert kernel.grad is not None
+            kernel.grad.add_(identity, alpha=self.coefficient)
+
+
+def sgd(penalty: Penalty, recipe: RecipeSpec) -> torch.optim.SGD:
+    """Return stochastic gradient descent with momentum on the cost."""
+    groups = [
+        {"params": penalty.penalised, "weight_decay": penalty.coefficient},
+        {"params": penalty.free, "weight_decay": 0.0},
+    ]
+    return torch.optim.SGD(
+        [group for group in groups if group["params"]],
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        fused=True,
+    )

@@ -1,0 +1,56 @@
+"""Train one network, or print a summary of it with --describe."""
+
+import argparse
+from pathlib import Path
+
+from resnoise import commandline, registry
+from resnoise.data import dataset
+from resnoise.networks import build, summary
+from resnoise.provenance import code_digest
+from resnoise.specs import NetworkSpec, RunSpec
+from resnoise.training.loop import RunFiles, train
+
+
+def main() -> None:
+    """Read the command line and train."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", help="what to train: a RunSpec as JSON")
+    parser.add_argument("--data", type=Path, help="prepared data set")
+    parser.add_argument("--weights", type=Path, help="output: weights after training")
+    parser.add_argument("--snapshots", type=Path, help="output: weights before and during training")
+    parser.add_argument("--history", type=Path, help="output: CSV with a row an epoch")
+    parser.add_argument("--record", type=Path, help="output: JSON record of the run")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    parser.add_argument(
+        "--describe",
+        metavar="NETWORK",
+        help="print layers and parameter counts of a network such as residual-20, and stop",
+    )
+    parser.add_argument("--width", type=int, default=16, help="--describe: first channels")
+    parser.add_argument("--classes", type=int, default=10, help="--describe: number of classes")
+    arguments = parser.parse_args()
+    if arguments.describe:
+        architecture, _, depth = arguments.describe.rpartition("-")
+        if not depth.isdigit():
+            parser.error(f"--describe {arguments.describe}: allowed is, for example, residual-20")
+        network = build(NetworkSpec(architecture, int(depth), arguments.width), arguments.classes)
+        print(summary.describe(network))
+        return
+    for name in ("spec", "data", "weights", "snapshots", "history", "record"):
+        if getattr(arguments, name) is None:
+            parser.error(f"--{name} is needed")
+    spec = RunSpec.from_json(arguments.spec)
+    plugins = registry.plugin_modules(spec.network.architecture, spec.initialisation)
+    train(
+        spec,
+        dataset.load(arguments.data),
+        RunFiles(arguments.weights, arguments.snapshots, arguments.history, arguments.record),
+        device=arguments.device,
+        threads=arguments.threads,
+        code=code_digest(Path(__file__).name, *plugins),
+    )
+
+
+if __name__ == "__main__":
+    commandline.run(main)
