@@ -1,5 +1,6 @@
 """The only place that reads the configuration; what the rules need of it."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -22,7 +23,8 @@ except ResnoiseError as error:
 
 RUN = grid.FOLDER
 CIFAR10 = f"{CONFIG['downloads']}/cifar-10-python.tar.gz"
-PAPER = str(ROOT / "config" / "paper.yaml")
+# Relative, because Snakemake remembers inputs by name: moving the folder must make nothing stale.
+PAPER = os.path.relpath(ROOT / "config" / "paper.yaml")
 GPUS = 0 if CONFIG["device"] == "cpu" else 1
 
 

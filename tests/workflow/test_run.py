@@ -1,0 +1,146 @@
+"""Real runs of the workflow: results, failures, divergence, kills."""
+
+import hashlib
+import json
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import Project, fresh_project
+
+from resnoise import tensorfile
+
+RESIDUAL = "runs/residual-8/hmwi/seed1"
+PLAIN = "runs/plain-8/kwi/seed1"
+# Everything else that a run writes holds times.
+EXACT = ("weights.safetensors", "snapshots.safetensors", "evaluation.csv")
+
+
+def digests(project: Project) -> dict[str, str]:
+    """Return the SHA-256 of every output that must come out the same to the bit."""
+    files = [f"{run}/{name}" for run in (PLAIN, RESIDUAL) for name in EXACT]
+    files += ["data.safetensors", "table1.csv", "table1.md"]
+    return {
+        file: hashlib.sha256((project.results / file).read_bytes()).hexdigest() for file in files
+    }
+
+
+def test_the_table_holds_what_the_evaluations_say(finished: Project) -> None:
+    table = pd.read_csv(finished.results / "table1.csv")
+    assert list(table["network"]) == ["plain", "residual"]
+    for network, run in (("plain", PLAIN), ("residual", RESIDUAL)):
+        evaluation = pd.read_csv(finished.results / run / "evaluation.csv").set_index("snapshot")
+        row = table.set_index("network").loc[network]
+        for measure in ("risk", "cost", "test_error"):
+            assert row[f"{measure}_mean"] == evaluation.loc["final", measure]
+        assert 0 < row["risk_mean"] < row["cost_mean"]
+
+
+def test_every_result_is_there(finished: Project) -> None:
+    for file in ("table1.md", "training_curves.pdf", "training_curves.png", "training_curves.csv"):
+        assert (finished.results / file).stat().st_size > 100
+    snapshots, _, _ = tensorfile.load(finished.results / RESIDUAL / "snapshots.safetensors")
+    assert {name.split("/")[0] for name in snapshots} == {"initial", "iteration1"}
+    history = pd.read_csv(finished.results / RESIDUAL / "history.csv")
+    assert list(history["epoch"]) == [1, 2]
+    assert not list(finished.results.rglob("resume.safetensors"))
+    assert not [path for path in finished.results.rglob(".*") if path.is_file()]
+
+
+def test_a_second_run_from_nothing_gives_the_same_bits(finished: Project, tmp_path: Path) -> None:
+    again = fresh_project(tmp_path / "again")
+    again.snakemake()
+    assert digests(again) == digests(finished)
+
+
+def test_another_configuration_has_results_of_its_own(project: Project) -> None:
+    before = digests(project)
+    project.snakemake("--config", "results=results/study", "table1={seeds: [2]}")
+    assert digests(project) == before
+    assert (project.root / "results" / "study" / "table1.csv").exists()
+
+
+def test_a_further_seed_keeps_what_is_there(project: Project) -> None:
+    kept = {file: (project.results / file).stat().st_mtime_ns for file in (f"{PLAIN}/run.json",)}
+    project.snakemake("--config", "table1={seeds: [1, 2]}")
+    assert {file: (project.results / file).stat().st_mtime_ns for file in kept} == kept
+    table = pd.read_csv(project.results / "table1.csv")
+    assert list(table["seeds"]) == [2, 2]
+    assert (table["risk_std"] > 0).all()
+
+
+def test_a_diverged_run_is_shown_and_stops_nothing(project: Project) -> None:
+    project.replace("config/tiny.yaml", "learning_rate: 0.05", "learning_rate: 1.0e+30")
+    printed = project.snakemake()
+    assert "diverged" in printed
+    table = pd.read_csv(project.results / "table1.csv")
+    assert list(table["diverged"]) == [1, 1]
+    assert table["risk_mean"].isna().all()
+    record = json.loads((project.results / PLAIN / "run.json").read_text("utf-8"))
+    assert record["status"] == "diverged"
+    assert record["diverged_at"]["epoch"] == 1
+    assert record["diverged_at"]["step"] > 1
+
+
+def test_a_damaged_data_set_fails_with_its_name(project: Project) -> None:
+    data = project.results / "data.safetensors"
+    content = bytearray(data.read_bytes())
+    content[-1] ^= 1
+    data.write_bytes(content)
+    (project.results / PLAIN / "weights.safetensors").unlink()
+    printed = project.snakemake(f"results/tiny/{PLAIN}/weights.safetensors", fails=True)
+    assert "data.safetensors: content has SHA-256" in printed
+    assert "Traceback" not in printed
+
+
+BAD_CONFIGURATIONS = {
+    "epochs": ("training={simplified: {epochs: 0}}", "training.simplified.epochs: 0 given"),
+    "unknown key": ("tabel1={depths: [20]}", "did you mean 'table1'?"),
+    "depth": ("table1={depths: [21]}", "the nearest are 20 and 26"),
+    "source": ("data={source: pictures, path: nowhere}", "data.path: 'nowhere' given"),
+}
+
+
+@pytest.mark.parametrize("mistake", BAD_CONFIGURATIONS)
+def test_a_bad_configuration_is_refused_before_any_job(finished: Project, mistake: str) -> None:
+    setting, message = BAD_CONFIGURATIONS[mistake]
+    printed = finished.snakemake("--dry-run", "--config", setting, fails=True)
+    assert message in printed
+    assert "Traceback" not in printed
+
+
+def test_the_paper_s_own_configuration_makes_a_plan(finished: Project) -> None:
+    printed = finished.snakemake("--dry-run", "results/table1.csv", configfile=None)
+    assert "train                   18" in printed
+    assert "download_cifar10         1" in printed
+
+
+def test_the_slurm_profile_makes_a_plan_from_a_fresh_checkout(finished: Project) -> None:
+    printed = finished.snakemake("--dry-run", "--profile", "slurm", "all", configfile=None)
+    assert "train                   18" in printed
+
+
+def test_killed_again_and_again_it_ends_with_the_same_bits(
+    finished: Project, tmp_path: Path
+) -> None:
+    project = fresh_project(tmp_path / "killed")
+    random_numbers = random.Random(1)
+    for _ in range(3):
+        process = subprocess.Popen(
+            project.command(),
+            cwd=project.root,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        time.sleep(random_numbers.uniform(4, 14))
+        subprocess.run(["pkill", "-KILL", "-s", str(process.pid)], check=False)
+        process.wait()
+        assert process.returncode in (0, -signal.SIGKILL)
+        project.snakemake("--unlock")
+    project.snakemake()
+    assert digests(project) == digests(finished)
