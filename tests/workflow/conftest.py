@@ -38,7 +38,8 @@ class Project:
     def command(self, *arguments: str, configfile: str | None = "config/tiny.yaml") -> list[str]:
         """Return the command line of Snakemake with ``arguments``."""
         files = ["--configfile", configfile] if configfile else []
-        return [sys.executable, "-m", "snakemake", "--cores", "2", *files, *arguments]
+        # The configuration comes last: the option takes every file name that follows it.
+        return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, *files]
 
     def snakemake(
         self, *arguments: str, configfile: str | None = "config/tiny.yaml", fails: bool = False

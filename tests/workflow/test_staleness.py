@@ -49,7 +49,7 @@ CODE_EDITS = {
         "self.coefficient / 3 * total",
         TRAINING,
     ),
-    "file format": (LIBRARY + "tensorfile.py", '_KEY = "sha256"', '_KEY = "digest"', EVERYTHING),
+    "file format": (LIBRARY + "tensorfile.py", '"sha256": digest', '"digest": digest', EVERYTHING),
     "entry script of training": ("workflow/scripts/train.py", "default=1", "default=2", TRAINING),
     "evaluation of a run": (
         LIBRARY + "run_evaluation.py",

@@ -18,8 +18,8 @@ from safetensors.numpy import save_file
 from resnoise.errors import ResnoiseError
 from resnoise.files import atomic_path
 
-_METADATA_KEY = "resnoise"
-_DIGEST_KEY = "sha256"
+# One entry only: safetensors writes several in an order that differs from run to run.
+_KEY = "resnoise"
 _DTYPES = {"U8": np.uint8, "I64": np.int64, "F32": np.float32, "F64": np.float64}
 
 
@@ -31,10 +31,10 @@ def save(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, An
     """
     # Not ascontiguousarray, which would give scalars a dimension.
     ordered = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
-    text = json.dumps(metadata, sort_keys=True)
-    digest = _digest(ordered, text)
+    digest = _digest(ordered, metadata)
+    header = {"metadata": metadata, "sha256": digest}
     with atomic_path(path) as temporary:
-        save_file(ordered, temporary, {_METADATA_KEY: text, _DIGEST_KEY: digest})
+        save_file(ordered, temporary, {_KEY: json.dumps(header, sort_keys=True)})
     return digest
 
 
@@ -49,21 +49,23 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], str]:
     """
     try:
         with safe_open(path, framework="numpy") as stream:
-            header = stream.metadata() or {}
+            text = (stream.metadata() or {}).get(_KEY)
     except FileNotFoundError as error:
         raise ResnoiseError(f"{path}: no such file") from error
     except (SafetensorError, OSError) as error:
         raise ResnoiseError(f"{path}: damaged, or not a safetensors file ({error})") from error
-    if _METADATA_KEY not in header or _DIGEST_KEY not in header:
+    if text is None:
         raise ResnoiseError(f"{path}: a safetensors file, but not one of this project's")
+    header = json.loads(text)
+    metadata: dict[str, Any] = header["metadata"]
     arrays = _memory_map(path)
-    digest = _digest(arrays, header[_METADATA_KEY])
-    if digest != header[_DIGEST_KEY]:
+    digest = _digest(arrays, metadata)
+    if digest != header["sha256"]:
         raise ResnoiseError(
             f"{path}: content has SHA-256 {digest[:16]}..., its header says "
-            f"{header[_DIGEST_KEY][:16]}...; the file was changed or damaged, delete it and rerun"
+            f"{header['sha256'][:16]}...; the file was changed or damaged, delete it and rerun"
         )
-    return arrays, json.loads(header[_METADATA_KEY]), digest
+    return arrays, metadata, digest
 
 
 def _memory_map(path: Path) -> dict[str, np.ndarray]:
@@ -82,9 +84,9 @@ def _memory_map(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _digest(arrays: Mapping[str, np.ndarray], metadata: str) -> str:
+def _digest(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> str:
     """Return the SHA-256 of ``metadata`` and all arrays in the order given."""
-    state = hashlib.sha256(metadata.encode())
+    state = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name, array in arrays.items():
         state.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
         state.update(array.data)

@@ -97,7 +97,7 @@ def train(
             threads = state.sessions[-1]["threads"]
             _log.info("using %d threads, as when the run was started", threads)
     chosen = devices.set_up(device, threads, recipe.allow_tf32)
-    run = _Run(spec, dataset, chosen, state)
+    run = Run(spec, dataset, chosen, state)
     run.state.sessions.append(
         {
             **describe_environment(chosen, threads),
@@ -123,7 +123,7 @@ def train(
     files.checkpoint.unlink(missing_ok=True)
 
 
-class _Run:
+class Run:
     """The objects of one run, set to ``state`` or to the start."""
 
     def __init__(
@@ -172,9 +172,7 @@ class _Run:
         losses, sizes, wrong = self._train_batches(epoch, progress)
         trained = time.perf_counter()
         risk = float((losses.double() * sizes).sum()) / self.batches.count
-        test_loss, test_error = evaluate(
-            self.backend.logits, self.test_images, self.test_labels, self.normalise
-        )
+        test_loss, test_error = self.evaluate()
         if not math.isfinite(test_loss):
             raise DivergedError(len(self.batches))
         return history.Row(
@@ -188,6 +186,10 @@ class _Run:
             seconds=time.perf_counter() - start,
             images_per_second=self.batches.count / (trained - start),
         )
+
+    def evaluate(self) -> tuple[float, float]:
+        """Return loss and error on the test set."""
+        return evaluate(self.backend.logits, self.test_images, self.test_labels, self.normalise)
 
     def _train_batches(self, epoch: int, progress: Progress) -> tuple[Tensor, Tensor, int]:
         """Return losses and sizes of all mini-batches and the number of wrong predictions."""
@@ -222,7 +224,7 @@ class _Run:
             state.snapshots[f"epoch{row.epoch}"] = state.weights
 
 
-def _train_epochs(run: _Run, files: RunFiles, identity: dict[str, str]) -> dict[str, Any]:
+def _train_epochs(run: Run, files: RunFiles, identity: dict[str, str]) -> dict[str, Any]:
     """Train all epochs that are left; return the outcome for the record."""
     epochs = run.spec.recipe.epochs
     history.write(files.history, run.state.history)
