@@ -1,5 +1,6 @@
 """The only place that reads the configuration; what the rules need of it."""
 
+import functools
 import os
 import sys
 from pathlib import Path
@@ -102,10 +103,19 @@ def data_archive():
     return [path] if path and not Path(path).is_dir() else []
 
 
-def data_folder_digest():
-    """Return the digest of a folder of pictures: Snakemake sees changes of files only."""
+@functools.cache
+def folder_digest(path):
+    """Return the digest of a folder; Snakemake itself sees changes of files only."""
+    try:
+        return tree_digest(Path(path))
+    except ResnoiseError as error:
+        raise WorkflowError(f"data.path: {error}") from None
+
+
+def data_folder_digest(wildcards):
+    """Return the digest of the folder of pictures, if the data set is made from one."""
     path = data_path()
-    return tree_digest(Path(path)) if path and Path(path).is_dir() else ""
+    return folder_digest(path) if path and Path(path).is_dir() else ""
 
 
 def run_files(runs, name):

@@ -40,7 +40,7 @@ rule prepare_data:
         script=script("prepare_data.py"),
         spec=configuration.data_spec(CONFIG).to_json(),
         code=code("prepare_data.py", "data.yaml"),
-        folder_digest=data_folder_digest(),
+        folder_digest=data_folder_digest,
         source=source_option,
     shell:
         "python {params.script:q} --spec {params.spec:q} {params.source:q}"

@@ -1,96 +1,9 @@
-"""Copies of the project with finished results on tiny real data, and Snakemake runs in them."""
+"""Fixtures: a project in which the tiny configuration has run."""
 
-import re
-import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("Snakefile", "rules", "workflow", "config", "envs", "profiles", "slurm")
-
-# Scikit-learn's digits, ten of each for training: real pictures, seconds of work.
-TINY = """
-results: results/tiny
-device: cpu
-data: {source: digits, train_per_class: 10, test_per_class: 5}
-networks: {width: 4}
-training:
-  simplified: {epochs: 2, batch_size: 20, learning_rate: 0.05, milestones: [0.5]}
-table1: {depths: [8], seeds: [1]}
-"""
-
-
-@dataclass(frozen=True)
-class Project:
-    """A checkout in a folder of its own."""
-
-    root: Path
-
-    @property
-    def results(self) -> Path:
-        """Return the results folder of the tiny configuration."""
-        return self.root / "results" / "tiny"
-
-    def command(self, *arguments: str, configfile: str | None = "config/tiny.yaml") -> list[str]:
-        """Return the command line of Snakemake with ``arguments``."""
-        files = ["--configfile", configfile] if configfile else []
-        # The configuration comes last: the option takes every file name that follows it.
-        return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, *files]
-
-    def snakemake(
-        self, *arguments: str, configfile: str | None = "config/tiny.yaml", fails: bool = False
-    ) -> str:
-        """Run Snakemake and return all that it printed; it must succeed, or fail if ``fails``."""
-        done = subprocess.run(
-            self.command(*arguments, configfile=configfile),
-            cwd=self.root,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=600,
-        )
-        assert (done.returncode != 0) == fails, done.stdout
-        return done.stdout
-
-    def stale(self, *arguments: str) -> dict[str, int]:
-        """Return how many jobs of each rule Snakemake would run, the target rule left out."""
-        printed = self.snakemake("--dry-run", *arguments)
-        if "Nothing to be done" in printed:
-            return {}
-        # The last table of jobs: rule, number.
-        table = printed[printed.rindex("Job stats:") :].partition("total")[0]
-        counts = re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)
-        return {rule: int(count) for rule, count in counts if rule != "all"}
-
-    def replace(self, file: str, old: str, new: str) -> None:
-        """Edit a file of the project; ``old`` must be there."""
-        path = self.root / file
-        text = path.read_text("utf-8")
-        assert old in text, f"{old!r} not in {file}"
-        path.write_text(text.replace(old, new), "utf-8")
-
-    def copy_to(self, folder: Path) -> "Project":
-        """Return a copy with results and Snakemake's memory, all times kept."""
-        shutil.copytree(self.root, folder, symlinks=True)
-        return Project(folder)
-
-
-def fresh_project(folder: Path) -> Project:
-    """Return a checkout without results in ``folder``."""
-    for part in PARTS:
-        source = ROOT / part
-        if source.is_dir():
-            ignore = shutil.ignore_patterns("__pycache__", ".mypy_cache", ".ruff_cache")
-            shutil.copytree(source, folder / part, ignore=ignore)
-        else:
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, folder / part)
-    (folder / "config" / "tiny.yaml").write_text(TINY, "utf-8")
-    return Project(folder)
+from projects import Project, fresh_project
 
 
 @pytest.fixture(scope="session")

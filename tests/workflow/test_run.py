@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Project, fresh_project
+from projects import Project, fresh_project
 
 from resnoise import tensorfile
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Project
+from projects import Project
 
 LIBRARY = "workflow/scripts/resnoise/"
 TABLES = {"table1": 1}

@@ -16,6 +16,7 @@ SCRIPTS = Path(__file__).resolve().parent.parent
 # Modules that cannot change a number: edits of these make nothing stale.
 EXEMPT = {
     "resnoise.commandline",  # logging and error messages
+    "resnoise.data.progress",
     "resnoise.environment",  # facts about the host, for the record only
     "resnoise.errors",
     "resnoise.provenance",
@@ -108,5 +109,6 @@ def _files(name: str) -> list[Path]:
     path = SCRIPTS.joinpath(*name.split("."))
     if not path.is_dir():
         return [path.with_suffix(".py")]
-    data = (f for f in path.iterdir() if f.is_file() and f.suffix not in (".py", ".pyc"))
+    files = (file for file in path.iterdir() if file.is_file() and file.name[0] != ".")
+    data = (file for file in files if file.suffix not in (".py", ".pyc"))
     return [path / "__init__.py", *sorted(data)]

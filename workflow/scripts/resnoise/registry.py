@@ -41,6 +41,7 @@ ARCHITECTURES = {
 INITIALISATIONS = {
     "kwi": "resnoise.initialisations.kaiming",
     "hmwi": "resnoise.initialisations.hardt_ma",
+    "t-hmwi": "resnoise.initialisations.hardt_ma_transferred",
 }
 
 

@@ -47,10 +47,14 @@ def evaluate_run(
     Raises:
         ResnoiseError: a damaged file, or a run that was trained on other data.
     """
-    facts = json.loads(record.read_text("utf-8"))
-    if facts["data_digest"] != dataset.digest:
+    try:
+        facts = json.loads(record.read_text("utf-8"))
+        data_digest, status = facts["data_digest"], facts["status"]
+        spec = RunSpec.from_dict(facts["spec"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ResnoiseError(f"{record}: not readable as the record of a run ({error})") from error
+    if data_digest != dataset.digest:
         raise ResnoiseError(f"{record}: the run was trained on other data, train it again")
-    spec = RunSpec.from_dict(facts["spec"])
     evaluated = {
         "initial": unflatten(tensorfile.load(snapshots)[0])["initial"],
         "final": tensorfile.load(weights)[0],
@@ -58,7 +62,7 @@ def evaluate_run(
     chosen = devices.set_up(device, threads, spec.recipe.allow_tf32)
     rows = []
     for snapshot, arrays in evaluated.items():
-        diverged = snapshot == "final" and facts["status"] == "diverged"
+        diverged = snapshot == "final" and status == "diverged"
         rows.append(
             {
                 "architecture": spec.network.architecture,

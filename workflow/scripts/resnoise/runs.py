@@ -24,15 +24,15 @@ def read_histories(folders: Iterable[Path]) -> pd.DataFrame:
     for folder in folders:
         try:
             spec = json.loads((folder / "run.json").read_text("utf-8"))["spec"]
+            keys = {
+                "architecture": spec["network"]["architecture"],
+                "depth": spec["network"]["depth"],
+                "initialisation": spec["initialisation"],
+                "seed": spec["seed"],
+            }
             frame = pd.read_csv(folder / "history.csv")
-        except (OSError, ValueError, KeyError, pd.errors.ParserError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ResnoiseError(f"{folder}: no readable record and history ({error})") from error
-        keys = {
-            "architecture": spec["network"]["architecture"],
-            "depth": spec["network"]["depth"],
-            "initialisation": spec["initialisation"],
-            "seed": spec["seed"],
-        }
         for position, (name, value) in enumerate(keys.items()):
             frame.insert(position, name, value)
         frames.append(frame)

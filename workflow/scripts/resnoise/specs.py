@@ -39,8 +39,9 @@ class Spec:
         """Return the specification with the fields of ``value``, nested ones included."""
         fields = {field.name: field.type for field in dataclasses.fields(cls)}
         if not isinstance(value, dict) or value.keys() != fields.keys():
+            found = sorted(value) if isinstance(value, dict) else repr(value)
             raise ResnoiseError(
-                f"a {cls.__name__} needs exactly the keys {sorted(fields)}, not {sorted(value)}"
+                f"a {cls.__name__} needs exactly the keys {sorted(fields)}, not {found}"
             )
         arguments = {}
         for name, item in value.items():
@@ -55,10 +56,9 @@ class Spec:
 
 @dataclasses.dataclass(frozen=True)
 class DataSpec(Spec):
-    """Which pictures form the data set (config section ``data``)."""
+    """Which pictures form the data set (config section ``data``); their place does not count."""
 
     source: str
-    path: str | None
     sha256: str | None
     train_per_class: int | None
     test_per_class: int | None

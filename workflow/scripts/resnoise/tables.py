@@ -11,6 +11,7 @@ from resnoise.errors import ResnoiseError
 from resnoise.files import atomic_path, write_text
 
 TABLE1_MEASURES = ("risk", "cost", "test_error")
+RUN_COLUMNS = ("architecture", "depth", "initialisation", "seed", "snapshot", "status")
 PENDING = "-"
 
 
@@ -24,11 +25,9 @@ def read_evaluations(files: Iterable[Path]) -> pd.DataFrame:
     for file in files:
         try:
             frame = pd.read_csv(file)
-        except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        except (OSError, ValueError) as error:
             raise ResnoiseError(f"{file}: not readable as an evaluation ({error})") from error
-        missing = {"architecture", "depth", "seed", "snapshot", "status", *TABLE1_MEASURES} - {
-            *frame.columns
-        }
+        missing = {*RUN_COLUMNS, *TABLE1_MEASURES} - {*frame.columns}
         if missing:
             raise ResnoiseError(f"{file}: no column {', '.join(sorted(missing))}")
         frames.append(frame)

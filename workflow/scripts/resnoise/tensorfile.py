@@ -28,9 +28,15 @@ def save(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, An
 
     The same content gives the same bytes, whatever the order of ``arrays``. Types: uint8, int64,
     float32 and float64.
+
+    Raises:
+        ResnoiseError: an array has another type.
     """
     # Not ascontiguousarray, which would give scalars a dimension.
     ordered = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
+    for name, array in ordered.items():
+        if array.dtype not in _DTYPES.values():
+            raise ResnoiseError(f"{path}: array {name!r} has type {array.dtype}")
     digest = _digest(ordered, metadata)
     header = {"metadata": metadata, "sha256": digest}
     with atomic_path(path) as temporary:
@@ -54,16 +60,18 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], str]:
         raise ResnoiseError(f"{path}: no such file") from error
     except (SafetensorError, OSError) as error:
         raise ResnoiseError(f"{path}: damaged, or not a safetensors file ({error})") from error
-    if text is None:
-        raise ResnoiseError(f"{path}: a safetensors file, but not one of this project's")
-    header = json.loads(text)
-    metadata: dict[str, Any] = header["metadata"]
+    try:
+        header = json.loads(text or "")
+        metadata: dict[str, Any] = header["metadata"]
+        expected: str = header["sha256"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ResnoiseError(f"{path}: a safetensors file, but not one of this project's") from error
     arrays = _memory_map(path)
     digest = _digest(arrays, metadata)
-    if digest != header["sha256"]:
+    if digest != expected:
         raise ResnoiseError(
             f"{path}: content has SHA-256 {digest[:16]}..., its header says "
-            f"{header['sha256'][:16]}...; the file was changed or damaged, delete it and rerun"
+            f"{expected[:16]}...; the file was changed or damaged, delete it and rerun"
         )
     return arrays, metadata, digest
 

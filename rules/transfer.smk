@@ -1,0 +1,31 @@
+# Transfer (section 3): the plain network that equals a trained residual one.
+
+
+rule transfer:
+    """Add 1 at the ID entries of a residual run, and check on pictures that nothing else changed."""
+    input:
+        data="<results>/data.safetensors",
+        weights="<results>/runs/residual-{depth}/{initialisation}/seed{seed}/weights.safetensors",
+        record="<results>/runs/residual-{depth}/{initialisation}/seed{seed}/run.json",
+    output:
+        weights="<results>/runs/residual-{depth}/{initialisation}/seed{seed}/transferred.safetensors",
+        report="<results>/runs/residual-{depth}/{initialisation}/seed{seed}/transfer.json",
+    log:
+        "<logs>/transfer/residual-{depth}-{initialisation}-seed{seed}.log",
+    benchmark:
+        "<benchmarks>/transfer/residual-{depth}-{initialisation}-seed{seed}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=30,
+        gpu=GPUS,
+        device=CONFIG["device"],
+    params:
+        script=script("transfer.py"),
+        code=code("transfer.py", "torch.yaml", registry.architecture("residual").module),
+    shell:
+        "python {params.script:q} --record {input.record:q} --weights {input.weights:q}"
+        " --data {input.data:q} --output {output.weights:q} --report {output.report:q}"
+        " --device {resources.device} --threads {threads} > {log:q} 2>&1"

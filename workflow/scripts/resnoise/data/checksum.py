@@ -1,0 +1,92 @@
+"""SHA-256 of a source, be it a file or a folder.
+
+Standard library only, because the rules import this module too.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from resnoise.errors import ResnoiseError
+
+
+def check_sha256(path: Path, expected: str | None) -> str:
+    """Return the SHA-256 of a file or folder, after comparing it with ``expected`` if given.
+
+    Args:
+        path: a file, whose bytes count, or a folder, of which ``tree_digest`` counts.
+        expected: 64 hexadecimal digits, or None to compare with nothing.
+
+    Raises:
+        ResnoiseError: ``path`` is missing or unreadable, or has another SHA-256.
+    """
+    found = tree_digest(path) if path.is_dir() else file_digest(path)
+    compare(str(path), found, expected)
+    return found
+
+
+def compare(what: str, found: str, expected: str | None) -> None:
+    """Raise ResnoiseError if ``expected`` is given and not the SHA-256 ``found`` of ``what``."""
+    if expected is not None and found != expected.lower():
+        raise ResnoiseError(f"{what}: SHA-256 is {found}, expected {expected.lower()}")
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, as ``sha256sum`` prints it.
+
+    Raises:
+        ResnoiseError: the file is missing or unreadable.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise ResnoiseError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def tree_digest(folder: Path) -> str:
+    """Return a SHA-256 over the names, sizes and contents of all files below ``folder``.
+
+    Hashed is, for each file in the order of its name's bytes: the name relative to ``folder`` with
+    "/" between its parts, a zero byte, the size in decimal digits, a zero byte, the content. Thus
+    neither the folder's place nor the order, times and rights of its files matter. Hidden files
+    and folders (names that begin with a dot) are left out, as they are when pictures are read, so
+    that looking at a folder in a file manager does not change its digest. Links are followed.
+
+    Raises:
+        ResnoiseError: something is missing or unreadable, neither file nor folder, or a link that
+            leads back to a folder around it.
+    """
+    state = hashlib.sha256()
+    for name in sorted(_files(folder, b"", frozenset())):
+        path = folder / os.fsdecode(name)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ResnoiseError(f"{path}: cannot be read ({error.strerror})") from error
+        state.update(b"%s\0%d\0" % (name, len(content)))
+        state.update(content)
+    return state.hexdigest()
+
+
+def _files(folder: Path, prefix: bytes, around: frozenset[tuple[int, int]]) -> Iterator[bytes]:
+    """Yield the relative names of all visible files; ``around`` identifies the folders above."""
+    try:
+        status = folder.stat()
+        here = (status.st_dev, status.st_ino)
+        if here in around:
+            raise ResnoiseError(f"{folder}: a link to a folder that contains it")
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                name = prefix + os.fsencode(entry.name)
+                if entry.is_dir():
+                    yield from _files(folder / entry.name, name + b"/", around | {here})
+                elif entry.is_file():
+                    yield name
+                else:
+                    raise ResnoiseError(f"{entry.path}: neither a file nor a folder")
+    except OSError as error:
+        raise ResnoiseError(f"{folder}: cannot be read ({error.strerror})") from error

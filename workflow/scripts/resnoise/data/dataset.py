@@ -1,0 +1,116 @@
+"""The prepared data set: one file that all training and evaluation reads."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnoise import tensorfile
+from resnoise.data.samples import Samples, check
+from resnoise.errors import ResnoiseError
+
+_KIND = "data set"
+_CHUNK = 1000
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset(Samples):
+    """Labelled pictures as ``load`` returns them, memory-mapped.
+
+    Attributes:
+        channel_mean: float64 [3], mean of the training pictures' channels on the scale 0 ... 1.
+        channel_std: float64 [3], their standard deviations on the same scale, none of them 0.
+        source_digest: SHA-256 of the source that the pictures came from.
+        digest: SHA-256 of this data set: pictures, labels, class names, ``source_digest``.
+    """
+
+    channel_mean: NDArray[np.float64]
+    channel_std: NDArray[np.float64]
+    source_digest: str
+    digest: str
+
+
+def save(path: Path, samples: Samples, source_digest: str) -> str:
+    """Write a prepared data set atomically and return its digest.
+
+    Args:
+        path: file to write.
+        samples: what ``resnoise.data.prepare.prepare`` returned.
+        source_digest: SHA-256 of the source.
+
+    Raises:
+        ResnoiseError: a channel of the training pictures has the same value everywhere.
+    """
+    mean, std = channel_statistics(samples.train_images)
+    arrays: dict[str, np.ndarray] = {"channel_mean": mean, "channel_std": std}
+    for part, (images, labels) in samples.parts().items():
+        arrays[f"{part}_images"] = images
+        arrays[f"{part}_labels"] = labels
+    metadata = {
+        "kind": _KIND,
+        "class_names": list(samples.class_names),
+        "source_digest": source_digest,
+    }
+    return tensorfile.save(path, arrays, metadata)
+
+
+def load(path: Path) -> Dataset:
+    """Return the data set that ``save`` wrote.
+
+    Raises:
+        ResnoiseError: the file is missing or damaged, or is not a prepared data set.
+    """
+    arrays, metadata, digest = tensorfile.load(path)
+    if metadata.get("kind") != _KIND:
+        raise ResnoiseError(f"{path}: not a prepared data set")
+    try:
+        dataset = Dataset(
+            **arrays,
+            class_names=tuple(metadata["class_names"]),
+            source_digest=metadata["source_digest"],
+            digest=digest,
+        )
+    except (KeyError, TypeError) as error:
+        raise ResnoiseError(f"{path}: not a complete data set ({error})") from error
+    check(dataset, str(path))
+    return dataset
+
+
+def channel_statistics(
+    images: NDArray[np.uint8],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and population standard deviation of each channel on the scale 0 ... 1.
+
+    The sums are exact integers, so that the results are the same on every machine.
+
+    Args:
+        images: uint8 [N, H, W, 3].
+
+    Returns:
+        Two arrays, float64 [3].
+
+    Raises:
+        ResnoiseError: a channel has the same value everywhere, so that it cannot be normalised.
+    """
+    # How often each value occurs in each channel. In chunks, because bincount makes int64 copies.
+    counts = np.zeros((3, 256), dtype=np.int64)
+    for start in range(0, len(images), _CHUNK):
+        for channel in range(3):
+            values = images[start : start + _CHUNK, :, :, channel].ravel()
+            counts[channel] += np.bincount(values, minlength=256)
+    means, deviations = [], []
+    for channel, name in enumerate(("red", "green", "blue")):
+        histogram = counts[channel].tolist()
+        total = sum(histogram)
+        first = sum(value * count for value, count in enumerate(histogram))
+        second = sum(value * value * count for value, count in enumerate(histogram))
+        if second * total == first * first:
+            raise ResnoiseError(
+                f"the {name} channel of the training pictures is {first // total} everywhere, "
+                "needed are at least two different values"
+            )
+        means.append(first / (255 * total))
+        deviations.append(math.sqrt(second * total - first * first) / (255 * total))
+    return np.array(means), np.array(deviations)

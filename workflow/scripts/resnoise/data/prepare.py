@@ -1,0 +1,86 @@
+"""From a source to checked samples: the list of sources, and what is common to all of them.
+
+A further source is a module with a function ``read`` that returns ``Samples``, and one line in
+``FILE_SOURCES`` or ``BUILT_IN_SOURCES``.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnoise.data import cifar_archive, digits, pictures, samples
+from resnoise.data.checksum import check_sha256, compare
+from resnoise.data.samples import Samples
+from resnoise.data.subset import stratified_subset
+from resnoise.errors import ResnoiseError
+from resnoise.specs import DataSpec
+
+# Sources that are read from a file or folder.
+FILE_SOURCES: dict[str, Callable[[Path], Samples]] = {
+    "cifar10": cifar_archive.read,
+    "archive": cifar_archive.read,
+    "pictures": pictures.read,
+}
+
+# Sources that need nothing but an installed package.
+BUILT_IN_SOURCES: dict[str, Callable[[], Samples]] = {
+    "digits": digits.read,
+}
+
+
+def prepare(spec: DataSpec, source: Path | None) -> tuple[Samples, str]:
+    """Read, check and cut down a source.
+
+    Args:
+        spec: which source, which part of it, and optionally its SHA-256: that of the file, the
+            ``tree_digest`` of the folder, or for built-in sources the digest of all their arrays
+            (``resnoise.data.samples.digest``).
+        source: the file or folder; None for built-in sources.
+
+    Returns:
+        The samples and the SHA-256 of the source.
+
+    Raises:
+        ResnoiseError: unknown source, a path too many or too few, another SHA-256, contents that
+            are damaged or unsuitable, or too few pictures of a class.
+    """
+    if spec.source in FILE_SOURCES:
+        if source is None:
+            raise ResnoiseError(f"source {spec.source!r} needs the path of a file or folder")
+        # Before reading, so that no code touches a file that is not the expected one.
+        source_digest = check_sha256(source, spec.sha256)
+        complete = FILE_SOURCES[spec.source](source)
+        origin = str(source)
+    elif spec.source in BUILT_IN_SOURCES:
+        if source is not None:
+            raise ResnoiseError(f"source {spec.source!r} is built in and has no path, not {source}")
+        complete = BUILT_IN_SOURCES[spec.source]()
+        source_digest = samples.digest(complete)
+        compare(spec.source, source_digest, spec.sha256)
+        origin = spec.source
+    else:
+        allowed = ", ".join([*FILE_SOURCES, *BUILT_IN_SOURCES])
+        raise ResnoiseError(f"source {spec.source!r} is unknown, allowed: {allowed}")
+    samples.check(complete, origin)
+    return _subset(complete, spec), source_digest
+
+
+def _subset(complete: Samples, spec: DataSpec) -> Samples:
+    """Return the samples that ``spec`` asks for, in their original order."""
+
+    def indices(part: str, labels: NDArray[np.int64], per_class: int | None) -> NDArray[np.int64]:
+        if per_class is None:
+            return np.arange(len(labels))
+        return stratified_subset(labels, per_class, complete.class_names, part, spec.subset_seed)
+
+    train = indices("train", complete.train_labels, spec.train_per_class)
+    test = indices("test", complete.test_labels, spec.test_per_class)
+    return Samples(
+        train_images=complete.train_images[train],
+        train_labels=complete.train_labels[train],
+        test_images=complete.test_images[test],
+        test_labels=complete.test_labels[test],
+        class_names=complete.class_names,
+    )

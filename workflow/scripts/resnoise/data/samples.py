@@ -1,0 +1,102 @@
+"""What every source is read into, and the conditions that all of them must meet."""
+
+import dataclasses
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resnoise.errors import ResnoiseError
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Samples:
+    """Labelled pictures for training and testing.
+
+    Attributes:
+        train_images: uint8 [N, H, W, 3], red, green and blue.
+        train_labels: int64 [N], indices into ``class_names``.
+        test_images: uint8 [M, H, W, 3].
+        test_labels: int64 [M].
+        class_names: one name for each class.
+    """
+
+    train_images: NDArray[np.uint8]
+    train_labels: NDArray[np.int64]
+    test_images: NDArray[np.uint8]
+    test_labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+
+    def parts(self) -> dict[str, tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+        """Return images and labels of "train" and "test"."""
+        return {
+            "train": (self.train_images, self.train_labels),
+            "test": (self.test_images, self.test_labels),
+        }
+
+
+def check(samples: Samples, origin: str) -> None:
+    """Check what networks and training rely on.
+
+    Args:
+        samples: what a reader made of a source.
+        origin: names the source in messages.
+
+    Raises:
+        ResnoiseError: wrong types or shapes, pictures of different or unsuitable size, labels
+            out of range, fewer than two classes, or a class without pictures in train or test.
+    """
+    names = samples.class_names
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise ResnoiseError(f"{origin}: classes {list(names)}, needed are two or more different")
+    for part, (images, labels) in samples.parts().items():
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+            raise ResnoiseError(
+                f"{origin}: {part} pictures are {images.dtype} {images.shape}, "
+                "needed is uint8 [N, H, W, 3]"
+            )
+        if labels.dtype != np.int64 or labels.shape != images.shape[:1]:
+            raise ResnoiseError(
+                f"{origin}: {part} labels are {labels.dtype} {labels.shape}, "
+                f"needed is int64 [{len(images)}]"
+            )
+        outside = labels[(labels < 0) | (labels >= len(names))]
+        if outside.size:
+            raise ResnoiseError(
+                f"{origin}: {part} label {outside[0]}, allowed are 0 to {len(names) - 1}"
+            )
+        check_size(f"{origin}: {part} pictures", width=images.shape[2], height=images.shape[1])
+    if samples.train_images.shape[1] != samples.test_images.shape[1]:
+        raise ResnoiseError(
+            f"{origin}: train pictures have side {samples.train_images.shape[1]}, "
+            f"test pictures {samples.test_images.shape[1]}; all need the same"
+        )
+    counts = {
+        part: np.bincount(labels, minlength=len(names))
+        for part, (_, labels) in samples.parts().items()
+    }
+    for label, name in enumerate(names):
+        in_train, in_test = counts["train"][label], counts["test"][label]
+        if in_train == 0 or in_test == 0:
+            raise ResnoiseError(
+                f"{origin}: class {name!r} has {in_train} pictures in train and {in_test} in test, "
+                "both need at least one"
+            )
+
+
+def check_size(what: str, width: int, height: int) -> None:
+    """Raise ResnoiseError unless pictures of this size halve twice and are square."""
+    if width != height or width == 0 or width % 4 != 0:
+        raise ResnoiseError(
+            f"{what}: {width} x {height} pixels, needed are squares with a side divisible by 4"
+        )
+
+
+def digest(samples: Samples) -> str:
+    """Return a SHA-256 over class names, types, shapes and bytes of all four arrays."""
+    state = hashlib.sha256(repr(samples.class_names).encode())
+    for part, (images, labels) in samples.parts().items():
+        for array in (images, labels):
+            state.update(f"\n{part} {array.dtype.str} {array.shape}\n".encode())
+            state.update(np.ascontiguousarray(array).data)
+    return state.hexdigest()

@@ -1,0 +1,16 @@
+"""T(HMWI): what a residual network from HMWI is as a plain one (section 4.2).
+
+With one seed, the plain network from this initialisation is the twin of the residual one from HMWI.
+"""
+
+import torch
+from torch import Tensor
+
+from resnoise.initialisations import hardt_ma
+from resnoise.transfer import kernel_to_plain
+
+
+def draw_kernel(shape: tuple[int, ...], in_block: bool, generator: torch.Generator) -> Tensor:
+    """Return a float64 kernel [C_out, C_in, k, k] of HMWI, in blocks with 1 at its ID entries."""
+    kernel = hardt_ma.draw_kernel(shape, in_block, generator)
+    return kernel_to_plain(kernel) if in_block else kernel

@@ -1,0 +1,34 @@
+"""Transfer a residual run's weights to the equal plain network and compare the two functions."""
+
+import argparse
+from pathlib import Path
+
+from resnoise import commandline
+from resnoise.data import dataset
+from resnoise.transfer_check import transfer_run
+
+
+def main() -> None:
+    """Read the command line, transfer and compare."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--record", type=Path, required=True, help="record of the residual run")
+    parser.add_argument("--weights", type=Path, required=True, help="its weights after training")
+    parser.add_argument("--data", type=Path, required=True, help="prepared data set")
+    parser.add_argument("--output", type=Path, required=True, help="plain weights to write")
+    parser.add_argument("--report", type=Path, required=True, help="JSON with the differences")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    arguments = parser.parse_args()
+    transfer_run(
+        arguments.record,
+        arguments.weights,
+        dataset.load(arguments.data),
+        arguments.output,
+        arguments.report,
+        device=arguments.device,
+        threads=arguments.threads,
+    )
+
+
+if __name__ == "__main__":
+    commandline.run(main)
