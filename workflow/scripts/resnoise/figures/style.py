@@ -7,8 +7,9 @@ from matplotlib.figure import Figure
 
 from resnoise.files import atomic_path
 
-# The paper draws plain networks in blue and residual ones in red; these two also differ in grey.
-COLOURS = {"plain": "#1f5fbf", "residual": "#d62728"}
+# The paper draws plain networks in blue and residual ones in red; in grey, this blue is dark and
+# this red is light.
+COLOURS = {"plain": "#0b3c8c", "residual": "#e8503a"}
 LINE_STYLES = ("-", "--", ":", "-.")
 
 mpl.use("Agg")
