@@ -8,5 +8,6 @@ def learning_rate(recipe: RecipeSpec, epoch: int) -> float:
 
     A milestone is a fraction of all epochs: with 200 epochs, 0.5 acts from epoch 101 on.
     """
-    passed = sum(epoch - 1 >= milestone * recipe.epochs for milestone in recipe.milestones)
+    # Rounded, because 0.55 * 100 is a little more than 55.
+    passed = sum(epoch - 1 >= round(part * recipe.epochs, 6) for part in recipe.milestones)
     return float(recipe.learning_rate * recipe.decay_factor**passed)
