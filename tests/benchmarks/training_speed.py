@@ -27,17 +27,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "workflow" / "scrip
 
 from resnoise import devices
 from resnoise.data.dataset import Dataset
-from resnoise.initialisations import initialise
 from resnoise.networks import build
 from resnoise.specs import NetworkSpec, RecipeSpec, RunSpec
 from resnoise.training.loop import Run
-from resnoise.training.objective import Penalty, sgd
 from resnoise.training.progress import Progress
 
 BATCH = 128
 
 
-def recipe() -> RecipeSpec:
+def recipe(conv_backend: str) -> RecipeSpec:
     """Return the recipe of the simplified networks, for one epoch."""
     return RecipeSpec(
         epochs=1,
@@ -55,6 +53,7 @@ def recipe() -> RecipeSpec:
         precision="float32",
         allow_tf32=False,
         compile=False,
+        conv_backend=conv_backend,
         snapshot_epochs=(),
     )
 
@@ -94,19 +93,16 @@ def project_epoch(spec: RunSpec, data: Dataset, device: torch.device) -> Callabl
 
 
 def bare_steps(spec: RunSpec, data: Dataset, device: torch.device) -> Callable[[], None]:
-    """Return as many training steps as an epoch has, always on the same batch."""
-    network = devices.place(build(spec.network, 10), device, "float32")
-    initialise(network, spec.initialisation, 0)
-    optimizer = sgd(Penalty(network, spec.recipe), spec.recipe)
+    """Return as many bare training steps as an epoch has, always on the same batch."""
+    run = Run(spec, data, device, None)
     inputs = torch.randn(BATCH, 3, 32, 32, device=device)
     inputs = inputs.contiguous(memory_format=torch.channels_last)
     labels = torch.arange(BATCH, device=device) % 10
 
     def steps() -> None:
-        for _ in range(len(data.train_labels) // BATCH):
-            optimizer.zero_grad()
-            F.cross_entropy(network(inputs), labels).backward()
-            optimizer.step()
+        for _ in range(len(run.batches)):
+            run.backend.loss_and_gradients(inputs, labels)
+            run.optimizer.step()
 
     return steps
 
@@ -202,12 +198,17 @@ def alternate(variants: dict[str, Callable[[], object]], rounds: int) -> dict[st
 
 
 def compare_in_process(
-    architecture: str, threads: int, device_name: str, batches: int, rounds: int
+    architecture: str,
+    conv_backend: str,
+    threads: int,
+    device_name: str,
+    batches: int,
+    rounds: int,
 ) -> None:
     """Print (a) and (b) for one network."""
     device = devices.set_up(device_name, threads)
     initialisation = "kwi" if architecture == "plain" else "hmwi"
-    spec = RunSpec(NetworkSpec(architecture, 20, 16), initialisation, 0, recipe())
+    spec = RunSpec(NetworkSpec(architecture, 20, 16), initialisation, 0, recipe(conv_backend))
     data = pictures(batches)
     seconds = alternate(
         {
@@ -221,7 +222,10 @@ def compare_in_process(
     run = Run(spec, data, device, None)
     evaluation = alternate({"evaluation": run.evaluate}, rounds)
     count = len(data.train_labels)
-    print(f"{architecture}-20, {device.type}, {threads} threads, {count} pictures, {rounds} rounds")
+    print(
+        f"{architecture}-20, convolutions by {run.backend.name}, {device.type}, {threads} threads, "
+        f"{count} pictures, {rounds} rounds"
+    )
     for name, value in seconds.items():
         print(f"  {name:<14}{count / value:8.0f} images/s")
     training = seconds["this project"] - evaluation["evaluation"]
@@ -265,7 +269,7 @@ def _run(commands: list[list[str]]) -> list[float]:
 def child(threads: int, device_name: str, batches: int) -> None:
     """Train an epoch to warm up and another, and print the seconds of the second."""
     device = devices.set_up(device_name, threads)
-    spec = RunSpec(NetworkSpec("residual", 20, 16), "hmwi", 0, recipe())
+    spec = RunSpec(NetworkSpec("residual", 20, 16), "hmwi", 0, recipe("auto"))
     epoch = project_epoch(spec, pictures(batches), device)
     print(alternate({"epoch": epoch}, 1)["epoch"])
 
@@ -275,7 +279,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--batches", type=int, default=20, help="batches in an epoch")
+    parser.add_argument("--batches", type=int, default=10, help="batches in an epoch")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -284,9 +288,15 @@ def main() -> None:
         return
     print(f"PyTorch {torch.__version__}, {devices.name(torch.device(arguments.device))}")
     for architecture in ("plain", "residual"):
-        compare_in_process(
-            architecture, arguments.threads, arguments.device, arguments.batches, arguments.rounds
-        )
+        for conv_backend in ("torch", "auto"):
+            compare_in_process(
+                architecture,
+                conv_backend,
+                arguments.threads,
+                arguments.device,
+                arguments.batches,
+                arguments.rounds,
+            )
     compare_processes(arguments.device, arguments.batches, arguments.rounds)
 
 

@@ -30,6 +30,7 @@ RECIPE = RecipeSpec(
     precision="float64",
     allow_tf32=False,
     compile=False,
+    conv_backend="torch",
     snapshot_epochs=(),
 )
 

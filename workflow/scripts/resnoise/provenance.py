@@ -46,7 +46,8 @@ def code_digest(script: str, *plugins: str) -> str:
 def closure(script: str, *plugins: str) -> frozenset[str]:
     """Return the modules of this project that a script imports, without the exempt ones."""
     found: set[str] = set()
-    waiting = [*_imports(SCRIPTS / script), *plugins]
+    waiting = [*_imports(SCRIPTS / script)]
+    waiting.extend(name for plugin in plugins for name in _with_parents(plugin))
     while waiting:
         name = waiting.pop()
         if name in found or name in EXEMPT:

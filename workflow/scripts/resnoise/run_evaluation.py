@@ -13,7 +13,7 @@ from resnoise.evaluation import evaluate
 from resnoise.files import atomic_path
 from resnoise.networks import build
 from resnoise.specs import RunSpec
-from resnoise.training.backend import TorchBackend
+from resnoise.training import backend as backends
 from resnoise.training.batches import Normalisation
 from resnoise.training.checkpoint import Weights, set_weights, unflatten
 from resnoise.training.objective import Penalty
@@ -86,7 +86,7 @@ def _measure(
     network = build(spec.network, len(dataset.class_names), dataset.train_images.shape[3])
     network = devices.place(network, device, spec.recipe.precision)
     set_weights(network, weights)
-    backend = TorchBackend(network, spec.recipe)
+    backend = backends.select(network, spec.recipe, *dataset.train_images.shape[1:3])
     normalise = Normalisation(dataset.channel_mean, dataset.channel_std, device, dtype)
     results = {}
     for part, pictures, labels in (

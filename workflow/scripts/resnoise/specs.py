@@ -93,6 +93,7 @@ class RecipeSpec(Spec):
     precision: str
     allow_tf32: bool
     compile: bool
+    conv_backend: str
     snapshot_epochs: tuple[int, ...]
 
 

@@ -1,16 +1,28 @@
-"""How loss and gradients of a mini-batch are computed."""
+"""How loss and gradients of a mini-batch are computed: by PyTorch or by the project's C code."""
 
+import logging
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from resnoise.native.build import NativeUnavailable
+from resnoise.native.network import NativeSimplifiedNet, supported
+from resnoise.networks.simplified import SimplifiedNet
 from resnoise.specs import RecipeSpec
+
+_log = logging.getLogger(__name__)
 
 
 class Backend(Protocol):
-    """What the training loop needs of a network."""
+    """What the training loop needs of a network.
+
+    Attributes:
+        name: "torch" or "native", for the run's record.
+    """
+
+    name: str
 
     def loss_and_gradients(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Set the gradients of all parameters to those of the mean cross-entropy of a mini-batch.
@@ -31,6 +43,8 @@ class Backend(Protocol):
 
 class TorchBackend:
     """Autograd of PyTorch, optionally compiled, optionally with bfloat16 autocast."""
+
+    name = "torch"
 
     def __init__(self, network: nn.Module, recipe: RecipeSpec) -> None:
         """Wrap ``network``, which stays the owner of its parameters."""
@@ -55,3 +69,38 @@ class TorchBackend:
         self.network.eval()
         output: Tensor = self.network(inputs)
         return output
+
+
+class NativeBackend(NativeSimplifiedNet):
+    """The project's C code (``resnoise.native``)."""
+
+    name = "native"
+
+
+def select(network: nn.Module, recipe: RecipeSpec, height: int, width: int) -> Backend:
+    """Return the backend that ``recipe.conv_backend`` asks for, or PyTorch where it cannot be used.
+
+    Args:
+        network: a network on its device, in its type.
+        recipe: how it is trained.
+        height: rows of the pictures.
+        width: columns of the pictures.
+    """
+    if recipe.conv_backend == "torch":
+        return TorchBackend(network, recipe)
+    reason = _obstacle(network, recipe, height, width)
+    if reason is None and isinstance(network, SimplifiedNet):
+        try:
+            return NativeBackend(network, torch.get_num_threads())
+        except NativeUnavailable as error:
+            reason = str(error)
+    level = logging.WARNING if recipe.conv_backend == "native" else logging.INFO
+    _log.log(level, "convolutions by PyTorch: %s", reason)
+    return TorchBackend(network, recipe)
+
+
+def _obstacle(network: nn.Module, recipe: RecipeSpec, height: int, width: int) -> str | None:
+    """Return why native code cannot compute ``network``, or None if it can."""
+    if recipe.precision == "bfloat16" or recipe.compile:
+        return "native code has neither bfloat16 nor torch.compile"
+    return supported(network, height, width)

@@ -19,8 +19,8 @@ from resnoise.files import write_json
 from resnoise.initialisations import initialise
 from resnoise.networks import build
 from resnoise.specs import RunSpec
+from resnoise.training import backend as backends
 from resnoise.training import checkpoint, history
-from resnoise.training.backend import Backend, TorchBackend
 from resnoise.training.batches import Normalisation, TrainingBatches
 from resnoise.training.checkpoint import State, copy_weights, set_weights
 from resnoise.training.objective import Penalty, sgd
@@ -98,9 +98,17 @@ def train(
             _log.info("using %d threads, as when the run was started", threads)
     chosen = devices.set_up(device, threads, recipe.allow_tf32)
     run = Run(spec, dataset, chosen, state)
+    if state and state.sessions[-1]["conv_backend"] != run.backend.name:
+        _log.warning(
+            "convolutions were computed by %s before the stop and are by %s now: the result will "
+            "differ in the last digits from an uninterrupted run's",
+            state.sessions[-1]["conv_backend"],
+            run.backend.name,
+        )
     run.state.sessions.append(
         {
             **describe_environment(chosen, threads),
+            "conv_backend": run.backend.name,
             "first_epoch": run.state.epoch + 1,
             "seconds": 0.0,
         }
@@ -138,7 +146,7 @@ class Run:
         self.network: nn.Module = network
         self.penalty = Penalty(network, recipe)
         self.optimizer = sgd(self.penalty, recipe)
-        self.backend: Backend = TorchBackend(network, recipe)
+        self.backend = backends.select(network, recipe, *dataset.train_images.shape[1:3])
         self.normalise = Normalisation(dataset.channel_mean, dataset.channel_std, device, dtype)
         self.batches = TrainingBatches(
             torch.from_numpy(dataset.train_images).to(device),
