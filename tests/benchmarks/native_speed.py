@@ -131,7 +131,7 @@ def make_network(depth: int, residual: bool, dtype: torch.dtype) -> SimplifiedNe
     with torch.no_grad():
         for kernel in (network.conv1.weight, *(block.conv.weight for block in network.blocks())):
             torch.nn.init.kaiming_normal_(kernel).mul_(0.3 if residual else 1.0)
-    return network.to(dtype=dtype, memory_format=torch.channels_last)
+    return network.to(dtype).to(memory_format=torch.channels_last)
 
 
 def cpu_name() -> str:

@@ -107,6 +107,21 @@ def test_all_crops_and_both_directions_are_equally_frequent() -> None:
     mean = 40 * 50 / 18
     assert len(places) == 18
     assert all(abs(count - mean) < 5 * mean**0.5 for count in places.values())
+    flipped = sum(count for (_, _, mirrored), count in places.items() if mirrored)
+    assert abs(flipped - 1000) < 5 * 500**0.5
+
+
+def test_the_crop_of_a_picture_does_not_follow_from_its_place_in_the_order() -> None:
+    # Numbers from one generator would make both the same remainder in every epoch.
+    pictures = random_pictures(25)
+    of = batches(pictures, batch_size=1)
+    equal = 0
+    for number in range(1, 201):
+        crop, label = next(of.epoch(number))
+        ((row, _, _),) = find(crop[0], pictures[int(label)], 2, flip=True)
+        equal += int(label) % 5 == row
+    # Five standard deviations around one in five.
+    assert abs(equal - 40) < 5 * 32**0.5
 
 
 def test_crop_and_flip_of_a_picture_are_drawn_anew_in_each_epoch() -> None:
@@ -167,9 +182,9 @@ def test_another_seed_or_epoch_gives_another_order() -> None:
     orders = {
         tuple(epoch(batches(pictures, seed=seed), number)[1])
         for seed in (0, 1, 11)
-        for number in (1, 2, 11)
+        for number in (1, 2, 3, 11)
     }
-    assert len(orders) == 9
+    assert len(orders) == 12
 
 
 def test_flipping_keeps_order_and_crops() -> None:

@@ -48,6 +48,7 @@ def test_json_and_back_gives_the_same_specification(spec: Spec) -> None:
     assert again.to_json() == text
     assert hash(again) == hash(spec)
     assert "\n" not in text
+    assert list(json.loads(text)) == sorted(json.loads(text))
 
 
 def test_equal_specifications_give_equal_text_whatever_the_order_of_keys() -> None:

@@ -28,10 +28,11 @@ from resnoise.data.dataset import Dataset
 from resnoise.data.samples import Samples
 from resnoise.errors import ResnoiseError
 from resnoise.initialisations import initialise
+from resnoise.native import build as native_build
 from resnoise.networks import build
 from resnoise.run_evaluation import evaluate_run
 from resnoise.specs import RunSpec
-from resnoise.training import checkpoint, loop
+from resnoise.training import backend, checkpoint, loop
 from resnoise.training.batches import Normalisation, TrainingBatches
 from resnoise.training.loop import RunFiles
 
@@ -74,13 +75,15 @@ def data(data_file: Path) -> Dataset:
     return dataset.load(data_file)
 
 
-def run_spec(architecture: str = "residual", seed: int = 1, **recipe: Any) -> RunSpec:
-    """Return a small run: width 4, depth 8, three epochs of four batches."""
+def run_spec(
+    architecture: str = "residual", seed: int = 1, width: int = 4, **recipe: Any
+) -> RunSpec:
+    """Return a small run: depth 8, three epochs of four batches; native code cannot do width 4."""
     usual = config.run_spec(config.load({}), architecture, 8, "kwi", seed)
     changes = {"epochs": EPOCHS, "batch_size": 16, "crop_padding": 1, "learning_rate": 0.05}
     return dataclasses.replace(
         usual,
-        network=dataclasses.replace(usual.network, width=4),
+        network=dataclasses.replace(usual.network, width=width),
         recipe=dataclasses.replace(usual.recipe, **{**changes, **recipe}),
     )
 
@@ -161,8 +164,14 @@ def test_two_runs_give_the_same_bits(
     assert not equal(weights(one), weights(other))
 
 
-@pytest.mark.parametrize("stops", [(1,), (2,), (3,), (1, 2, 3)])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize(
+    ("architecture", "stops"),
+    [
+        *((architecture, (1, 2, 3)) for architecture in ARCHITECTURES),
+        *(("full-residual", (epoch,)) for epoch in (1, 2, 3)),
+        *(("residual", (epoch,)) for epoch in (1, 2, 3)),
+    ],
+)
 def test_a_run_that_was_stopped_after_any_epoch_ends_with_the_same_bits(
     architecture: str, stops: tuple[int, ...], data: Dataset, tmp_path: Path
 ) -> None:
@@ -185,6 +194,64 @@ def test_resuming_is_exact_with_other_recipes(
     whole = train(spec, data, tmp_path / "whole")
     stop_after(2, spec, data, tmp_path / "stopped")
     assert result(train(spec, data, tmp_path / "stopped")) == result(whole)
+
+
+@pytest.fixture
+def _compiler() -> None:
+    """Skip the test where there is no C compiler."""
+    try:
+        native_build.load(single=True)
+    except native_build.NativeUnavailable as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.usefixtures("_compiler")
+@pytest.mark.parametrize("architecture", ["plain", "residual"])
+def test_native_code_gives_the_same_bits_stopped_or_not_with_any_number_of_threads(
+    architecture: str, data: Dataset, tmp_path: Path
+) -> None:
+    spec = run_spec(architecture, width=16, conv_backend="native")
+    whole = train(spec, data, tmp_path / "whole")
+    stop_after(1, spec, data, tmp_path / "stopped")
+    assert result(train(spec, data, tmp_path / "stopped")) == result(whole)
+    assert result(train(spec, data, tmp_path / "threads", threads=2)) == result(whole)
+    assert record(whole)["sessions"][0]["conv_backend"] == "native"
+
+
+@pytest.mark.usefixtures("_compiler")
+def test_native_code_trains_as_pytorch_does(data: Dataset, tmp_path: Path) -> None:
+    specs = [
+        run_spec(width=16, precision="float64", conv_backend=name) for name in ("native", "torch")
+    ]
+    native, usual = (train(spec, data, tmp_path / spec.recipe.conv_backend) for spec in specs)
+    assert [record(f)["sessions"][0]["conv_backend"] for f in (native, usual)] == [
+        "native",
+        "torch",
+    ]
+    for name, array in weights(usual).items():
+        np.testing.assert_allclose(weights(native)[name], array, rtol=1e-8, atol=1e-11)
+    for one, two in zip(evaluate(native, data), evaluate(usual, data), strict=True):
+        for name in MEASURES:
+            assert float(one[name]) == pytest.approx(float(two[name]), rel=1e-9)
+
+
+@pytest.mark.usefixtures("_compiler")
+def test_a_run_that_is_resumed_with_other_convolutions_warns(
+    data: Dataset,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spec = run_spec(width=16)
+    stop_after(1, spec, data, tmp_path)
+
+    def missing(*_arguments: Any) -> None:
+        raise native_build.NativeUnavailable("no C compiler")
+
+    monkeypatch.setattr(backend, "NativeBackend", missing)
+    sessions = record(train(spec, data, tmp_path))["sessions"]
+    assert [session["conv_backend"] for session in sessions] == ["native", "torch"]
+    assert "computed by native before the stop and are by torch now" in caplog.text
 
 
 def test_a_run_that_dies_at_any_change_of_a_file_ends_with_the_same_bits(
@@ -358,12 +425,12 @@ def test_compiled_training_gives_the_same_numbers(
     usual = train(run_spec(epochs=1), data, tmp_path / "usual")
     graphs = []
 
-    def backend(graph: torch.fx.GraphModule, _inputs: list[Tensor]) -> Callable[..., Any]:
+    def keep(graph: torch.fx.GraphModule, _inputs: list[Tensor]) -> Callable[..., Any]:
         graphs.append(graph)
         return graph.forward
 
     # Everything but code generation, which takes a minute.
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend, fullgraph=True))
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=keep, fullgraph=True))
     compiled = train(run_spec(epochs=1, compile=True), data, tmp_path / "compiled")
     assert graphs
     assert equal(weights(compiled), weights(usual))
@@ -475,14 +542,15 @@ def test_another_file_of_the_run_is_no_checkpoint(
 def test_a_resumed_run_keeps_its_number_of_threads(
     data: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stop_after(1, run_spec(), data, tmp_path, threads=2)
+    spec = run_spec(epochs=2, batch_size=TRAIN)
+    stop_after(1, spec, data, tmp_path, threads=2)
     torch.set_num_threads(1)
     with caplog.at_level(logging.INFO):
-        files = train(run_spec(), data, tmp_path, threads=1)
+        files = train(spec, data, tmp_path, threads=1)
     assert torch.get_num_threads() == 2
     assert [session["threads"] for session in record(files)["sessions"]] == [2, 2]
     assert "using 2 threads, as when the run was started" in caplog.text
-    assert "continuing after epoch 1 of 3" in caplog.text
+    assert "continuing after epoch 1 of 2" in caplog.text
 
 
 def first_infinite_loss(spec: RunSpec, data: Dataset) -> int:
