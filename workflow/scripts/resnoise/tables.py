@@ -97,9 +97,9 @@ def table1_markdown(table: pd.DataFrame, title: str) -> str:
         cells.append(_number(row["risk_growth_mean"], 3) + _printed(row["risk_growth_paper"], 3))
         rows.append(cells)
     note = (
-        "Measured (paper: CIFAR-10, 200 epochs). Means +- standard deviations over seeds; risk growth: training risk "
-        "relative to the smallest depth. Risk and cost on the whole training set, without "
-        "augmentation. Runs that diverged count in no mean."
+        "Measured (paper: CIFAR-10, 200 epochs). Means +- standard deviations over seeds; risk "
+        "growth: training risk relative to the smallest depth. Risk and cost on the whole training "
+        "set, without augmentation. Runs that diverged count in no mean."
     )
     return f"# {title}\n\n{markdown_table(header, rows)}\n\n{note}\n"
 
