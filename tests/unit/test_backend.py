@@ -13,6 +13,7 @@ from resnoise import config, tensorfile
 from resnoise.data import dataset as datasets
 from resnoise.data.dataset import Dataset
 from resnoise.data.prepare import prepare
+from resnoise.native import build as native_build
 from resnoise.native import network as native_network
 from resnoise.networks import build
 from resnoise.specs import DataSpec, NetworkSpec, RecipeSpec, RunSpec
@@ -24,6 +25,15 @@ RECIPE = dataclasses.replace(
 )
 
 
+@pytest.fixture
+def compiler() -> None:
+    """Skip a test where there is no C compiler."""
+    try:
+        native_build.load(single=True)
+    except native_build.NativeUnavailable as error:
+        pytest.skip(str(error))
+
+
 def selected(architecture: str, recipe: RecipeSpec, width: int = 16) -> backend.Backend:
     """Return the backend of a network in the recipe's type, for pictures of 32x32 pixels."""
     network = build(NetworkSpec(architecture, 8, width), 10)
@@ -32,6 +42,7 @@ def selected(architecture: str, recipe: RecipeSpec, width: int = 16) -> backend.
     return backend.select(network, recipe, 32, 32)
 
 
+@pytest.mark.usefixtures("compiler")
 def test_auto_takes_the_native_code_where_it_can() -> None:
     assert selected("plain", RECIPE).name == "native"
     assert selected("residual", dataclasses.replace(RECIPE, precision="float64")).name == "native"
@@ -103,6 +114,7 @@ def weights(
     return tensorfile.load(files.weights)[0], record["sessions"][0]["conv_backend"]
 
 
+@pytest.mark.usefixtures("compiler")
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_a_native_run_has_the_same_bits_for_any_number_of_threads(
     precision: str, data: Dataset, tmp_path: Path
@@ -118,6 +130,7 @@ def test_a_native_run_has_the_same_bits_for_any_number_of_threads(
             np.testing.assert_array_equal(found[key], array)
 
 
+@pytest.mark.usefixtures("compiler")
 def test_native_and_torch_runs_agree_to_rounding_in_float64(data: Dataset, tmp_path: Path) -> None:
     native, name = weights(data, tmp_path / "native", 1, precision="float64")
     other, other_name = weights(
