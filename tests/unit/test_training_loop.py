@@ -150,8 +150,15 @@ def stop_after(
     return files
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64", "bfloat16"])
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize(
+    ("architecture", "precision"),
+    [
+        *((architecture, "float32") for architecture in ARCHITECTURES),
+        ("residual", "float64"),
+        ("residual", "bfloat16"),
+        ("full-residual", "bfloat16"),
+    ],
+)
 def test_two_runs_give_the_same_bits(
     architecture: str, precision: str, data: Dataset, tmp_path: Path
 ) -> None:
@@ -309,7 +316,7 @@ def test_a_run_that_dies_at_any_change_of_a_file_ends_with_the_same_bits(
 def test_a_script_killed_at_random_moments_ends_with_the_same_bits(
     data_file: Path, data: Dataset, tmp_path: Path
 ) -> None:
-    spec = run_spec("full-residual", epochs=120, snapshot_epochs=(7, 60))
+    spec = run_spec("full-residual", epochs=60, snapshot_epochs=(7, 40))
     plugins = registry.plugin_modules(spec.network.architecture, spec.initialisation)
     code = provenance.code_digest("train.py", *plugins)
     whole = train(spec, data, tmp_path / "whole", code=code)
@@ -322,8 +329,9 @@ def test_a_script_killed_at_random_moments_ends_with_the_same_bits(
     def epochs_done() -> int:
         return len(files.history.read_text().splitlines()) - 1 if files.history.exists() else -1
 
-    for rows in sorted(random.sample(range(1, 80), 2)):
-        delay = random.uniform(0, 0.03)
+    # Early enough to come before the end of the run, however busy the machine.
+    for rows in sorted(random.sample(range(1, 20), 2)):
+        delay = random.uniform(0, 0.02)
         moment = f"killed {delay} s after epoch {rows}"
         with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
             while epochs_done() < rows and process.poll() is None:
@@ -334,7 +342,7 @@ def test_a_script_killed_at_random_moments_ends_with_the_same_bits(
         assert files.checkpoint.exists(), moment
     subprocess.run(command, check=True, capture_output=True)
     assert result(files) == result(whole), moment
-    assert [session["first_epoch"] > 1 for session in record(files)["sessions"]][-1]
+    assert record(files)["sessions"][-1]["first_epoch"] > 1
 
 
 def test_training_is_momentum_descent_on_the_cost(data: Dataset, tmp_path: Path) -> None:
@@ -667,10 +675,8 @@ def test_the_evaluation_is_that_of_each_picture_by_itself(
                 logits = torch.cat([network(picture[None]) for picture in x])
             chosen = logits.log_softmax(1)[range(len(labels)), labels]
             expected[part] = -chosen.mean().item(), np.mean(logits.argmax(1).numpy() != labels)
-        found = {
-            part: float(row[name]) for part, name in [("train", "risk"), ("test", "test_loss")]
-        }
-        assert found == pytest.approx({part: e[0] for part, e in expected.items()}, rel=1e-11)
+        assert float(row["risk"]) == pytest.approx(expected["train"][0], rel=1e-11)
+        assert float(row["test_loss"]) == pytest.approx(expected["test"][0], rel=1e-11)
         assert float(row["train_error"]) == expected["train"][1]
         assert float(row["test_error"]) == expected["test"][1]
         assert float(row["cost"]) == float(row["risk"]) + float(row["weight_term"])
