@@ -1,5 +1,6 @@
 """The only place that reads the configuration; what the rules need of it."""
 
+import dataclasses
 import functools
 import os
 import sys
@@ -23,6 +24,7 @@ except ResnoiseError as error:
     raise WorkflowError(f"the configuration has mistakes:\n{error}") from None
 
 RUN = grid.FOLDER
+TWINS = grid.TWIN_FOLDER
 CIFAR10 = f"{CONFIG['downloads']}/cifar-10-python.tar.gz"
 # Relative, because Snakemake remembers inputs by name: moving the folder must make nothing stale.
 PAPER = os.path.relpath(ROOT / "config" / "paper.yaml")
@@ -50,10 +52,19 @@ def code(script, environment, *plugins):
     return f"{code_digest(script, *plugins)}-{text_digest(ROOT / 'envs' / environment)}"
 
 
+def network_code(script, architecture, initialisation=None):
+    """Return the digest of a script that builds, and perhaps initialises, one kind of network."""
+    entry = registry.architecture(architecture)
+    plugins = entry.modules
+    if initialisation:
+        plugins = registry.plugin_modules(architecture, initialisation)
+    kind = "residual" if entry.residual else "plain"
+    return f"{code(script, 'torch.yaml', *plugins)}-{kind}"
+
+
 def run_code(wildcards):
     """Return the digest of the code that trains a run: its own architecture and no other's."""
-    plugins = registry.plugin_modules(wildcards.architecture, wildcards.initialisation)
-    return code("train.py", "torch.yaml", *plugins)
+    return network_code("train.py", wildcards.architecture, wildcards.initialisation)
 
 
 def run_spec(wildcards):
@@ -67,15 +78,30 @@ def run_spec(wildcards):
     ).to_json()
 
 
+def twin_spec(wildcards):
+    """Return the specification of the residual one of two twins as JSON."""
+    spec = configuration.run_spec(
+        CONFIG, "residual", int(wildcards.depth), "hmwi", int(wildcards.seed)
+    )
+    recipe = dataclasses.replace(spec.recipe, precision=CONFIG["twins"]["precision"])
+    return dataclasses.replace(spec, recipe=recipe).to_json()
+
+
 def evaluate_code(wildcards):
     """Return the digest of the code that evaluates a run."""
-    return code("evaluate.py", "torch.yaml", registry.architecture(wildcards.architecture).module)
+    return network_code("evaluate.py", wildcards.architecture)
 
 
 def train_minutes(wildcards, attempt):
     """Return a generous estimate of a run's wall time in minutes; a second attempt gets twice it."""
     spec = configuration.run_spec(CONFIG, wildcards.architecture, int(wildcards.depth), "", 0)
     return attempt * (30 + spec.recipe.epochs * int(wildcards.depth) // 8)
+
+
+def twin_minutes(wildcards, attempt):
+    """Return a generous estimate of the minutes that two twins take, both in float64."""
+    epochs = CONFIG["training"]["simplified"]["epochs"]
+    return attempt * (30 + epochs * int(wildcards.depth) // 2)
 
 
 def data_path():
@@ -116,6 +142,12 @@ def data_folder_digest(wildcards):
     """Return the digest of the folder of pictures, if the data set is made from one."""
     path = data_path()
     return folder_digest(path) if path and Path(path).is_dir() else ""
+
+
+def twin_files(*names):
+    """Return the files called names of all twins."""
+    folders = grid.twin_folders(CONFIG)
+    return [f"{CONFIG['results']}/{folder}/{name}" for folder in folders for name in names]
 
 
 def run_files(runs, name):

@@ -24,7 +24,7 @@ rule transfer:
         device=CONFIG["device"],
     params:
         script=script("transfer.py"),
-        code=code("transfer.py", "torch.yaml", registry.architecture("residual").module),
+        code=network_code("transfer.py", "residual"),
     shell:
         "python {params.script:q} --record {input.record:q} --weights {input.weights:q}"
         " --data {input.data:q} --output {output.weights:q} --report {output.report:q}"

@@ -87,7 +87,8 @@ def project_epoch(spec: RunSpec, data: Dataset, device: torch.device) -> Callabl
 
     def epoch() -> None:
         with Progress(1, len(run.batches), 0) as progress:
-            run.train_epoch(1, progress)
+            for _ in run.train_epoch(1):
+                progress.step()
 
     return epoch
 

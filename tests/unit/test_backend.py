@@ -39,7 +39,8 @@ def selected(architecture: str, recipe: RecipeSpec, width: int = 16) -> backend.
     network = build(NetworkSpec(architecture, 8, width), 10)
     if recipe.precision == "float64":
         network = network.double()
-    return backend.select(network, recipe, 32, 32)
+    spec = RunSpec(NetworkSpec(architecture, 8, width), "kwi", 1, recipe)
+    return backend.select(network, spec, 32, 32)
 
 
 @pytest.mark.usefixtures("compiler")
@@ -55,7 +56,7 @@ def test_torch_is_torch() -> None:
 @pytest.mark.parametrize(
     ("architecture", "changes", "width", "reason"),
     [
-        ("full-residual", {}, 16, "not for FullyFledgedNet"),
+        ("full-residual", {}, 16, "no native code for full-residual networks"),
         ("plain", {"precision": "bfloat16"}, 16, "neither bfloat16"),
         ("plain", {"compile": True}, 16, "nor torch.compile"),
         ("plain", {}, 4, "multiple of 16, not 4"),

@@ -18,7 +18,7 @@ from resnoise.provenance import EXEMPT, closure, code_digest, text_digest
 REAL = provenance.SCRIPTS
 RULES = REAL.parents[1] / "rules"
 PLUGINS = sorted(
-    {architecture.module for architecture in registry.ARCHITECTURES.values()}
+    {name for architecture in registry.ARCHITECTURES.values() for name in architecture.modules}
     | {*registry.INITIALISATIONS.values()}
 )
 REAL_SCRIPTS = sorted(file.name for file in REAL.glob("*.py"))

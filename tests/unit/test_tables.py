@@ -168,7 +168,9 @@ def test_the_order_of_the_files_does_not_matter(files: list[Path], table: pd.Dat
 
 
 def test_the_markdown_shows_measured_and_printed_numbers(files: list[Path], tmp_path: Path) -> None:
-    text = write_table1(files, PAPER, tmp_path / "t.csv", tmp_path / "t.md", "Table 1")
+    text = write_table1(
+        files, PAPER, tmp_path / "t.csv", tmp_path / "t.md", section="table1", title="Table 1"
+    )
     assert (tmp_path / "t.md").read_text() == text
     title, _, *lines = text.splitlines()[:9]
     assert title == "# Table 1"
@@ -189,7 +191,9 @@ def test_the_markdown_shows_measured_and_printed_numbers(files: list[Path], tmp_
 def test_the_csv_holds_the_numbers_of_the_table(
     files: list[Path], table: pd.DataFrame, tmp_path: Path
 ) -> None:
-    write_table1(files, PAPER, tmp_path / "t.csv", tmp_path / "t.md", "Table 1")
+    write_table1(
+        files, PAPER, tmp_path / "t.csv", tmp_path / "t.md", section="table1", title="Table 1"
+    )
     with (tmp_path / "t.csv").open(newline="") as stream:
         written = list(csv.DictReader(stream))
     assert list(written[0]) == list(table.columns)

@@ -29,10 +29,11 @@ from resnoise.data.samples import Samples
 from resnoise.errors import ResnoiseError
 from resnoise.initialisations import initialise
 from resnoise.native import build as native_build
+from resnoise.native import network as native_network
 from resnoise.networks import build
 from resnoise.run_evaluation import evaluate_run
 from resnoise.specs import RunSpec
-from resnoise.training import backend, checkpoint, loop
+from resnoise.training import checkpoint, loop
 from resnoise.training.batches import Normalisation, TrainingBatches
 from resnoise.training.loop import RunFiles
 
@@ -135,9 +136,9 @@ def stop_after(
 ) -> RunFiles:
     """Train and die when the checkpoint of an epoch has been written."""
 
-    def save(path: Path, state: checkpoint.State, identity: dict[str, str]) -> None:
-        saved(path, state, identity)
-        if state.epoch == epochs:
+    def save(path: Path, states: dict[str, checkpoint.State], identity: dict[str, str]) -> None:
+        saved(path, states, identity)
+        if states["run"].epoch == epochs:
             raise Killed
 
     saved = checkpoint.save
@@ -255,7 +256,7 @@ def test_a_run_that_is_resumed_with_other_convolutions_warns(
     def missing(*_arguments: Any) -> None:
         raise native_build.NativeUnavailable("no C compiler")
 
-    monkeypatch.setattr(backend, "NativeBackend", missing)
+    monkeypatch.setattr(native_network, "backend", missing)
     sessions = record(train(spec, data, tmp_path))["sessions"]
     assert [session["conv_backend"] for session in sessions] == ["native", "torch"]
     assert "computed by native before the stop and are by torch now" in caplog.text

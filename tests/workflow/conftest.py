@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import pytest
-from projects import Project, fresh_project
+from projects import CORE, Project, fresh_project
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project in which the tiny configuration has run; tests must not change it."""
+    """A project in which ``CORE`` has run; tests must not change it."""
     project = fresh_project(tmp_path_factory.mktemp("finished") / "project")
-    project.snakemake()
+    project.snakemake(*CORE)
     return project
 
 

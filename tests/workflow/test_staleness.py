@@ -76,6 +76,13 @@ CODE_EDITS = {
     "environment of training": ("envs/torch.yaml", "torch==", "torch>=", TRAINING),
     "environment of the data": ("envs/data.yaml", "pillow==", "pillow>=", EVERYTHING),
     "the paper's numbers": ("config/paper.yaml", "0.07227", "0.0723", TABLES),
+    "an identity connection switched off in the registry": (
+        LIBRARY + "registry.py",
+        "residual=True,\n        native",
+        "residual=False,\n        native",
+        ONE_OF_TWO_RUNS,
+    ),
+    "native code": (LIBRARY + "native/conv.c", "#include", "#define EXTRA 1\n#include", TRAINING),
     "comment": (LIBRARY + "networks/simplified.py", "import torch\n", "import torch  # !\n", {}),
     "docstring": (LIBRARY + "networks/simplified.py", "One convolution, with", "A layer, with", {}),
     "formatting": (LIBRARY + "networks/simplified.py", "import torch\n", "\n\nimport torch\n", {}),
@@ -154,7 +161,7 @@ def test_the_number_of_cores_does_not_count(project: Project) -> None:
 
 def test_a_lost_output_is_made_again_and_nothing_else(project: Project) -> None:
     (project.results / "training_curves.png").unlink()
-    assert project.stale("all", "results/tiny/training_curves.png") == FIGURES
+    assert project.stale("results/tiny/training_curves.png") == FIGURES
 
 
 def test_the_record_of_a_run_holds_the_digests_of_its_code_and_data(finished: Project) -> None:

@@ -341,12 +341,22 @@ def _rules(config: dict[str, Any], problems: Mapping[str, str]) -> Iterator[tupl
         yield from _data_rules(config["data"])
     for family, recipe in config["training"].items():
         yield from _recipe_rules(f"training.{family}", recipe)
-    depths = config["table1"]["depths"]
-    for index, depth in enumerate(depths if isinstance(depths, list) else []):
+    for name, section in config.items():
+        if isinstance(section, Mapping):
+            yield from _depth_rules(name, section)
+
+
+def _depth_rules(section: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield a problem for every depth of a section that no network can have."""
+    depths = values.get("depths", [])
+    places = {f"{section}.depth": values["depth"]} if "depth" in values else {}
+    if isinstance(depths, list):
+        places |= {f"{section}.depths[{index}]": depth for index, depth in enumerate(depths)}
+    for key, depth in places.items():
         if _is_integer(depth) and (depth < 8 or depth % 6 != 2):
             below = max(8, depth - (depth - 2) % 6)
             yield (
-                f"table1.depths[{index}]",
+                key,
                 f"{_show(depth)} given, allowed: an integer 6n + 2 with n >= 1, the nearest are "
                 f"{below} and {below + 6}",
             )

@@ -23,6 +23,8 @@ class Run(NamedTuple):
         return FOLDER.format(**self._asdict())
 
 
+TWIN_FOLDER = "twins/depth{depth}/seed{seed}"
+
 # Table 1 compares plain networks from KWI with residual networks from HMWI.
 TABLE1 = (("plain", "kwi"), ("residual", "hmwi"))
 
@@ -34,4 +36,13 @@ def table1_runs(config: Mapping[str, Any]) -> list[Run]:
         for architecture, initialisation in TABLE1
         for depth in config["table1"]["depths"]
         for seed in config["table1"]["seeds"]
+    ]
+
+
+def twin_folders(config: Mapping[str, Any]) -> list[str]:
+    """Return the folders of all pairs of twins (Table 2, Figure 6)."""
+    return [
+        TWIN_FOLDER.format(depth=depth, seed=seed)
+        for depth in config["twins"]["depths"]
+        for seed in config["twins"]["seeds"]
     ]

@@ -21,19 +21,39 @@ class Architecture:
         module: defines ``build(depth, width, classes, in_channels, residual) -> torch.nn.Module``.
         family: section of the configuration's ``training`` that holds its recipe.
         residual: whether the identity connections are there.
+        native: computes the network in C where it can: defines ``backend(network, threads)`` and
+            ``supported(network, height, width)``. None: PyTorch computes it.
     """
 
     module: str
     family: str
     residual: bool
+    native: str | None = None
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Return all modules that networks of this architecture load by name."""
+        return (self.module,) if self.native is None else (self.module, self.native)
 
 
 ARCHITECTURES = {
-    "plain": Architecture("resnoise.networks.simplified", "simplified", False),
-    "residual": Architecture("resnoise.networks.simplified", "simplified", True),
-    "full-plain": Architecture("resnoise.networks.fully_fledged", "fully_fledged", False),
+    "plain": Architecture(
+        "resnoise.networks.simplified",
+        family="simplified",
+        residual=False,
+        native="resnoise.native.network",
+    ),
+    "residual": Architecture(
+        "resnoise.networks.simplified",
+        family="simplified",
+        residual=True,
+        native="resnoise.native.network",
+    ),
+    "full-plain": Architecture(
+        "resnoise.networks.fully_fledged", family="fully_fledged", residual=False
+    ),
     "full-residual": Architecture(
-        "resnoise.networks.fully_fledged", "fully_fledged", residual=True
+        "resnoise.networks.fully_fledged", family="fully_fledged", residual=True
     ),
 }
 
@@ -51,10 +71,10 @@ def architecture(name: str) -> Architecture:
     return found
 
 
-def plugin_modules(architecture_name: str, initialisation: str) -> tuple[str, str]:
+def plugin_modules(architecture_name: str, initialisation: str) -> tuple[str, ...]:
     """Return the modules that a run loads by name: its architecture's and its initialisation's."""
     return (
-        architecture(architecture_name).module,
+        *architecture(architecture_name).modules,
         _look_up(INITIALISATIONS, initialisation, "initialisation"),
     )
 
@@ -62,6 +82,12 @@ def plugin_modules(architecture_name: str, initialisation: str) -> tuple[str, st
 def load_architecture(name: str) -> ModuleType:
     """Import and return the module of an architecture."""
     return importlib.import_module(architecture(name).module)
+
+
+def load_native(name: str) -> ModuleType | None:
+    """Import and return the module that computes an architecture in C, None if there is none."""
+    native = architecture(name).native
+    return importlib.import_module(native) if native else None
 
 
 def load_initialisation(name: str) -> ModuleType:

@@ -86,7 +86,7 @@ def _measure(
     network = build(spec.network, len(dataset.class_names), dataset.train_images.shape[3])
     network = devices.place(network, device, spec.recipe.precision)
     set_weights(network, weights)
-    backend = backends.select(network, spec.recipe, *dataset.train_images.shape[1:3])
+    backend = backends.select(network, spec, *dataset.train_images.shape[1:3])
     normalise = Normalisation(dataset.channel_mean, dataset.channel_std, device, dtype)
     results = {}
     for part, pictures, labels in (

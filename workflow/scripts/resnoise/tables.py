@@ -54,13 +54,14 @@ def table1(evaluations: pd.DataFrame, paper: Mapping[int, Any]) -> pd.DataFrame:
     """
     final = evaluations[evaluations["snapshot"] == "final"]
     rows = []
-    for (network, depth), group in final.groupby(["architecture", "depth"], sort=False):
+    keys = ["architecture", "depth", "initialisation"]
+    for (network, depth, initialisation), group in final.groupby(keys, sort=False):
         finished = group[group["status"] == "ok"]
         printed = paper.get(int(str(depth)), {}).get(network, {})
         row: dict[str, Any] = {
             "depth": depth,
             "network": network,
-            "initialisation": group["initialisation"].iloc[0],
+            "initialisation": initialisation,
             "seeds": len(group),
             "diverged": len(group) - len(finished),
         }
@@ -69,7 +70,9 @@ def table1(evaluations: pd.DataFrame, paper: Mapping[int, Any]) -> pd.DataFrame:
             row[f"{measure}_std"] = finished[measure].std()
             row[f"{measure}_paper"] = printed.get(measure)
         rows.append(row)
-    table = pd.DataFrame(rows).sort_values(["depth", "network"], ignore_index=True)
+    table = pd.DataFrame(rows).sort_values(
+        ["depth", "network", "initialisation"], ignore_index=True
+    )
     for column in ("risk_mean", "risk_paper"):
         table[column.replace("risk", "risk_growth")] = _growth(table, column)
     return table
@@ -116,10 +119,16 @@ def markdown_table(header: list[str], rows: list[list[str]]) -> str:
 
 
 def write_table1(
-    evaluations: Iterable[Path], paper: Path, csv: Path, markdown: Path, title: str
+    evaluations: Iterable[Path],
+    paper: Path,
+    csv: Path,
+    markdown: Path,
+    *,
+    section: str,
+    title: str,
 ) -> str:
-    """Write Table 1 as CSV and Markdown and return the Markdown."""
-    table = table1(read_evaluations(evaluations), read_paper(paper)["table1"])
+    """Write Table 1, or Table 2 of the same columns, as CSV and Markdown; return the Markdown."""
+    table = table1(read_evaluations(evaluations), read_paper(paper)[section])
     text = table1_markdown(table, title)
     with atomic_path(csv) as temporary:
         table.to_csv(temporary, index=False)

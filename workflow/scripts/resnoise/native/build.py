@@ -14,7 +14,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from resnoise.errors import ResnoiseError
+from resnoise.errors import NativeUnavailable
 from resnoise.files import atomic_path
 
 SOURCE = Path(__file__).with_name("conv.c")
@@ -24,10 +24,6 @@ _COMPILERS = ("cc", "gcc", "clang")
 _OPTIONS = ("-O3", "-std=gnu11", "-ffp-contract=fast", "-fno-math-errno", "-shared", "-fPIC")
 _LIBRARIES = ("-pthread", "-lm")
 _TIMEOUT_SECONDS = 300
-
-
-class NativeUnavailable(ResnoiseError):  # noqa: N818 - a state that callers expect, not a mistake
-    """There is no native library on this machine; the message says why."""
 
 
 def load(single: bool) -> ctypes.CDLL:

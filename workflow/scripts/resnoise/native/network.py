@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resnoise.errors import ResnoiseError
+from resnoise.errors import NativeUnavailable, ResnoiseError
 from resnoise.native import build
 from resnoise.networks.simplified import SimplifiedNet
 
@@ -69,6 +69,15 @@ def supported(network: nn.Module, height: int, width: int) -> str | None:
     return problem
 
 
+def backend(network: SimplifiedNet, threads: int) -> "NativeSimplifiedNet":
+    """Return what computes a network that is ``supported``, on ``threads`` threads.
+
+    Raises:
+        NativeUnavailable: the library cannot be compiled or loaded.
+    """
+    return NativeSimplifiedNet(network, threads)
+
+
 class NativeSimplifiedNet:
     """Computes what a ``SimplifiedNet`` and autograd compute.
 
@@ -76,9 +85,12 @@ class NativeSimplifiedNet:
     must not use one object at the same time.
 
     Attributes:
+        name: what a run's record calls this backend.
         network: the network.
         threads: threads of a call, independent of PyTorch's; more than 16 bring nothing.
     """
+
+    name = "native"
 
     def __init__(self, network: SimplifiedNet, threads: int) -> None:
         """Load the library; compile it if the cache has none.
@@ -295,7 +307,7 @@ def _library(single: bool) -> ctypes.CDLL:
         size = library[f"size_of_{name}"]
         size.restype = ctypes.c_int64
         if size() != ctypes.sizeof(structure):
-            raise build.NativeUnavailable(f"conv.c and network.py disagree about {name}")
+            raise NativeUnavailable(f"conv.c and network.py disagree about {name}")
     library.plan_create.restype = ctypes.c_void_p
     library.plan_create.argtypes = [ctypes.POINTER(_Shape), *[ctypes.c_int64] * 3]
     library.plan_destroy.restype = None

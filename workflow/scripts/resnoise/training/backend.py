@@ -7,10 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnoise.native.build import NativeUnavailable
-from resnoise.native.network import NativeSimplifiedNet, supported
-from resnoise.networks.simplified import SimplifiedNet
-from resnoise.specs import RecipeSpec
+from resnoise import registry
+from resnoise.errors import NativeUnavailable
+from resnoise.specs import RecipeSpec, RunSpec
 
 _log = logging.getLogger(__name__)
 
@@ -71,36 +70,31 @@ class TorchBackend:
         return output
 
 
-class NativeBackend(NativeSimplifiedNet):
-    """The project's C code (``resnoise.native``)."""
-
-    name = "native"
-
-
-def select(network: nn.Module, recipe: RecipeSpec, height: int, width: int) -> Backend:
-    """Return the backend that ``recipe.conv_backend`` asks for, or PyTorch where it cannot be used.
+def select(network: nn.Module, spec: RunSpec, height: int, width: int) -> Backend:
+    """Return the backend that ``conv_backend`` asks for, or PyTorch where it cannot be used.
 
     Args:
-        network: a network on its device, in its type.
-        recipe: how it is trained.
+        network: the network of ``spec``, on its device, in its type.
+        spec: the run.
         height: rows of the pictures.
         width: columns of the pictures.
     """
+    recipe = spec.recipe
     if recipe.conv_backend == "torch":
         return TorchBackend(network, recipe)
-    reason = _obstacle(network, recipe, height, width)
-    if reason is None and isinstance(network, SimplifiedNet):
+    native = registry.load_native(spec.network.architecture)
+    if recipe.precision == "bfloat16" or recipe.compile:
+        reason = "native code has neither bfloat16 nor torch.compile"
+    elif native is None:
+        reason = f"there is no native code for {spec.network.architecture} networks"
+    else:
+        reason = native.supported(network, height, width)
+    if native is not None and reason is None:
         try:
-            return NativeBackend(network, torch.get_num_threads())
+            backend: Backend = native.backend(network, torch.get_num_threads())
+            return backend
         except NativeUnavailable as error:
             reason = str(error)
     level = logging.WARNING if recipe.conv_backend == "native" else logging.INFO
     _log.log(level, "convolutions by PyTorch: %s", reason)
     return TorchBackend(network, recipe)
-
-
-def _obstacle(network: nn.Module, recipe: RecipeSpec, height: int, width: int) -> str | None:
-    """Return why native code cannot compute ``network``, or None if it can."""
-    if recipe.precision == "bfloat16" or recipe.compile:
-        return "native code has neither bfloat16 nor torch.compile"
-    return supported(network, height, width)

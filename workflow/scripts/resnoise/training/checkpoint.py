@@ -7,6 +7,7 @@ workflow engine deletes the outputs of a failed job.
 
 import dataclasses
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,24 +72,39 @@ def unflatten(arrays: Weights) -> dict[str, Weights]:
     return groups
 
 
-def save(path: Path, state: State, identity: dict[str, str]) -> None:
-    """Write ``state`` atomically; ``identity`` says which run it belongs to."""
+def save(path: Path, states: Mapping[str, State], identity: dict[str, str]) -> None:
+    """Write the states of the runs that are trained together, atomically, in one file.
+
+    Args:
+        path: where to.
+        states: state of each run by a name of its own.
+        identity: which runs they are.
+    """
+    arrays: Weights = {}
+    runs = {}
+    for name, state in states.items():
+        groups, runs[name] = _pack(state)
+        arrays |= {f"{name}/{key}": array for key, array in flatten(groups).items()}
+    tensorfile.save(path, arrays, {"identity": identity, "runs": runs})
+
+
+def _pack(state: State) -> tuple[dict[str, Weights], dict[str, Any]]:
+    """Return the arrays of a state in groups, and everything else."""
     groups = {
         "weights": state.weights,
         "momentum": state.momentum,
         **{f"snapshots/{label}": weights for label, weights in state.snapshots.items()},
     }
-    metadata = {
-        "identity": identity,
+    facts = {
         "epoch": state.epoch,
         "history": [dataclasses.asdict(row) for row in state.history],
         "sessions": state.sessions,
     }
-    tensorfile.save(path, flatten(groups), metadata)
+    return groups, facts
 
 
-def load(path: Path, identity: dict[str, str]) -> State | None:
-    """Return the state to continue from, or None if there is none.
+def load(path: Path, identity: dict[str, str]) -> dict[str, State] | None:
+    """Return the states to continue from by name, or None if there are none.
 
     A torn checkpoint, or one of another specification, data set or code, is never used: a message
     says so and the run starts anew.
@@ -110,12 +126,17 @@ def load(path: Path, identity: dict[str, str]) -> State | None:
         )
         return None
     groups = unflatten(arrays)
-    prefix = "snapshots/"
+    return {name: _unpack(name, groups, facts) for name, facts in metadata["runs"].items()}
+
+
+def _unpack(name: str, groups: dict[str, Weights], facts: dict[str, Any]) -> State:
+    """Undo ``_pack`` for the run called ``name``."""
+    prefix = f"{name}/snapshots/"
     return State(
-        epoch=metadata["epoch"],
-        weights=groups["weights"],
-        momentum=groups.get("momentum", {}),
+        epoch=facts["epoch"],
+        weights=groups[f"{name}/weights"],
+        momentum=groups.get(f"{name}/momentum", {}),
         snapshots={k.removeprefix(prefix): v for k, v in groups.items() if k.startswith(prefix)},
-        history=[Row(**row) for row in metadata["history"]],
-        sessions=metadata["sessions"],
+        history=[Row(**row) for row in facts["history"]],
+        sessions=facts["sessions"],
     )

@@ -4,8 +4,9 @@ import dataclasses
 import logging
 import math
 import time
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +40,20 @@ class DivergedError(Exception):
     def __init__(self, step: int) -> None:
         super().__init__(f"loss not finite at step {step}")
         self.step = step
+
+
+class Step(NamedTuple):
+    """One step of training.
+
+    Attributes:
+        number: from 1 in each epoch.
+        inputs: the mini-batch, [B, C, H, W].
+        loss: its mean cross-entropy before the step, scalar.
+    """
+
+    number: int
+    inputs: Tensor
+    loss: Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,14 +98,35 @@ def train(
     Raises:
         ResnoiseError: no such device, or a batch larger than the training set.
     """
+    identity = {"spec": spec.to_json(), "data": dataset.digest, "code": code}
+    states = checkpoint.load(files.checkpoint, identity) or {}
+    run = start(spec, dataset, states.get("run"), device=device, threads=threads)
+    outcome = _train_epochs(run, files, identity)
+    run.write(files, identity, outcome)
+    files.checkpoint.unlink(missing_ok=True)
+
+
+def start(
+    spec: RunSpec, dataset: Dataset, state: State | None, *, device: str, threads: int
+) -> "Run":
+    """Return a run to train on, from ``state`` or from the start, with a session of this process.
+
+    Args:
+        spec: what to train.
+        dataset: prepared pictures.
+        state: where a killed process stopped.
+        device: "auto", "cpu" or "cuda".
+        threads: CPU threads, without effect if ``state`` was computed with another number.
+
+    Raises:
+        ResnoiseError: no such device, or a batch larger than the training set.
+    """
     recipe = spec.recipe
     if recipe.batch_size > len(dataset.train_labels):
         raise ResnoiseError(
             f"batch_size: {recipe.batch_size} given, allowed: at most the "
             f"{len(dataset.train_labels)} training pictures"
         )
-    identity = {"spec": spec.to_json(), "data": dataset.digest, "code": code}
-    state = checkpoint.load(files.checkpoint, identity)
     if state:
         _log.info("continuing after epoch %d of %d", state.epoch, recipe.epochs)
         if state.sessions[-1]["threads"] != threads:
@@ -113,22 +149,7 @@ def train(
             "seconds": 0.0,
         }
     )
-    outcome = _train_epochs(run, files, identity)
-    tensorfile.save(files.weights, run.state.weights, identity)
-    tensorfile.save(files.snapshots, checkpoint.flatten(run.state.snapshots), identity)
-    history.write(files.history, run.state.history)
-    record = {
-        "spec": dataclasses.asdict(spec),
-        "data_digest": dataset.digest,
-        "code_digest": code,
-        **outcome,
-        "epochs_done": run.state.epoch,
-        "parameters": sum(p.numel() for p in run.network.parameters()),
-        "seconds": sum(session["seconds"] for session in run.state.sessions),
-        "sessions": run.state.sessions,
-    }
-    write_json(files.record, record)
-    files.checkpoint.unlink(missing_ok=True)
+    return run
 
 
 class Run:
@@ -146,7 +167,7 @@ class Run:
         self.network: nn.Module = network
         self.penalty = Penalty(network, recipe)
         self.optimizer = sgd(self.penalty, recipe)
-        self.backend = backends.select(network, recipe, *dataset.train_images.shape[1:3])
+        self.backend = backends.select(network, spec, *dataset.train_images.shape[1:3])
         self.normalise = Normalisation(dataset.channel_mean, dataset.channel_std, device, dtype)
         self.batches = TrainingBatches(
             torch.from_numpy(dataset.train_images).to(device),
@@ -167,8 +188,10 @@ class Run:
             weights = copy_weights(network)
             self.state = State(0, weights, {}, {"initial": weights}, [], [])
 
-    def train_epoch(self, epoch: int, progress: Progress) -> history.Row:
+    def train_epoch(self, epoch: int) -> Generator[Step, None, history.Row]:
         """Train one epoch, evaluate on the test set and return the epoch's row.
+
+        Yields what each step did, so that a caller can show progress or train runs in step.
 
         Raises:
             DivergedError: the loss became NaN or infinite.
@@ -177,7 +200,7 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         start = time.perf_counter()
-        losses, sizes, wrong = self._train_batches(epoch, progress)
+        losses, sizes, wrong = yield from self._train_batches(epoch)
         trained = time.perf_counter()
         risk = float((losses.double() * sizes).sum()) / self.batches.count
         test_loss, test_error = self.evaluate()
@@ -199,7 +222,7 @@ class Run:
         """Return loss and error on the test set."""
         return evaluate(self.backend.logits, self.test_images, self.test_labels, self.normalise)
 
-    def _train_batches(self, epoch: int, progress: Progress) -> tuple[Tensor, Tensor, int]:
+    def _train_batches(self, epoch: int) -> Generator[Step, None, tuple[Tensor, Tensor, int]]:
         """Return losses and sizes of all mini-batches and the number of wrong predictions."""
         steps = len(self.batches)
         device = self.test_labels.device
@@ -213,12 +236,35 @@ class Run:
             losses[step] = loss
             sizes[step] = len(labels)
             wrong += errors
-            progress.step()
             if epoch == 1 and step == 0:
                 self.state.snapshots["iteration1"] = copy_weights(self.network)
             if (step + 1) % STEPS_BETWEEN_CHECKS == 0 or step + 1 == steps:
                 _check_finite(losses[: step + 1])
+            yield Step(step + 1, inputs, loss)
         return losses, sizes, int(wrong)
+
+    def write(self, files: RunFiles, identity: dict[str, str], outcome: dict[str, Any]) -> None:
+        """Write the outputs of a finished run.
+
+        Args:
+            files: where to.
+            identity: specification, data digest and code digest.
+            outcome: status, and where a diverged run did.
+        """
+        tensorfile.save(files.weights, self.state.weights, identity)
+        tensorfile.save(files.snapshots, checkpoint.flatten(self.state.snapshots), identity)
+        history.write(files.history, self.state.history)
+        record = {
+            "spec": dataclasses.asdict(self.spec),
+            "data_digest": identity["data"],
+            "code_digest": identity["code"],
+            **outcome,
+            "epochs_done": self.state.epoch,
+            "parameters": sum(p.numel() for p in self.network.parameters()),
+            "seconds": sum(session["seconds"] for session in self.state.sessions),
+            "sessions": self.state.sessions,
+        }
+        write_json(files.record, record)
 
     def finish_epoch(self, row: history.Row) -> None:
         """Bring the state to the end of the epoch of ``row``."""
@@ -231,6 +277,14 @@ class Run:
         if row.epoch in self.spec.recipe.snapshot_epochs:
             state.snapshots[f"epoch{row.epoch}"] = state.weights
 
+    def finish_diverged(
+        self, epoch: int, diverged: DivergedError, seconds: float
+    ) -> dict[str, Any]:
+        """Bring the state to the end of an epoch that diverged; return the outcome."""
+        _log.warning("diverged: epoch %d, %s", epoch, diverged)
+        self.finish_epoch(_diverged_row(epoch, learning_rate(self.spec.recipe, epoch), seconds))
+        return {"status": "diverged", "diverged_at": {"epoch": epoch, "step": diverged.step}}
+
 
 def _train_epochs(run: Run, files: RunFiles, identity: dict[str, str]) -> dict[str, Any]:
     """Train all epochs that are left; return the outcome for the record."""
@@ -239,20 +293,17 @@ def _train_epochs(run: Run, files: RunFiles, identity: dict[str, str]) -> dict[s
     with Progress(epochs, len(run.batches), run.state.epoch) as progress:
         for epoch in range(run.state.epoch + 1, epochs + 1):
             start = time.perf_counter()
+            steps = run.train_epoch(epoch)
             try:
-                row = run.train_epoch(epoch, progress)
+                while True:
+                    next(steps)
+                    progress.step()
+            except StopIteration as finished:
+                row = finished.value
             except DivergedError as diverged:
-                _log.warning("diverged: epoch %d, %s", epoch, diverged)
-                seconds = time.perf_counter() - start
-                run.finish_epoch(
-                    _diverged_row(epoch, learning_rate(run.spec.recipe, epoch), seconds)
-                )
-                return {
-                    "status": "diverged",
-                    "diverged_at": {"epoch": epoch, "step": diverged.step},
-                }
+                return run.finish_diverged(epoch, diverged, time.perf_counter() - start)
             run.finish_epoch(row)
-            checkpoint.save(files.checkpoint, run.state, identity)
+            checkpoint.save(files.checkpoint, {"run": run.state}, identity)
             history.write(files.history, run.state.history)
             progress.epoch(row)
     return {"status": "done", "diverged_at": None}

@@ -1,0 +1,133 @@
+"""Twins: a residual network and its equivalent plain one stay equal to rounding (section 4.1)."""
+
+import dataclasses
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from resnoise import config, tensorfile
+from resnoise.data import dataset as datasets
+from resnoise.data.dataset import Dataset
+from resnoise.data.prepare import prepare
+from resnoise.errors import ResnoiseError
+from resnoise.initialisations import initialise
+from resnoise.networks import build
+from resnoise.specs import DataSpec, NetworkSpec, RunSpec
+from resnoise.training import checkpoint, twins
+from resnoise.training.loop import RunFiles
+from resnoise.transfer import to_plain
+
+RECIPE = dataclasses.replace(
+    config.recipe_spec(config.load({}), "plain"),
+    epochs=3,
+    batch_size=20,
+    learning_rate=0.01,
+    precision="float64",
+)
+RESIDUAL = RunSpec(NetworkSpec("residual", 8, 16), "hmwi", 1, RECIPE)
+PLAIN = RunSpec(NetworkSpec("plain", 8, 16), "t-hmwi", 1, RECIPE)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    path = tmp_path_factory.mktemp("data") / "data.safetensors"
+    samples, digest = prepare(DataSpec("digits", None, 5, 3, 0), None)
+    datasets.save(path, samples, digest)
+    return datasets.load(path)
+
+
+def train(data: Dataset, folder: Path, plain: RunSpec = PLAIN, every: int = 2) -> pd.DataFrame:
+    """Train twins in ``folder`` and return their drift."""
+    files = {}
+    for name in (twins.RESIDUAL, twins.PLAIN):
+        place = folder / name
+        place.mkdir(parents=True, exist_ok=True)
+        outputs = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
+        files[name] = RunFiles(*(place / output for output in outputs))
+    twins.train_twins(
+        dataclasses.replace(RESIDUAL, recipe=plain.recipe),
+        plain,
+        data,
+        files,
+        folder / "drift.csv",
+        every_step_epochs=every,
+        mask_pictures=4,
+        device="cpu",
+        threads=1,
+        code="code",
+    )
+    return pd.read_csv(folder / "drift.csv")
+
+
+def weights(folder: Path, name: str) -> dict[str, torch.Tensor]:
+    arrays, _, _ = tensorfile.load(folder / name / "weights.safetensors")
+    return {key: torch.from_numpy(array) for key, array in arrays.items()}
+
+
+def test_twins_stay_equal_to_rounding_and_learn(data: Dataset, tmp_path: Path) -> None:
+    drift = train(data, tmp_path)
+    # 50 pictures in batches of 20: three steps an epoch, of the third epoch the last one.
+    assert list(drift["step"]) == [1, 2, 3, 4, 5, 6, 9]
+    assert (drift["weight_difference"] < 1e-13).all()
+    assert (drift["risk_difference"] < 1e-13).all()
+    assert (drift["weight_difference"] > 0).any()
+    residual, plain = weights(tmp_path, "residual"), weights(tmp_path, "plain")
+    largest = max(float((w - plain[n]).abs().max()) for n, w in to_plain(residual).items())
+    assert largest == drift["weight_difference"].iloc[-1]
+    start = tensorfile.load(tmp_path / "plain" / "snapshots.safetensors")[0]
+    moved = max(
+        float((w - torch.from_numpy(start[f"initial/{n}"])).abs().max()) for n, w in plain.items()
+    )
+    assert moved > 1e-3
+
+
+def test_a_killed_training_ends_with_the_same_bits(data: Dataset, tmp_path: Path) -> None:
+    whole = train(data, tmp_path / "whole")
+    saved = checkpoint.save
+
+    def save(path: Path, states: dict[str, checkpoint.State], identity: dict[str, str]) -> None:
+        saved(path, states, identity)
+        if states["residual"].epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(checkpoint, "save", save)
+        train(data, tmp_path / "killed")
+    assert not (tmp_path / "killed" / "drift.csv").exists()
+    pd.testing.assert_frame_equal(train(data, tmp_path / "killed"), whole, check_exact=True)
+    for name in ("residual", "plain"):
+        one, two = weights(tmp_path / "whole", name), weights(tmp_path / "killed", name)
+        assert all(torch.equal(one[key], two[key]) for key in one)
+    assert not list((tmp_path / "killed").rglob("resume*"))
+
+
+def test_runs_that_are_no_twins_are_refused(data: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(ResnoiseError, match="differ in architecture and initialisation only"):
+        train(data, tmp_path, dataclasses.replace(PLAIN, seed=2))
+
+
+def test_another_start_is_seen_at_once(data: Dataset, tmp_path: Path) -> None:
+    drift = train(data, tmp_path, dataclasses.replace(PLAIN, initialisation="kwi"), every=1)
+    assert (drift["weight_difference"] > 1e-2).all()
+    assert (drift["mask_layer"] > 0).all()
+
+
+def test_mask_differences_count_by_brute_force() -> None:
+    networks = [build(NetworkSpec("plain", 8, 4), 10).double() for _ in range(2)]
+    for seed, network in enumerate(networks):
+        initialise(network, "kwi", seed)
+    inputs = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(0)).double()
+    masks = []
+    for network in networks:
+        x = torch.relu(network.conv1(inputs))
+        found = [x > 0]
+        for block in network.blocks():
+            x = block(x)
+            found.append(x > 0)
+        masks.append(found)
+    expected = [int((one ^ two).sum()) for one, two in zip(*masks, strict=True)]
+    own = [list(network.parameters()) for network in networks]
+    assert twins.mask_differences(networks, own, inputs) == expected
+    assert sum(twins.mask_differences(networks[:1] * 2, own[:1] * 2, inputs)) == 0

@@ -1,0 +1,86 @@
+"""Figure 6 (section 4.1): how rounding errors make twins drift apart."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from resnoise.errors import ResnoiseError
+from resnoise.figures import style
+from resnoise.files import atomic_path
+
+PANELS = {
+    "risk_difference": "difference of mini-batch risks",
+    "weight_difference": r"largest weight difference $\max|T(r) - p|$",
+}
+# Below this no difference of two float64 numbers near 1 can be; zeros are drawn here.
+FLOOR = 1e-18
+
+
+def read(files: Iterable[Path]) -> pd.DataFrame:
+    """Return the drift of all twins, with columns depth and seed, which their folders name.
+
+    Args:
+        files: ``drift.csv`` files in folders depth{depth}/seed{seed}.
+
+    Raises:
+        ResnoiseError: a file that is missing, damaged or in another folder.
+    """
+    frames = []
+    for file in files:
+        try:
+            frame = pd.read_csv(file, float_precision="round_trip")
+            depth = int(file.parent.parent.name.removeprefix("depth"))
+            seed = int(file.parent.name.removeprefix("seed"))
+            frame = frame[["epoch", "step", *PANELS, "mask_layer", "mask_differences"]]
+        except (OSError, ValueError, KeyError) as error:
+            raise ResnoiseError(f"{file}: not readable as the drift of twins ({error})") from error
+        frame.insert(0, "depth", depth)
+        frame.insert(1, "seed", seed)
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def draw(drifts: pd.DataFrame) -> Figure:
+    """Return the figure of ``read``'s table: a panel for the risk and one for the weights."""
+    figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.0), layout="constrained")
+    depths = sorted(drifts["depth"].unique())
+    for axis, (column, label) in zip(axes, PANELS.items(), strict=True):
+        for (depth, seed), rows in drifts.groupby(["depth", "seed"]):
+            rank = depths.index(depth)
+            colour = str(0.5 * rank / max(1, len(depths) - 1))
+            axis.plot(
+                rows["step"],
+                rows[column].clip(lower=FLOOR),
+                color=colour,
+                linestyle=style.LINE_STYLES[rank % len(style.LINE_STYLES)],
+                marker="." if len(rows) == 1 else None,
+                linewidth=1,
+                label=f"depth {depth}" if seed == drifts["seed"].iloc[0] else None,
+            )
+            differing = rows[rows["mask_layer"] > 0].head(1)
+            axis.plot(
+                differing["step"],
+                differing[column].clip(lower=FLOOR),
+                "o",
+                color=style.COLOURS["residual"],
+                fillstyle="none",
+            )
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        axis.set_xlabel("training step")
+        axis.set_ylabel(label)
+    axes[0].legend(loc="upper left")
+    return figure
+
+
+def write(files: Iterable[Path], pdf: Path, png: Path, csv: Path) -> None:
+    """Write the figure as PDF and PNG and the numbers behind it as CSV."""
+    drifts = read(files)
+    with atomic_path(csv) as temporary:
+        drifts.to_csv(temporary, index=False)
+    figure = draw(drifts)
+    style.save(figure, pdf, png)
+    plt.close(figure)

@@ -1,0 +1,285 @@
+"""Twin training (section 4.1): a residual network and its equivalent plain one, step by step.
+
+The plain network starts from T(r0) and both see the same augmented mini-batches; in exact
+arithmetic they stay equal for ever. What is recorded is how rounding errors make them drift.
+"""
+
+import csv
+import dataclasses
+import io
+import logging
+import time
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from resnoise.data.dataset import Dataset
+from resnoise.errors import ResnoiseError
+from resnoise.files import write_text
+from resnoise.networks.simplified import SimplifiedNet
+from resnoise.specs import RunSpec
+from resnoise.training import checkpoint, history
+from resnoise.training.loop import DivergedError, Run, RunFiles, Step, start
+from resnoise.training.progress import Progress
+from resnoise.transfer import to_plain
+
+_log = logging.getLogger(__name__)
+
+RESIDUAL, PLAIN = "residual", "plain"
+
+
+@dataclasses.dataclass(frozen=True)
+class Drift:
+    """How far the twins are apart at one step.
+
+    Attributes:
+        epoch: from 1.
+        step: steps since the start, from 1.
+        risk_residual: mean cross-entropy of the step's mini-batch, before the step's update.
+        risk_plain: the same of the plain network.
+        risk_difference: their absolute difference.
+        weight_difference: max |T(r) - p| over all parameters, after the update.
+        mask_layer: first convolution (from 1) with an output that is positive in one network and
+            not in the other, before the update; 0 if there is none.
+        mask_differences: how many such outputs there are in all layers.
+    """
+
+    epoch: int
+    step: int
+    risk_residual: float
+    risk_plain: float
+    risk_difference: float
+    weight_difference: float
+    mask_layer: int
+    mask_differences: int
+
+
+def train_twins(
+    residual: RunSpec,
+    plain: RunSpec,
+    dataset: Dataset,
+    files: Mapping[str, RunFiles],
+    drift: Path,
+    *,
+    every_step_epochs: int,
+    mask_pictures: int,
+    device: str,
+    threads: int,
+    code: str,
+) -> None:
+    """Train both networks in step, write their files and the drift; continue a killed training.
+
+    If one of them diverges, both stop there.
+
+    Args:
+        residual: the residual network.
+        plain: the plain network, from the transferred initialisation; equal otherwise.
+        dataset: prepared pictures.
+        files: where to write each network, under "residual" and "plain". The checkpoint of both
+            lies with the residual network's.
+        drift: CSV with a row for each ``Drift``.
+        every_step_epochs: the drift is recorded at every step of so many epochs, and then at the
+            last step of each epoch.
+        mask_pictures: ReLU masks are compared on so many pictures of a mini-batch.
+        device: "auto", "cpu" or "cuda".
+        threads: CPU threads.
+        code: digest of the program.
+
+    Raises:
+        ResnoiseError: the two specifications are no twins, or as ``resnoise.training.loop.start``.
+    """
+    _check_twins(residual, plain)
+    specs = {RESIDUAL: residual, PLAIN: plain}
+    identities = {
+        name: {"spec": spec.to_json(), "data": dataset.digest, "code": code}
+        for name, spec in specs.items()
+    }
+    identity = {f"{name} {key}": v for name in specs for key, v in identities[name].items()}
+    identity["drift"] = f"{every_step_epochs} {mask_pictures}"
+    kept = files[RESIDUAL].checkpoint
+    states = checkpoint.load(kept, identity) or {}
+    runs = {
+        name: start(spec, dataset, states.get(name), device=device, threads=threads)
+        for name, spec in specs.items()
+    }
+    # Beside the checkpoint, because a workflow engine deletes the outputs of a failed job.
+    kept_drift = kept.with_name("resume-drift.csv")
+    rows = _read(kept_drift, runs[RESIDUAL]) if states else []
+    twins = Twins(runs[RESIDUAL], runs[PLAIN], mask_pictures)
+    outcome = {"status": "done", "diverged_at": None}
+    epochs = residual.recipe.epochs
+    first = runs[RESIDUAL].state.epoch + 1
+    with Progress(epochs, len(runs[RESIDUAL].batches), first - 1) as progress:
+        for epoch in range(first, epochs + 1):
+            started = time.perf_counter()
+            try:
+                finished = twins.train_epoch(epoch, epoch <= every_step_epochs, rows, progress)
+            except DivergedError as diverged:
+                seconds = time.perf_counter() - started
+                for run in runs.values():
+                    outcome = run.finish_diverged(epoch, diverged, seconds)
+                break
+            for name, row in finished.items():
+                runs[name].finish_epoch(row)
+                history.write(files[name].history, runs[name].state.history)
+            # The drift goes first: rows beyond the checkpoint's epoch are dropped on resuming.
+            _write(kept_drift, rows)
+            checkpoint.save(kept, {name: run.state for name, run in runs.items()}, identity)
+            progress.epoch(finished[RESIDUAL])
+            last = rows[-1]
+            _log.info(
+                "drift after step %d: risk %.3g, weights %.3g, ReLU masks %d",
+                *(last.step, last.risk_difference, last.weight_difference, last.mask_differences),
+            )
+    _write(drift, rows)
+    for name, run in runs.items():
+        run.write(files[name], identities[name], outcome)
+    kept.unlink(missing_ok=True)
+    kept_drift.unlink(missing_ok=True)
+
+
+class Twins:
+    """A residual run and its plain twin."""
+
+    def __init__(self, residual: Run, plain: Run, mask_pictures: int) -> None:
+        """Take two runs that have done the same number of epochs."""
+        self.residual = residual
+        self.plain = plain
+        self.mask_pictures = mask_pictures
+
+    def train_epoch(
+        self, epoch: int, every_step: bool, rows: list[Drift], progress: Progress
+    ) -> dict[str, history.Row]:
+        """Train both for one epoch, append the drift to ``rows`` and return each one's row.
+
+        Raises:
+            DivergedError: a loss became NaN or infinite.
+        """
+        steps = len(self.residual.batches)
+        pairs = _Pair(self.residual.train_epoch(epoch), self.plain.train_epoch(epoch))
+        before = self._masks_due(every_step or steps == 1)
+        for one, two in pairs:
+            if every_step or one.number == steps:
+                assert before is not None
+                rows.append(self._drift(epoch, one, two, before))
+            before = self._masks_due(every_step or one.number + 1 == steps)
+            progress.step()
+        return {RESIDUAL: pairs.rows[0], PLAIN: pairs.rows[1]}
+
+    def _masks_due(self, due: bool) -> tuple[list[Tensor], list[Tensor]] | None:
+        """Return copies of both networks' weights, with which masks will be compared, if due."""
+        if not due:
+            return None
+        networks = (self.residual.network, self.plain.network)
+        one, two = ([p.detach().clone() for p in network.parameters()] for network in networks)
+        return one, two
+
+    def _drift(
+        self, epoch: int, one: Step, two: Step, before: tuple[list[Tensor], list[Tensor]]
+    ) -> Drift:
+        """Return how far the twins are apart after a step that started with weights ``before``."""
+        inputs = one.inputs[: self.mask_pictures]
+        networks = (self.residual.network, self.plain.network)
+        counts = mask_differences(networks, before, inputs)
+        layers = [layer for layer, count in enumerate(counts, start=1) if count]
+        risk_residual, risk_plain = float(one.loss), float(two.loss)
+        return Drift(
+            epoch=epoch,
+            step=(epoch - 1) * len(self.residual.batches) + one.number,
+            risk_residual=risk_residual,
+            risk_plain=risk_plain,
+            risk_difference=abs(risk_residual - risk_plain),
+            weight_difference=weight_difference(*networks),
+            mask_layer=layers[0] if layers else 0,
+            mask_differences=sum(counts),
+        )
+
+
+class _Pair:
+    """Goes through two epochs in step and keeps what each returns in the end."""
+
+    def __init__(self, *epochs: Generator[Step, None, history.Row]) -> None:
+        self.epochs = epochs
+        self.rows: list[history.Row] = []
+
+    def __iter__(self) -> Generator[tuple[Step, Step], None, None]:
+        one, two = self.epochs
+        while True:
+            steps = []
+            for epoch in (one, two):
+                try:
+                    steps.append(next(epoch))
+                except StopIteration as finished:
+                    self.rows.append(finished.value)
+            if self.rows:
+                return
+            yield steps[0], steps[1]
+
+
+@torch.no_grad()
+def weight_difference(residual: torch.nn.Module, plain: torch.nn.Module) -> float:
+    """Return max |T(r) - p| over all parameters of a residual and a plain network."""
+    transferred = to_plain(dict(residual.named_parameters()))
+    weights = dict(plain.named_parameters())
+    return max(float((transferred[name] - weights[name]).abs().max()) for name in weights)
+
+
+@torch.no_grad()
+def mask_differences(
+    networks: Sequence[torch.nn.Module], weights: Sequence[Sequence[Tensor]], inputs: Tensor
+) -> list[int]:
+    """Return for each convolution how many outputs are positive in just one of two networks.
+
+    Args:
+        networks: two simplified networks of one depth, restored to their own weights afterwards.
+        weights: parameters of each to compute with.
+        inputs: [B, C, H, W].
+    """
+    masks = []
+    for network, values in zip(networks, weights, strict=True):
+        assert isinstance(network, SimplifiedNet)
+        names = [name for name, _ in network.named_parameters()]
+        found: list[Tensor] = []
+        layers = [network.conv1, *network.blocks()]
+        hooks = [
+            layer.register_forward_hook(lambda _module, _inputs, y, kept=found: kept.append(y > 0))
+            for layer in layers
+        ]
+        try:
+            torch.func.functional_call(network, dict(zip(names, values, strict=True)), (inputs,))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        masks.append(found)
+    return [int((one != two).sum()) for one, two in zip(*masks, strict=True)]
+
+
+def _check_twins(residual: RunSpec, plain: RunSpec) -> None:
+    """Raise ResnoiseError unless the two runs differ in identity connections alone."""
+    network = dataclasses.replace(residual.network, architecture="plain")
+    same = dataclasses.replace(residual, network=network, initialisation=plain.initialisation)
+    if residual.network.architecture != "residual" or same != plain:
+        raise ResnoiseError(
+            f"{plain.to_json()} given as the twin of {residual.to_json()}, allowed: a residual "
+            "network and a plain one that differ in architecture and initialisation only"
+        )
+
+
+def _write(path: Path, rows: Sequence[Drift]) -> None:
+    """Write the drift atomically; floats keep all their digits."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in dataclasses.fields(Drift)])
+    writer.writeheader()
+    writer.writerows(dataclasses.asdict(row) for row in rows)
+    write_text(path, text.getvalue())
+
+
+def _read(path: Path, run: Run) -> list[Drift]:
+    """Return the rows that a killed training wrote, up to the epoch of its checkpoint."""
+    kinds: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(Drift)}
+    with path.open(newline="", encoding="utf-8") as lines:
+        rows = [Drift(**{k: kinds[k](v) for k, v in row.items()}) for row in csv.DictReader(lines)]
+    return [row for row in rows if row.epoch <= run.state.epoch]

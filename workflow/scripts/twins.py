@@ -1,0 +1,67 @@
+"""Train a residual network and its equivalent plain one in step, and record how they drift."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from resnoise import commandline, registry
+from resnoise.data import dataset
+from resnoise.provenance import code_digest
+from resnoise.specs import RunSpec
+from resnoise.training.loop import RunFiles
+from resnoise.training.twins import PLAIN, RESIDUAL, train_twins
+
+
+def main() -> None:
+    """Read the command line and train."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", required=True, help="the residual run (JSON)")
+    parser.add_argument("--plain-initialisation", default="t-hmwi", help="of the plain network")
+    parser.add_argument("--data", type=Path, required=True, help="prepared data set")
+    for name in (RESIDUAL, PLAIN):
+        parser.add_argument(f"--{name}", type=Path, required=True, help="output: folder of the run")
+    parser.add_argument("--drift", type=Path, required=True, help="output: CSV")
+    parser.add_argument(
+        "--every-step-epochs", type=int, default=2, help="epochs with the drift of every step"
+    )
+    parser.add_argument(
+        "--mask-pictures", type=int, default=16, help="pictures to compare ReLU masks on"
+    )
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    arguments = parser.parse_args()
+    residual = RunSpec.from_json(arguments.spec)
+    plain = dataclasses.replace(
+        residual,
+        network=dataclasses.replace(residual.network, architecture="plain"),
+        initialisation=arguments.plain_initialisation,
+    )
+    plugins = {
+        name
+        for spec in (residual, plain)
+        for name in registry.plugin_modules(spec.network.architecture, spec.initialisation)
+    }
+    train_twins(
+        residual,
+        plain,
+        dataset.load(arguments.data),
+        {
+            name: RunFiles(
+                folder / "weights.safetensors",
+                folder / "snapshots.safetensors",
+                folder / "history.csv",
+                folder / "run.json",
+            )
+            for name, folder in ((RESIDUAL, arguments.residual), (PLAIN, arguments.plain))
+        },
+        arguments.drift,
+        every_step_epochs=arguments.every_step_epochs,
+        mask_pictures=arguments.mask_pictures,
+        device=arguments.device,
+        threads=arguments.threads,
+        code=code_digest(Path(__file__).name, *plugins),
+    )
+
+
+if __name__ == "__main__":
+    commandline.run(main)
