@@ -1,8 +1,8 @@
 """Long measurements over many pictures: chosen by a seed, a batch at a time, resumable.
 
-A measurement keeps its state in arrays whose size does not depend on the batches, and brings them up
-to date batch by batch. Now and then they are saved beside the output, so that a killed measurement
-continues with the pictures that are left.
+A measurement keeps its state in arrays whose size does not depend on the batches, and brings them
+up to date batch by batch. Now and then they are saved beside the output, so that a killed
+measurement continues with the pictures that are left.
 """
 
 import datetime

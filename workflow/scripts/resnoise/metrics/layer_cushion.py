@@ -1,9 +1,9 @@
 """Layer cushions (section 5; Arora et al. 2018, definition 3): how well layers carry real inputs.
 
-For a layer with weights W and an input x, the previous layer's output after its ReLU, the cushion is
-``||W x|| / (||W||_F ||x||)``. ``W x`` is the response without bias; across a layer with an identity
-connection it includes the identity, while ``||W||_F`` is the norm of the weights without the ones of
-the ID entries. The layer cushion is the smallest value over the training set.
+For a layer with weights W and an input x, the previous layer's output after its ReLU, the cushion
+is ``||W x|| / (||W||_F ||x||)``. ``W x`` is the response without bias; across a layer with an
+identity connection it includes the identity, while ``||W||_F`` is the norm of the weights without
+the ones of the ID entries. The layer cushion is the smallest value over the training set.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from resnoise import devices
 from resnoise.files import atomic_path
 from resnoise.metrics.batches import batch_size, choose_samples, in_batches
-from resnoise.metrics.layers import Layer, layers
+from resnoise.metrics.layers import Layer, layers, norms
 from resnoise.metrics.specs import LayerCushionSpec
 from resnoise.trained import TrainedRun
 
@@ -40,13 +40,13 @@ def layer_cushions(network: nn.Module, inputs: Tensor) -> Tensor:
     """
     found = layers(network)
     cushions = inputs.new_zeros((len(inputs), len(found)), dtype=torch.float64)
-    norms = [layer.weight_norm() for layer in found]
+    weights = [layer.weight_norm() for layer in found]
 
     def measure(layer: Layer, x: Tensor, output: Tensor) -> None:
         # Within the hook, because the network goes on to overwrite the output.
         column = layer.number - 1
-        response = _norms(layer.linear_response(x, output))
-        cushions[:, column] = response / (norms[column] * _norms(x))
+        response = norms(layer.linear_response(x, output))
+        cushions[:, column] = response / (weights[column] * norms(x))
 
     hooks = [
         layer.module.register_forward_hook(
@@ -62,11 +62,6 @@ def layer_cushions(network: nn.Module, inputs: Tensor) -> Tensor:
     return cushions
 
 
-def _norms(x: Tensor) -> Tensor:
-    """Return the 2-norm of each sample, float64 [B]."""
-    return torch.linalg.vector_norm(x.flatten(1), dim=1, dtype=torch.float64)
-
-
 def measure_run(
     run: TrainedRun,
     spec: LayerCushionSpec,
@@ -79,9 +74,9 @@ def measure_run(
 ) -> None:
     """Write the cushion of every layer for every chosen training picture, without augmentation.
 
-    Columns: snapshot ("final", or every kept one), layer (number from 1), name, sample (index of the
-    picture in the training set), cushion (empty where the layer's input is 0). Weights of a diverged
-    run have no rows. A killed measurement continues where it was.
+    Columns: snapshot ("final", or every kept one), layer (number from 1), name, sample (index of
+    the picture in the training set), cushion (empty where the layer's input is 0). Weights of a
+    diverged run have no rows. A killed measurement continues where it was.
 
     Args:
         run: the run.

@@ -7,6 +7,7 @@ to), ``fc`` after average pooling.
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -102,7 +103,9 @@ def stages(network: nn.Module) -> list[Stage]:
         parts.append(("conv1", first, lambda x: normalise(first(x))))
         for group in ("layer1", "layer2", "layer3"):
             for name, block in children[group].named_children():
-                parts.append((f"{group}.{name}", block, block.response))
+                parts.append(
+                    (f"{group}.{name}", block, cast(Callable[[Tensor], Tensor], block.response))
+                )
         parts.append(("fc", linear, lambda x: linear(x.mean((2, 3)))))
     except (KeyError, AttributeError) as error:
         raise ResnoiseError(
@@ -115,7 +118,7 @@ def stages(network: nn.Module) -> list[Stage]:
     found = []
     number = 0
     for prefix, part, response in parts:
-        members = []
+        members: list[Layer] = []
         for name, module in part.named_modules(prefix=prefix):
             if isinstance(module, nn.Conv2d | nn.Linear):
                 number += 1
@@ -137,4 +140,10 @@ def responses_from(chain: Sequence[Stage], index: int, response: Tensor) -> list
     found = [response]
     for stage in chain[index + 1 :]:
         found.append(stage.response(torch.relu(found[-1])))
+    return found
+
+
+def norms(x: Tensor) -> Tensor:
+    """Return the 2-norm of each sample, float64 [B]."""
+    found: Tensor = torch.linalg.vector_norm(x.flatten(1), dim=1, dtype=torch.float64)
     return found
