@@ -20,12 +20,14 @@ from tqdm import tqdm
 
 from resnoise import tensorfile
 from resnoise.errors import ResnoiseError
-from resnoise.evaluation import BATCH
 from resnoise.seeds import generator
 
 _log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_SAVES = 30.0
+# Larger batches do not fit into caches, and the memory of their activations is fetched anew from
+# the system at each layer, which takes as long as the convolution itself.
+LARGEST_BATCH = 64
 
 
 def choose_samples(available: int, samples: int | None, seed: int) -> NDArray[np.int64]:
@@ -50,7 +52,7 @@ def choose_samples(available: int, samples: int | None, seed: int) -> NDArray[np
 
 
 def batch_size(network: nn.Module, inputs: torch.Tensor, copies: float, memory_mb: int) -> int:
-    """Return how many pictures fit into a budget of memory, at least 1 and at most 500.
+    """Return how many pictures fit into a budget of memory, from 1 to ``LARGEST_BATCH``.
 
     Args:
         network: a network in evaluation mode.
@@ -73,7 +75,7 @@ def batch_size(network: nn.Module, inputs: torch.Tensor, copies: float, memory_m
         for hook in hooks:
             hook.remove()
     picture = copies * numbers * inputs.element_size()
-    return int(min(BATCH, max(1, memory_mb * 1e6 // picture)))
+    return int(min(LARGEST_BATCH, max(1, memory_mb * 1e6 // picture)))
 
 
 def in_batches(

@@ -145,5 +145,6 @@ def responses_from(chain: Sequence[Stage], index: int, response: Tensor) -> list
 
 def norms(x: Tensor) -> Tensor:
     """Return the 2-norm of each sample, float64 [B]."""
-    found: Tensor = torch.linalg.vector_norm(x.flatten(1), dim=1, dtype=torch.float64)
+    # Not flattened, which would copy activations in channels-last memory.
+    found: Tensor = torch.linalg.vector_norm(x, dim=tuple(range(1, x.dim())), dtype=torch.float64)
     return found
