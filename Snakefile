@@ -20,6 +20,7 @@ pathvars:
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/transfer.smk"
+include: "rules/cushions.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 

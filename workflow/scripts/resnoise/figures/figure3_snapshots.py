@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator
@@ -79,11 +80,11 @@ def draw(summary: pd.DataFrame) -> Figure:
     for axis, snapshot in zip(grid[0], snapshots, strict=False):
         name = TITLES.get(snapshot, snapshot.replace("epoch", "after epoch "))
         axis.set_title(name, fontsize=9)
-    drawn = {}
+    drawn: dict[str, Artist] = {}
     for axis in grid.flat:
         handles, labels = axis.get_legend_handles_labels()
-        drawn |= dict(zip(labels, handles, strict=True))
-    figure.legend(drawn.values(), drawn.keys(), loc="outside upper center", ncols=2)
+        drawn |= {str(label): h for label, h in zip(labels, handles, strict=True)}
+    figure.legend(list(drawn.values()), list(drawn), loc="outside upper center", ncols=2)
     return figure
 
 
