@@ -287,7 +287,7 @@ def test_a_diverged_run_has_no_final_rows(tmp_path: Path) -> None:
     assert {row["snapshot"] for row in read(tmp_path / "out.csv")} == {"initial"}
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for the end of a process."""
 
 
@@ -306,12 +306,12 @@ def test_a_killed_measurement_continues_to_the_same_bytes(
     def counted(network: nn.Module, inputs: Tensor) -> Tensor:
         measured.append(len(inputs))
         if limit and sum(measured) > limit:
-            raise Killed
+            raise KilledError
         return layer_cushions(network, inputs)
 
     monkeypatch.setattr("resnoise.metrics.layer_cushion.layer_cushions", counted)
     limit = 2 * 20
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         measure(run, tmp_path / "killed.csv")
     assert not (tmp_path / "killed.csv").exists()
     limit = 0
