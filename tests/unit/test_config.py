@@ -244,7 +244,7 @@ UNKNOWN: list[tuple[dict[Any, Any], list[str]]] = [
     (nested("table1.depth", [20]), ["'depth' in table1; did you mean 'depths'?"]),
     (nested("data.device", "cpu"), ["'device' in data; did you mean 'device' at the top level?"]),
     (nested("data.seed", 1), ["unknown key 'seed' in data; did you mean 'subset_seed'?"]),
-    (nested("seeds", [1]), ["unknown key 'seeds' at the top level; did you mean 'table1.seeds'?"]),
+    (nested("seeds", [1]), ["unknown key 'seeds' at the top level; did you mean 'table1.seeds'"]),
     (nested("networks.xyzzy", 1), ["unknown key 'xyzzy' in networks; allowed: width"]),
     (
         {"two\nlines": 1},

@@ -114,7 +114,7 @@ def write(folders: Iterable[Path], pdf: Path, png: Path, csv: Path) -> None:
     """Write the figure as PDF and PNG and the quantiles behind it as CSV."""
     summary = summarise(by_snapshot(folders))
     with atomic_path(csv) as temporary:
-        summary.to_csv(temporary, index=False)
+        summary.to_csv(temporary, index=False, float_format="%.7g")
     figure = draw(summary)
     style.save(figure, pdf, png)
     plt.close(figure)

@@ -200,7 +200,7 @@ def write(stability: pd.DataFrame, pdf: Path, png: Path, csv: Path) -> None:
     """Write the figure as PDF and PNG and the means behind it as CSV."""
     summary = summarise(stability)
     with atomic_path(csv) as temporary:
-        summary.to_csv(temporary, index=False)
+        summary.to_csv(temporary, index=False, float_format="%.7g")
     figure = draw(summary)
     style.save(figure, pdf, png)
     plt.close(figure)
