@@ -141,6 +141,12 @@ def test_runs_on_different_pictures_are_refused() -> None:
         compare(runs)
 
 
+def test_runs_of_networks_with_different_layers_are_refused() -> None:
+    runs = [cushions("plain", np.ones((3, 1))), cushions("full-residual", np.ones((3, 2)))]
+    with pytest.raises(ResnoiseError, match="depth 8: layer cushions of networks with different"):
+        compare(runs)
+
+
 def test_a_depth_with_one_kind_only_is_left_out() -> None:
     runs = [
         cushions("plain", np.ones((3, 1))),

@@ -58,7 +58,7 @@ def read_cushions(folder: Path) -> dict[str, Cushions]:
     frame = read_metrics([folder], FILE)
     found = {}
     try:
-        for snapshot, rows in frame.groupby("snapshot", sort=False):
+        for snapshot, rows in frame.groupby("snapshot", sort=False, observed=True):
             table = rows.pivot(index="sample", columns="layer", values="cushion")
             first = rows.iloc[0]
             found[str(snapshot)] = Cushions(
@@ -103,7 +103,8 @@ def compare(runs: Iterable[Cushions]) -> list[Comparison]:
     """Return a comparison for each depth of which there are runs of both kinds, by depth.
 
     Raises:
-        ResnoiseError: the runs of one depth were measured on different pictures.
+        ResnoiseError: the runs of one depth were measured on different pictures, or some are of
+            simplified and some of fully-fledged networks.
     """
     by_depth: dict[int, list[Cushions]] = {}
     for run in runs:
@@ -114,6 +115,8 @@ def compare(runs: Iterable[Cushions]) -> list[Comparison]:
             raise ResnoiseError(
                 f"depth {depth}: layer cushions of different pictures, measure anew"
             )
+        if any(members[0].names != run.names for run in members):
+            raise ResnoiseError(f"depth {depth}: layer cushions of networks with different layers")
         plain, residual = (
             tuple(run for run in members if run.architecture.endswith(kind)) for kind in KINDS
         )

@@ -50,7 +50,8 @@ def _concatenate(folders: Iterable[Path], name: str, complaint: str) -> pd.DataF
                 "initialisation": spec["initialisation"],
                 "seed": spec["seed"],
             }
-            frame = pd.read_csv(folder / name)
+            # Names repeat in long files: as categories they take a byte a row.
+            frame = pd.read_csv(folder / name, dtype={"snapshot": "category", "name": "category"})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ResnoiseError(f"{folder}: {complaint} ({error})") from error
         for position, (key, value) in enumerate(keys.items()):

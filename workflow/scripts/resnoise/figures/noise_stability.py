@@ -48,7 +48,7 @@ def summarise(stability: pd.DataFrame) -> pd.DataFrame:
     """
     final = stability[stability["snapshot"] == "final"]
     # The contraction has no size.
-    groups = final.groupby(KEYS, as_index=False, dropna=False)
+    groups = final.groupby(KEYS, as_index=False, dropna=False, observed=True)
     summary = groups.agg(
         seeds=("seed", "nunique"),
         own_error=("standard_error", "mean"),
