@@ -18,8 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resnoise.errors import ResnoiseError
-from resnoise.networks.fully_fledged import BasicBlock, FullyFledgedNet
-from resnoise.networks.simplified import SimplifiedNet
+from resnoise.transfer import id_entries
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,6 +39,10 @@ class Convolution:
     def padding(self) -> int:
         """Return the zeros on every side."""
         return self.kernel.shape[2] // 2
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map [B, C_in, H, W] to [B, C_out, ceil(H / stride), ceil(W / stride)]."""
+        return F.conv2d(x, self.kernel, self.bias, self.stride, self.padding)
 
     def linear(self, x: Tensor) -> Tensor:
         """Map [B, C_in, H, W] to [B, C_out, ceil(H / stride), ceil(W / stride)], without bias."""
@@ -90,7 +93,7 @@ class Block:
         values: list[Tensor] = []
         y = x
         for place, layer in enumerate(self.convolutions, start=1):
-            y = F.conv2d(y, layer.kernel, layer.bias, layer.stride, layer.padding)
+            y = layer(y)
             if place == len(self.convolutions) and self.shortcut is not None:
                 y += self.shortcut_map(x)
                 if self.shortcut_bias is not None:
@@ -205,55 +208,73 @@ class Chain:
 def chain(network: nn.Module) -> Chain:
     """Return the chain of blocks of a network, batch normalisation as in evaluation mode.
 
-    Weights are taken as they are now, in their type and on their device.
+    The network is recognised by its parts: ``conv1``, perhaps ``bn1`` and ``maxpool``, and groups
+    ``layer1``, ``layer2``, ... of blocks, each with ``conv``, or with ``conv1``, ``bn1``, ``conv2``,
+    ``bn2``, ... Weights are taken as they are now, in their type and on their device.
 
     Raises:
-        ResnoiseError: a network whose structure is not known here.
+        ResnoiseError: a network that is not built like this.
     """
-    if isinstance(network, SimplifiedNet):
-        conv1 = network.conv1
-        blocks = tuple(
-            Block(
-                (_fold(block.conv, None),),
-                _stacked(block.conv.weight) if block.residual else None,
-            )
-            for block in network.blocks()
-        )
-        return Chain(lambda x: torch.relu_(conv1(x)), blocks)
-    if isinstance(network, FullyFledgedNet):
-        first = _fold(network.conv1, network.bn1)
-        groups = (network.layer1, network.layer2, network.layer3)
-        return Chain(
-            lambda x: torch.relu_(first.linear(x) + first.bias[:, None, None]),
-            tuple(_basic(block) for group in groups for block in group),
-        )
-    raise ResnoiseError(f"the blocks of a {type(network).__name__} are not known")
+    parts = dict(network.named_children())
+    groups = [parts[name] for name in sorted(parts) if name.startswith("layer")]
+    try:
+        first = _fold(parts["conv1"], parts.get("bn1"))
+        blocks = tuple(_block(block) for group in groups for block in group.children())
+    except (KeyError, AttributeError) as error:
+        raise ResnoiseError(
+            f"a network of type {type(network).__name__} given, allowed: conv1 and blocks of "
+            f"convolutions in layer1, layer2, ... ({error!r})"
+        ) from error
+    pool = parts.get("maxpool", nn.Identity())
+
+    def stem(x: Tensor) -> Tensor:
+        y: Tensor = pool(torch.relu_(first(x)))
+        return y
+
+    return Chain(stem, blocks)
 
 
-def _basic(block: nn.Module) -> Block:
-    """Return a fully-fledged network's block."""
-    assert isinstance(block, BasicBlock)
-    convolutions = (_fold(block.conv1, block.bn1), _fold(block.conv2, block.bn2))
-    if not block.residual:
-        return Block(convolutions, None)
-    # What the block itself does to unit vectors of one pixel.
-    inputs = block.conv1.in_channels
-    units = torch.eye(inputs).to(block.conv1.weight)[:, :, None, None]
-    shortcut = block.shortcut(units)[:, :, 0, 0].t().contiguous()
-    return Block(convolutions, shortcut)
+def _block(block: nn.Module) -> Block:
+    """Return a block of one convolution with bias, or of several with batch normalisation."""
+    parts = dict(block.named_children())
+    if "conv" in parts:
+        convolutions = [_fold(parts["conv"], None)]
+    else:
+        count = sum(name.startswith("conv") for name in parts)
+        numbers = range(1, count + 1)
+        convolutions = [_fold(parts[f"conv{n}"], parts[f"bn{n}"]) for n in numbers]
+    return Block(tuple(convolutions), *_shortcut(block, parts, convolutions))
 
 
-def _stacked(kernel: Tensor) -> Tensor:
-    """Return the identity of a simplified network: output c gets input c mod C_in."""
-    outputs, inputs = kernel.shape[:2]
-    return torch.eye(inputs).to(kernel).repeat(outputs // inputs, 1)
+def _shortcut(
+    block: nn.Module, parts: dict[str, nn.Module], convolutions: list[Convolution]
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return matrix and bias of a block's shortcut, None for none."""
+    if not getattr(block, "residual", True):
+        return None, None
+    kernel = convolutions[0].kernel
+    if "conv" in parts:
+        # A simplified network: the identity is where the ID entries are.
+        return id_entries(kernel.shape).any(3).any(2).to(kernel), None
+    if isinstance(projection := parts.get("downsample"), nn.Sequential):
+        folded = _fold(*projection)
+        return folded.kernel[:, :, 0, 0], folded.bias
+    inputs = kernel.shape[1]
+    unit = torch.eye(inputs).to(kernel)
+    shortcut = getattr(block, "shortcut", None)
+    if shortcut is None:
+        return unit, None
+    # What the block itself makes of pictures that are one pixel with a 1 in one channel.
+    return shortcut(unit[:, :, None, None])[:, :, 0, 0].t().contiguous(), None
 
 
-def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d | None) -> Convolution:
+def _fold(convolution: nn.Module, norm: nn.Module | None) -> Convolution:
     """Return a convolution with the batch normalisation behind it folded in."""
+    assert isinstance(convolution, nn.Conv2d)
     kernel = convolution.weight
     bias = kernel.new_zeros(len(kernel)) if convolution.bias is None else convolution.bias
     if norm is not None:
+        assert isinstance(norm, nn.BatchNorm2d)
         assert norm.running_mean is not None and norm.running_var is not None
         scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         kernel = kernel * scale[:, None, None, None]
@@ -261,4 +282,3 @@ def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d | None) -> Convolution:
     kernel = kernel.detach().contiguous(memory_format=torch.channels_last)
     (stride,) = set(convolution.stride)
     return Convolution(kernel, bias.detach(), stride)
-

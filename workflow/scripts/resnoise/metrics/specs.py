@@ -28,3 +28,16 @@ class NoiseStabilitySpec(Spec):
     sizes: tuple[float, ...]
     repeats: int
     noise_seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class InterlayerCushionSpec(Spec):
+    """Interlayer cushions of a run (config section ``interlayer_cushion``)."""
+
+    samples: int | None
+    sample_seed: int
+    every_snapshot: bool
+    relative_error: float
+    max_probes: int
+    probe_seed: int
+    precision: str
