@@ -23,6 +23,7 @@ include: "rules/transfer.smk"
 include: "rules/cushions.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
+include: "rules/interlayer.smk"
 
 
 rule all:

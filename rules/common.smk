@@ -15,7 +15,7 @@ from resnoise import grid, registry
 from resnoise import config as configuration
 from resnoise.data.checksum import tree_digest
 from resnoise.errors import ResnoiseError
-from resnoise.metrics.specs import LayerCushionSpec, NoiseStabilitySpec
+from resnoise.metrics.specs import InterlayerCushionSpec, LayerCushionSpec, NoiseStabilitySpec
 from resnoise.provenance import code_digest, text_digest
 
 try:

@@ -42,6 +42,19 @@ def noise_stability_runs(config: Mapping[str, Any]) -> list[Run]:
     return _plain_and_residual(config["noise_stability"])
 
 
+def interlayer_cushion_runs(config: Mapping[str, Any]) -> list[Run]:
+    """Return the runs whose interlayer cushions are compared."""
+    section = config["interlayer_cushion"]
+    initialisations = dict(TABLE1)
+    # Batch normalisation makes up for the scale of the weights: KWI, as usual.
+    return [
+        Run(architecture, depth, initialisations.get(architecture, "kwi"), seed)
+        for architecture in section["architectures"]
+        for depth in section["depths"]
+        for seed in section["seeds"]
+    ]
+
+
 def _plain_and_residual(section: Mapping[str, Any]) -> list[Run]:
     """Return the runs of Table 1's networks with the depths and seeds of a section."""
     return [

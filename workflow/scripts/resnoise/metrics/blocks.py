@@ -160,12 +160,13 @@ class LinearBlock:
         y = self.block.convolutions[-1].linear(y)
         if self.block.shortcut is not None:
             y += self.block.shortcut_map(x)
-        return _masked(y, self.masks[-1], shape).unflatten(0, shape)
+        y = _masked(y, self.masks[-1], shape)
+        return y.view(*shape, *y.shape[1:])
 
     def backward(self, u: Tensor) -> Tensor:
-        """Return J^T u of every one of k vectors a sample: [k, S, C_out, h, w] -> [k, S, C_in, ...].
+        """Return J^T u for every one of k vectors a sample: the reverse of ``forward``.
 
-        ``u`` is overwritten.
+        ``u`` [k, S, C_out, h, w] is overwritten.
         """
         shape = u.shape[:2]
         top = _masked(u.flatten(0, 1), self.masks[-1], shape)
@@ -177,7 +178,7 @@ class LinearBlock:
                 v = _masked(v, self.masks[place - 1], shape)
         if self.block.shortcut is not None:
             v += self.block.shortcut_transposed(top, *self.size)
-        return v.unflatten(0, shape)
+        return v.view(*shape, *v.shape[1:])
 
     def select(self, samples: Tensor) -> "LinearBlock":
         """Return the Jacobians at some of the inputs only, given by their positions."""
@@ -187,7 +188,7 @@ class LinearBlock:
 
 def _masked(x: Tensor, mask: Tensor, shape: torch.Size) -> Tensor:
     """Multiply [k S, C, h, w] in place by [S, C, h, w], the same for all k."""
-    x.unflatten(0, shape).mul_(mask)
+    x.view(*shape, *x.shape[1:]).mul_(mask)
     return x
 
 
@@ -209,8 +210,8 @@ def chain(network: nn.Module) -> Chain:
     """Return the chain of blocks of a network, batch normalisation as in evaluation mode.
 
     The network is recognised by its parts: ``conv1``, perhaps ``bn1`` and ``maxpool``, and groups
-    ``layer1``, ``layer2``, ... of blocks, each with ``conv``, or with ``conv1``, ``bn1``, ``conv2``,
-    ``bn2``, ... Weights are taken as they are now, in their type and on their device.
+    ``layer1``, ``layer2``, ... of blocks, each with ``conv``, or with ``conv1``, ``bn1``,
+    ``conv2``, ``bn2``, ... Weights are taken as they are now, in their type and on their device.
 
     Raises:
         ResnoiseError: a network that is not built like this.

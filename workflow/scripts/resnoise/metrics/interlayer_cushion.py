@@ -127,7 +127,8 @@ def _responses(linear: Sequence[LinearBlock], points: Sequence[Tensor]) -> NDArr
 
 def _norms(v: Tensor) -> Tensor:
     """Return the 2-norms of [k, B, C, h, w], float64 [k, B]."""
-    return torch.linalg.vector_norm(v, dim=(2, 3, 4), dtype=torch.float64)
+    norms: Tensor = torch.linalg.vector_norm(v, dim=(2, 3, 4), dtype=torch.float64)
+    return norms
 
 
 def measure_run(
@@ -208,7 +209,7 @@ def measure(
     normalise = Normalisation(*normalisation, device, dtype)
     meters = {name: Meter(network.to(dtype), spec) for name, network in networks.items()}
     fields = [field.name for field in dataclasses.fields(Cushions)]
-    state = {}
+    state: dict[str, NDArray[np.float64]] = {}
     for name, meter in meters.items():
         shape = (len(samples), *2 * (len(meter.chain.blocks),))
         state |= {f"{name}/{field}": np.full(shape, np.nan) for field in fields}

@@ -157,7 +157,7 @@ _Positions = dict[tuple[int, int], tuple[slice, slice, Tensor]]
 
 
 def _position_grams(block: Block, radius: int) -> _Positions:
-    """Return for every position of the window the taps that reach it and their Gram matrix.
+    """Return for positions of the window the taps that reach them and their Gram matrix.
 
     The matrix is [rows of taps, columns of taps, M] twice, the inner products over the input
     channels.
@@ -168,6 +168,8 @@ def _position_grams(block: Block, radius: int) -> _Positions:
     for y, x in itertools.product(range(2 * radius + 1), repeat=2):
         # Tap d of W2 reaches position y by tap y - stride d of W1.
         reaching = [[d for d in range(taps) if 0 <= z - stride * d < side] for z in (y, x)]
+        if not all(reaching):  # a stride larger than the kernel passes over it
+            continue
         kernels = [
             first.kernel[:, :, y - stride * row, x - stride * column]
             for row, column in itertools.product(*reaching)
@@ -180,7 +182,11 @@ def _position_grams(block: Block, radius: int) -> _Positions:
 
 
 def _gram(
-    block: Block, positions: _Positions, radius: int, rows: tuple[int, int], columns: tuple[int, int]
+    block: Block,
+    positions: _Positions,
+    radius: int,
+    rows: tuple[int, int],
+    columns: tuple[int, int],
 ) -> Tensor:
     """Return G for a window without the first and last ``rows`` and ``columns``."""
     second = block.convolutions[1]
@@ -190,8 +196,9 @@ def _gram(
     for y, x in itertools.product(
         range(rows[0], end - rows[1]), range(columns[0], end - columns[1])
     ):
-        row_taps, column_taps, part = positions[y, x]
-        gram[row_taps, column_taps, :, row_taps, column_taps] += part
+        if (y, x) in positions:
+            row_taps, column_taps, part = positions[y, x]
+            gram[row_taps, column_taps, :, row_taps, column_taps] += part
     return gram.reshape(taps * taps * middle, -1)
 
 

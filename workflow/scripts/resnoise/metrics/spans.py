@@ -152,7 +152,7 @@ class SpanNorms:
             samples: numbers of the samples.
             result: written to.
         """
-        anyone = torch.cat([*wanted]).unique()
+        anyone = torch.unique(torch.cat([*wanted]))
         if not len(anyone):
             return
         chain = [linear.select(anyone) for linear in chain]
@@ -227,8 +227,7 @@ class _Signs:
             drawn.append(np.unpackbits(words.astype("<u8").view(np.uint8))[:size])
         bits = torch.from_numpy(np.stack(drawn)).to(like.device)
         signs = bits.to(like.dtype).mul_(2).sub_(1).view(len(drawn), count, *shape)
-        flat = signs.transpose(0, 1).flatten(0, 1)
-        return flat.contiguous(memory_format=torch.channels_last).unflatten(0, (count, -1))
+        return _channels_last(signs.transpose(0, 1))
 
 
 class _Tally:
@@ -305,9 +304,9 @@ def _backward(chain: Sequence[LinearBlock], u: Tensor) -> Tensor:
 def _orthonormal(v: Tensor) -> Tensor:
     """Return an orthonormal basis of what [k, S, C, h, w] spans in each of S spaces."""
     columns = v.flatten(2).permute(1, 2, 0)
-    basis = torch.linalg.qr(columns)[0].permute(2, 0, 1).reshape(-1, *v.shape[1:])
-    flat = basis.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-    return flat.unflatten(0, basis.shape[:2])
+    basis = torch.linalg.qr(columns)[0].permute(2, 0, 1)
+    basis = basis.reshape(-1, *v.shape[1:])
+    return _channels_last(basis)
 
 
 def _without(q: Tensor, u: Tensor) -> Tensor:
@@ -315,5 +314,10 @@ def _without(q: Tensor, u: Tensor) -> Tensor:
     basis, vectors = q.flatten(2), u.flatten(2)
     inner = torch.einsum("csn,ksn->ksc", basis, vectors)
     rest = vectors - torch.einsum("csn,ksc->ksn", basis, inner)
-    flat = rest.view(u.shape).flatten(0, 1).contiguous(memory_format=torch.channels_last)
-    return flat.unflatten(0, u.shape[:2])
+    return _channels_last(rest.view(u.shape))
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """Return [k, S, C, h, w] in the order in memory in which convolutions are fastest."""
+    flat = x.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    return flat.view(x.shape)
