@@ -21,8 +21,10 @@ include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/transfer.smk"
 include: "rules/twins.smk"
+include: "rules/cushions.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
+include: "rules/interlayer.smk"
 
 
 rule all:

@@ -16,6 +16,7 @@ from resnoise import grid, registry
 from resnoise import config as configuration
 from resnoise.data.checksum import tree_digest
 from resnoise.errors import ResnoiseError
+from resnoise.metrics.specs import InterlayerCushionSpec, LayerCushionSpec, NoiseStabilitySpec
 from resnoise.provenance import code_digest, text_digest
 
 try:
@@ -87,9 +88,23 @@ def twin_spec(wildcards):
     return dataclasses.replace(spec, recipe=recipe).to_json()
 
 
-def evaluate_code(wildcards):
-    """Return the digest of the code that evaluates a run."""
-    return network_code("evaluate.py", wildcards.architecture)
+def metric_code(script):
+    """Return a function that gives the digest of the code that measures a run."""
+    return lambda wildcards: network_code(script, wildcards.architecture)
+
+
+def section_spec(section, kind):
+    """Return a section's specification as JSON."""
+    return configuration.section_spec(CONFIG[section], kind).to_json()
+
+
+def bootstrap_options(section):
+    """Return how the bootstrap of a section is done, as one string of options."""
+    values = CONFIG[section]
+    return (
+        f"--replicates {values['bootstrap_replicates']} --confidence {values['confidence']}"
+        f" --seed {values['bootstrap_seed']}"
+    )
 
 
 def train_minutes(wildcards, attempt):

@@ -75,7 +75,7 @@ rule evaluate_twin:
         device=CONFIG["device"],
     params:
         script=script("evaluate.py"),
-        code=evaluate_code,
+        code=metric_code("evaluate.py"),
     shell:
         "python {params.script:q} --record {input.record:q} --weights {input.weights:q}"
         " --snapshots {input.snapshots:q} --data {input.data:q} --output {output:q}"

@@ -15,14 +15,16 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jsonschema
 import yaml
 
 from resnoise import registry
 from resnoise.errors import ResnoiseError
-from resnoise.specs import DataSpec, NetworkSpec, RecipeSpec, RunSpec
+from resnoise.specs import DataSpec, NetworkSpec, RecipeSpec, RunSpec, Spec
+
+AnySpec = TypeVar("AnySpec", bound=Spec)
 
 _ROOT = Path(__file__).resolve().parents[3]
 SCHEMA_PATH = _ROOT / "config" / "schema.yaml"
@@ -80,8 +82,13 @@ def load(raw: Mapping[str, Any], schema_path: Path = SCHEMA_PATH) -> dict[str, A
 
 def data_spec(config: Mapping[str, Any]) -> DataSpec:
     """Return what a loaded configuration says about the pictures."""
-    fields = [field.name for field in dataclasses.fields(DataSpec)]
-    return DataSpec.from_dict({name: config["data"][name] for name in fields})
+    return section_spec(config["data"], DataSpec)
+
+
+def section_spec(section: Mapping[str, Any], kind: type[AnySpec]) -> AnySpec:
+    """Return the specification whose fields are among the keys of a section."""
+    fields = [field.name for field in dataclasses.fields(kind)]
+    return kind.from_dict({name: section[name] for name in fields})
 
 
 def recipe_spec(config: Mapping[str, Any], architecture: str) -> RecipeSpec:

@@ -31,11 +31,39 @@ TABLE1 = (("plain", "kwi"), ("residual", "hmwi"))
 
 def table1_runs(config: Mapping[str, Any]) -> list[Run]:
     """Return the runs of Table 1 for a validated configuration."""
+    return _plain_and_residual(config["table1"])
+
+
+def layer_cushion_runs(config: Mapping[str, Any]) -> list[Run]:
+    """Return the runs of Figure 3, which compares the networks of Table 1."""
+    return _plain_and_residual(config["layer_cushion"])
+
+
+def noise_stability_runs(config: Mapping[str, Any]) -> list[Run]:
+    """Return the runs of the figure of noise stability, which compares the networks of Table 1."""
+    return _plain_and_residual(config["noise_stability"])
+
+
+def interlayer_cushion_runs(config: Mapping[str, Any]) -> list[Run]:
+    """Return the runs whose interlayer cushions are compared."""
+    section = config["interlayer_cushion"]
+    initialisations = dict(TABLE1)
+    # Batch normalisation makes up for the scale of the weights: KWI, as usual.
+    return [
+        Run(architecture, depth, initialisations.get(architecture, "kwi"), seed)
+        for architecture in section["architectures"]
+        for depth in section["depths"]
+        for seed in section["seeds"]
+    ]
+
+
+def _plain_and_residual(section: Mapping[str, Any]) -> list[Run]:
+    """Return the runs of Table 1's networks with the depths and seeds of a section."""
     return [
         Run(architecture, depth, initialisation, seed)
         for architecture, initialisation in TABLE1
-        for depth in config["table1"]["depths"]
-        for seed in config["table1"]["seeds"]
+        for depth in section["depths"]
+        for seed in section["seeds"]
     ]
 
 

@@ -1,21 +1,16 @@
 """Risk, cost and error of a finished run, before and after training (Tables 1, 2, 4 and 5)."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
 import torch
 
-from resnoise import devices, tensorfile
+from resnoise import devices, trained
 from resnoise.data.dataset import Dataset
-from resnoise.errors import ResnoiseError
 from resnoise.evaluation import evaluate
 from resnoise.files import atomic_path
-from resnoise.networks import build
-from resnoise.specs import RunSpec
+from resnoise.trained import TrainedRun
 from resnoise.training import backend as backends
-from resnoise.training.batches import Normalisation
-from resnoise.training.checkpoint import Weights, set_weights, unflatten
 from resnoise.training.objective import Penalty
 
 
@@ -47,22 +42,12 @@ def evaluate_run(
     Raises:
         ResnoiseError: a damaged file, or a run that was trained on other data.
     """
-    try:
-        facts = json.loads(record.read_text("utf-8"))
-        data_digest, status = facts["data_digest"], facts["status"]
-        spec = RunSpec.from_dict(facts["spec"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ResnoiseError(f"{record}: not readable as the record of a run ({error})") from error
-    if data_digest != dataset.digest:
-        raise ResnoiseError(f"{record}: the run was trained on other data, train it again")
-    evaluated = {
-        "initial": unflatten(tensorfile.load(snapshots)[0])["initial"],
-        "final": tensorfile.load(weights)[0],
-    }
+    run = trained.read(record, weights, snapshots, dataset)
+    spec = run.spec
     chosen = devices.set_up(device, threads, spec.recipe.allow_tf32)
     rows = []
-    for snapshot, arrays in evaluated.items():
-        diverged = snapshot == "final" and status == "diverged"
+    for snapshot in ("initial", "final"):
+        diverged = snapshot == "final" and run.status == "diverged"
         rows.append(
             {
                 "architecture": spec.network.architecture,
@@ -71,23 +56,19 @@ def evaluate_run(
                 "seed": spec.seed,
                 "snapshot": snapshot,
                 "status": "diverged" if diverged else "ok",
-                **({} if diverged else _measure(spec, arrays, dataset, chosen)),
+                **({} if diverged else _measure(run, snapshot, chosen)),
             }
         )
     with atomic_path(output) as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False)
 
 
-def _measure(
-    spec: RunSpec, weights: Weights, dataset: Dataset, device: torch.device
-) -> dict[str, float]:
+def _measure(run: TrainedRun, snapshot: str, device: torch.device) -> dict[str, float]:
     """Return the numbers of one set of weights."""
-    dtype = devices.WEIGHT_DTYPES[spec.recipe.precision]
-    network = build(spec.network, len(dataset.class_names), dataset.train_images.shape[3])
-    network = devices.place(network, device, spec.recipe.precision)
-    set_weights(network, weights)
-    backend = backends.select(network, spec, *dataset.train_images.shape[1:3])
-    normalise = Normalisation(dataset.channel_mean, dataset.channel_std, device, dtype)
+    dataset, recipe = run.dataset, run.spec.recipe
+    network = run.network(snapshot, device)
+    backend = backends.select(network, run.spec, *dataset.train_images.shape[1:3])
+    normalise = run.normalisation(device)
     results = {}
     for part, pictures, labels in (
         ("train", dataset.train_images, dataset.train_labels),
@@ -102,7 +83,7 @@ def _measure(
         results[part] = (loss, error)
     risk, train_error = results["train"]
     test_loss, test_error = results["test"]
-    weight_term = Penalty(network, spec.recipe).value()
+    weight_term = Penalty(network, recipe).value()
     return {
         "risk": risk,
         "weight_term": weight_term,

@@ -1,5 +1,6 @@
 """What all figures share: colours of the paper, line styles that survive grey print, saving."""
 
+import logging
 from pathlib import Path
 
 import matplotlib as mpl
@@ -11,6 +12,9 @@ from resnoise.files import atomic_path
 # this red is light.
 COLOURS = {"plain": "#0b3c8c", "residual": "#e8503a"}
 LINE_STYLES = ("-", "--", ":", "-.")
+
+# It reports every glyph that it puts into a PDF.
+logging.getLogger("fontTools").setLevel(logging.WARNING)
 
 mpl.use("Agg")
 mpl.rcParams.update(

@@ -42,13 +42,15 @@ class BasicBlock(nn.Module):
         subsampled = x[:, :, :: self.stride, :: self.stride]
         return F.pad(subsampled, (0, 0, 0, 0, missing // 2, missing - missing // 2))
 
+    def response(self, x: Tensor) -> Tensor:
+        """Map [B, C_in, H, W] to what the last ReLU is applied to."""
+        y: Tensor = torch.relu_(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        return y.add_(self.shortcut(x)) if self.residual else y
+
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, C_in, H, W] to [B, C_out, H / stride, W / stride]."""
-        y = torch.relu_(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
-        if self.residual:
-            y = y.add_(self.shortcut(x))
-        return torch.relu_(y)
+        return torch.relu_(self.response(x))
 
 
 class FullyFledgedNet(nn.Module):

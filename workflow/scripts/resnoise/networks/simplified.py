@@ -49,14 +49,16 @@ class Block(nn.Module):
         self.stride = stride
         self.residual = residual
 
+    def response(self, x: Tensor) -> Tensor:
+        """Map [B, C_in, H, W] to what ReLU is applied to, [B, C_out, H / stride, W / stride]."""
+        # In place, as is the ReLU: the gradient of a convolution does not need its output, and
+        # memory traffic is what limits these small networks.
+        y: Tensor = self.conv(x)
+        return add_identity(y, x, self.stride) if self.residual else y
+
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, C_in, H, W] to [B, C_out, H / stride, W / stride]."""
-        # In place: the gradient of a convolution does not need its output, and memory traffic is
-        # what limits these small networks.
-        y = self.conv(x)
-        if self.residual:
-            y = add_identity(y, x, self.stride)
-        return torch.relu_(y)
+        return torch.relu_(self.response(x))
 
 
 class SimplifiedNet(nn.Module):

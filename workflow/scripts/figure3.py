@@ -1,0 +1,24 @@
+"""Draw Figure 3: distribution of layer cushions, plain against residual networks."""
+
+import argparse
+from pathlib import Path
+
+from resnoise import commandline
+from resnoise.cushion_tables import read_final
+from resnoise.figures import figure3
+
+
+def main() -> None:
+    """Read the command line and draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cushions", type=Path, nargs="+", required=True, help="CSV files of runs")
+    parser.add_argument("--pdf", type=Path, required=True, help="output: figure as PDF")
+    parser.add_argument("--png", type=Path, required=True, help="output: figure as PNG")
+    parser.add_argument("--csv", type=Path, required=True, help="output: data of the figure")
+    arguments = parser.parse_args()
+    comparisons = read_final(file.parent for file in arguments.cushions)
+    figure3.write(comparisons, arguments.pdf, arguments.png, arguments.csv)
+
+
+if __name__ == "__main__":
+    commandline.run(main)

@@ -1,0 +1,23 @@
+"""Draw heat maps of the interlayer cushions of all spans of blocks."""
+
+import argparse
+from pathlib import Path
+
+from resnoise import commandline, interlayer_statistics
+from resnoise.figures import interlayer_cushion
+
+
+def main() -> None:
+    """Read the command line and draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cushions", type=Path, nargs="+", required=True, help="CSV files of runs")
+    parser.add_argument("--pdf", type=Path, required=True, help="output: figure as PDF")
+    parser.add_argument("--png", type=Path, required=True, help="output: figure as PNG")
+    parser.add_argument("--csv", type=Path, required=True, help="output: data of the figure")
+    arguments = parser.parse_args()
+    rows = interlayer_statistics.read(file.parent for file in arguments.cushions)
+    interlayer_cushion.write(rows, arguments.pdf, arguments.png, arguments.csv)
+
+
+if __name__ == "__main__":
+    commandline.run(main)

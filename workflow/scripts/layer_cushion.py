@@ -1,0 +1,44 @@
+"""Measure the layer cushions of a finished run."""
+
+import argparse
+from pathlib import Path
+
+from resnoise import commandline, registry, trained
+from resnoise.data import dataset
+from resnoise.metrics.layer_cushion import measure_run
+from resnoise.metrics.specs import LayerCushionSpec
+from resnoise.provenance import code_digest
+
+
+def main() -> None:
+    """Read the command line and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", required=True, help="what to measure: LayerCushionSpec as JSON")
+    parser.add_argument("--record", type=Path, required=True, help="record of the run")
+    parser.add_argument("--weights", type=Path, required=True, help="weights after training")
+    parser.add_argument("--snapshots", type=Path, required=True, help="weights before and during")
+    parser.add_argument("--data", type=Path, required=True, help="prepared data set")
+    parser.add_argument("--output", type=Path, required=True, help="CSV")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    parser.add_argument(
+        "--memory-mb", type=int, default=500, help="budget for activations (default 500)"
+    )
+    arguments = parser.parse_args()
+    run = trained.read(
+        arguments.record, arguments.weights, arguments.snapshots, dataset.load(arguments.data)
+    )
+    module = registry.architecture(run.spec.network.architecture).module
+    measure_run(
+        run,
+        LayerCushionSpec.from_json(arguments.spec),
+        arguments.output,
+        device=arguments.device,
+        threads=arguments.threads,
+        memory_mb=arguments.memory_mb,
+        code=code_digest(Path(__file__).name, module),
+    )
+
+
+if __name__ == "__main__":
+    commandline.run(main)

@@ -1,0 +1,177 @@
+"""Figure 3: distribution of the per-sample layer cushion, every layer, plain against residual."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FormatStrFormatter, LogLocator
+
+from resnoise.cushion_statistics import KINDS, Comparison, residual_shares
+from resnoise.figures import style
+from resnoise.files import atomic_path
+
+BINS = 200
+# Height of the tallest bar in units of the distance between two layers.
+HEIGHT = 0.92
+INCHES_PER_LAYER = 0.165
+
+
+def histograms(comparisons: Sequence[Comparison]) -> pd.DataFrame:
+    """Return the histograms of the figure.
+
+    Columns: depth, layer, name, residual_share (pictures on which the residual cushion is the
+    larger one), network, low and high (edges of a bin, equally spaced in the logarithm and the same
+    for all), fraction (of the network's pictures in the bin). Bins without pictures are left out.
+    """
+    frames = []
+    values = [(c, {kind: c.values(kind) for kind in KINDS}) for c in comparisons]
+    positive = [v[np.isfinite(v) & (v > 0)] for _, both in values for v in both.values()]
+    extremes = [bound for v in positive if len(v) for bound in (v.min(), v.max())]
+    if not extremes:
+        return _frame()
+    # A little room, so that rounding puts no value outside.
+    edges = np.geomspace(0.999 * min(extremes), 1.001 * max(extremes), BINS + 1)
+    for comparison, both in values:
+        shares, _ = residual_shares(comparison)
+        for kind in KINDS:
+            for column, name in enumerate(comparison.names):
+                cushions = both[kind][:, column]
+                counts, _ = np.histogram(cushions[np.isfinite(cushions)], bins=edges)
+                (filled,) = np.nonzero(counts)
+                frames.append(
+                    _frame(
+                        depth=comparison.depth,
+                        layer=column + 1,
+                        name=name,
+                        residual_share=shares[column],
+                        network=kind,
+                        low=edges[filled],
+                        high=edges[filled + 1],
+                        fraction=counts[filled] / counts.sum(),
+                    )
+                )
+    return pd.concat(frames, ignore_index=True)
+
+
+def _frame(**columns: object) -> pd.DataFrame:
+    """Return rows with the columns of ``histograms``."""
+    names = ["depth", "layer", "name", "residual_share", "network", "low", "high", "fraction"]
+    return pd.DataFrame({name: columns.get(name, []) for name in names})
+
+
+def draw(data: pd.DataFrame) -> Figure:
+    """Return the figure: a panel for each depth, and in it a row of histograms for each layer.
+
+    Layers in which the residual network has the larger cushion on most pictures are marked.
+
+    Args:
+        data: what ``histograms`` returned.
+    """
+    depths = sorted(data["depth"].unique())
+    rows = max(data["layer"], default=1)
+    columns = max(len(depths), 1)
+    figure, grid = plt.subplots(
+        1,
+        columns,
+        figsize=(3.6 * columns, 1.0 + INCHES_PER_LAYER * (rows + 1)),
+        sharex=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis, depth in zip(grid[0], depths, strict=False):
+        own = data[data["depth"] == depth]
+        _panel(axis, own)
+        marks = own.drop_duplicates("layer")["residual_share"] > 0.5
+        axis.set_title(
+            f"depth {depth}: residual larger in {marks.sum()} of {len(marks)} layers", fontsize=9
+        )
+        axis.set_xlabel(r"layer cushion $\|Wx\|\,/\,(\|W\|_F\,\|x\|)$ of a picture")
+    grid[0, 0].set_ylabel("layer")
+    handles: list[Artist] = [
+        Patch(facecolor=_face(kind), edgecolor=style.COLOURS[kind], label=kind) for kind in KINDS
+    ]
+    handles.append(
+        Line2D([], [], color=style.COLOURS["residual"], marker="o", markersize=3.5, linestyle="")
+    )
+    handles[-1].set_label("residual larger on most pictures")
+    figure.legend(handles=handles, loc="outside upper center", ncols=3)
+    return figure
+
+
+def _face(kind: str) -> tuple[str, float]:
+    """Return the colour of a filled histogram: residual ones are light, in grey print too."""
+    return (style.COLOURS[kind], 0.75 if kind == "plain" else 0.45)
+
+
+def _panel(axis: Axes, data: pd.DataFrame) -> None:
+    """Draw the histograms of one depth, the first layer on top."""
+    axis.set_xscale("log")
+    axis.grid(axis="y", visible=False)
+    layers = sorted(data["layer"].unique())
+    for layer in layers:
+        own = data[data["layer"] == layer]
+        tallest = own["fraction"].max()
+        axis.axhline(layer, color="0.85", linewidth=0.4, zorder=1)
+        for kind in KINDS:
+            bars = own[own["network"] == kind]
+            axis.stairs(
+                *_outline(bars, layer, HEIGHT / tallest),
+                baseline=layer,
+                fill=True,
+                facecolor=_face(kind),
+                edgecolor=style.COLOURS[kind],
+                linewidth=0.5,
+                zorder=2 + layer,
+            )
+        larger = own["residual_share"].iloc[0] > 0.5
+        axis.annotate(
+            "\N{BLACK CIRCLE}" if larger else "\N{WHITE CIRCLE}",
+            (1.0, layer),
+            xycoords=axis.get_yaxis_transform(),
+            xytext=(3, 0),
+            textcoords="offset points",
+            fontsize=6,
+            color=style.COLOURS["residual" if larger else "plain"],
+            verticalalignment="bottom",
+            annotation_clip=False,
+        )
+    axis.set_ylim(max(layers) + 1.1, min(layers) - 1.1)
+    axis.set_yticks([layer for layer in layers if layer in (1, max(layers)) or layer % 4 == 0])
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axis.minorticks_off()
+
+
+def _outline(bars: pd.DataFrame, layer: int, scale: float) -> tuple[list[float], list[float]]:
+    """Return heights and edges of a histogram that stands on ``layer``, upwards on a falling axis.
+
+    Bins that were left out become steps down to the base line.
+    """
+    heights: list[float] = []
+    edges: list[float] = []
+    for low, high, fraction in zip(bars["low"], bars["high"], bars["fraction"], strict=True):
+        if edges and low > edges[-1]:
+            heights.append(float(layer))
+            edges.append(low)
+        if not edges:
+            edges.append(low)
+        heights.append(layer - scale * fraction)
+        edges.append(high)
+    return heights, edges
+
+
+def write(comparisons: Sequence[Comparison], pdf: Path, png: Path, csv: Path) -> None:
+    """Write the figure as PDF and PNG and the histograms behind it as CSV."""
+    data = histograms(comparisons)
+    with atomic_path(csv) as temporary:
+        data.to_csv(temporary, index=False, float_format="%.7g")
+    figure = draw(data)
+    style.save(figure, pdf, png)
+    plt.close(figure)

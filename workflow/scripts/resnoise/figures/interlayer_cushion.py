@@ -1,0 +1,126 @@
+"""Heat maps of interlayer cushions over first and last block: residual, plain, and their ratio."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from numpy.typing import NDArray
+
+from resnoise.figures import style
+from resnoise.files import atomic_path
+from resnoise.interlayer_statistics import KINDS, NETWORK, summarise
+
+NAMES = {"fully_fledged": "fully-fledged", "simplified": "simplified"}
+# Larger maps have no room for numbers.
+_LARGEST_WITH_NUMBERS = 10
+
+
+def draw(summary: pd.DataFrame) -> Figure:
+    """Return the figure of ``summarise``'s table: a row of maps for every family and depth."""
+    networks = list(summary.groupby(NETWORK, sort=False))
+    columns = max(len(_maps(rows)) for _, rows in networks)
+    figure, axes = plt.subplots(
+        len(networks),
+        columns,
+        figsize=(3.3 * columns + 0.3, 2.9 * len(networks)),
+        layout="constrained",
+        squeeze=False,
+    )
+    for line, ((family, depth), rows) in zip(axes, networks, strict=True):
+        maps = _maps(rows)
+        known = np.concatenate(
+            [maps[kind][np.isfinite(maps[kind])] for kind in KINDS if kind in maps]
+        )
+        shared = LogNorm(known.min(), known.max())
+        for axis, name in zip(line, [*maps, *[""] * (columns - len(maps))], strict=True):
+            if not name:
+                axis.set_visible(False)
+                continue
+            values = maps[name]
+            if name in KINDS:
+                _heat_map(axis, values, "viridis", shared, r"mean $\mu_{i,j}$")
+                axis.set_title(f"{NAMES[str(family)]} {name}, depth {depth}", fontsize=9)
+            else:
+                # Symmetric about 1, so that the sign of the logarithm is the colour.
+                extreme = max(1.02, float(np.nanmax(np.exp(np.abs(np.log(values))))))
+                norm = LogNorm(1 / extreme, extreme)
+                _heat_map(axis, values, "RdBu_r", norm, "residual / plain")
+                axis.set_title("ratio of the means", fontsize=9)
+    return figure
+
+
+def _maps(rows: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+    """Return mean cushions [first, last] of each kind there is, and their ratio if both are."""
+    maps = {}
+    for kind in KINDS:
+        part = rows[rows["kind"] == kind]
+        if part["mean"].notna().any():
+            table = part.pivot(index="first", columns="last", values="mean")
+            maps[kind] = table.to_numpy(dtype=np.float64)
+    if len(maps) == len(KINDS):
+        maps["ratio"] = maps["residual"] / maps["plain"]
+    return maps
+
+
+def _heat_map(
+    axis: Axes, values: NDArray[np.float64], colours: str, norm: Normalize, label: str
+) -> None:
+    """Draw one map, the first block downwards and the last one to the right."""
+    count = len(values)
+    edges = np.arange(count + 1) + 0.5
+    image = axis.pcolormesh(edges, edges, values, cmap=colours, norm=norm, rasterized=True)
+    axis.set_aspect("equal")
+    axis.invert_yaxis()
+    axis.grid(False)
+    # Groups of equal numbers of blocks; the lower left half, without spans, stays empty.
+    for boundary in (count / 3 + 0.5, 2 * count / 3 + 0.5):
+        if boundary == int(boundary - 0.5) + 0.5:
+            axis.plot([boundary, boundary], [0.5, boundary], color="white", lw=0.9)
+            axis.plot([boundary, count + 0.5], [boundary, boundary], color="white", lw=0.9)
+    ticks = np.arange(1, count + 1, 1 if count <= _LARGEST_WITH_NUMBERS else 3)
+    axis.set_xticks(ticks)
+    axis.set_yticks(ticks)
+    axis.set_xlabel("last block $j$")
+    axis.set_ylabel("first block $i$")
+    bar = axis.figure.colorbar(image, ax=axis, shrink=0.85, pad=0.02)
+    bar.set_label(label)
+    bar.locator = LogLocator(10, subs=(1, 1.5, 2, 3, 5, 7))
+    bar.formatter = FuncFormatter(lambda value, _: f"{value:.2g}")
+    bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    bar.update_ticks()
+    if count <= _LARGEST_WITH_NUMBERS:
+        for (first, last), value in np.ndenumerate(values):
+            if np.isfinite(value):
+                red, green, blue, _ = image.cmap(norm(value))
+                dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+                axis.text(
+                    last + 1,
+                    first + 1,
+                    f"{value:.2f}".removeprefix("0"),
+                    ha="center",
+                    va="center",
+                    fontsize=5.5,
+                    color="white" if dark else "black",
+                )
+
+
+def write(rows: pd.DataFrame, pdf: Path, png: Path, csv: Path) -> None:
+    """Write the figure as PDF and PNG and the numbers behind it as CSV.
+
+    Args:
+        rows: what ``resnoise.interlayer_statistics.read`` returned.
+        pdf: figure to write.
+        png: figure to write.
+        csv: data to write.
+    """
+    summary = summarise(rows)
+    with atomic_path(csv) as temporary:
+        summary.to_csv(temporary, index=False)
+    figure = draw(summary)
+    style.save(figure, pdf, png)
+    plt.close(figure)

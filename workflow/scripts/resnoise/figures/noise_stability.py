@@ -1,0 +1,206 @@
+"""Noise stability: what Gaussian noise in one layer does to the output, plain against residual.
+
+Rows of panels: noise on the weights of a layer; noise on its input; how noise on the input of some
+layers fades on its way to the output; how far the layers after one are from linear (section 5;
+Arora et al. 2018).
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FormatStrFormatter, LogLocator
+from matplotlib.typing import LineStyleType
+
+from resnoise.figures import style
+from resnoise.files import atomic_path
+
+KEYS = ["architecture", "depth", "quantity", "size", "layer", "name", "at_layer"]
+MARKERS = {"plain": "o", "residual": "^"}
+PANELS = {
+    "weight_noise": "noise on weights of layer:\nchange of logits " + r"$/\,s$",
+    "input_noise": "noise on input of layer:\nchange of logits " + r"$/\,s$",
+    "fading": "noise on input of marked\nlayers: change of responses " + r"$/\,s$",
+    "inverse_smoothness": "from layer to logits:\ninverse smoothness " + r"$1/\rho$",
+}
+# Layers whose noise is followed through the network.
+FOLLOWED = 4
+_BAND = 2.0
+
+
+def summarise(stability: pd.DataFrame) -> pd.DataFrame:
+    """Return means over seeds of the weights after training.
+
+    Columns: architecture, depth, quantity, size, layer, name, at_layer, seeds, mean,
+    standard_error, maximum (over all seeds, pictures and repeats). The standard error is that of
+    the mean over seeds if there are several, and else that of the one run, which knows nothing of
+    other seeds.
+
+    Args:
+        stability: rows of ``resnoise.runs.read_metrics`` for "noise_stability.csv".
+    """
+    final = stability[stability["snapshot"] == "final"]
+    # The contraction has no size.
+    groups = final.groupby(KEYS, as_index=False, dropna=False, observed=True)
+    summary = groups.agg(
+        seeds=("seed", "nunique"),
+        own_error=("standard_error", "mean"),
+        deviation=("mean", "std"),
+        maximum=("maximum", "max"),
+        mean=("mean", "mean"),
+    )
+    several = summary["deviation"] / np.sqrt(summary["seeds"])
+    summary["standard_error"] = several.where(summary["seeds"] > 1, summary["own_error"])
+    return summary[[*KEYS, "seeds", "mean", "standard_error", "maximum"]]
+
+
+def draw(summary: pd.DataFrame) -> Figure:
+    """Return the figure: a column for each depth, four rows of panels.
+
+    Changes are divided by the size s of the noise, so that sizes differ only where networks are not
+    linear. Lines are means, bands two standard errors to both sides, for the middle one of the
+    sizes.
+
+    Args:
+        summary: what ``summarise`` returned.
+    """
+    depths = sorted(summary["depth"].unique())
+    sizes = sorted(summary["size"].dropna().unique())
+    columns = max(len(depths), 1)
+    figure, grid = plt.subplots(
+        len(PANELS),
+        columns,
+        figsize=(0.6 + 3.3 * columns, 8.4),
+        sharex="col",
+        sharey="row",
+        squeeze=False,
+        layout="constrained",
+    )
+    for axes, depth in zip(grid.T, depths, strict=False):
+        own = summary[summary["depth"] == depth]
+        for axis, quantity in zip(axes, PANELS, strict=True):
+            if quantity == "fading":
+                _fading(axis, own, _middle(sizes))
+                title = ""
+            else:
+                title = _at_output(axis, own, quantity, sizes)
+            axis.set_title(title, fontsize=8)
+            axis.set_yscale("log")
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+            axis.minorticks_off()
+            axis.tick_params(labelbottom=True)
+        axes[0].set_title(f"depth {depth}\n{axes[0].get_title()}", fontsize=8)
+        axes[-1].set_xlabel("layer")
+    for axis, label in zip(grid[:, 0], PANELS.values(), strict=True):
+        axis.set_ylabel(label)
+    networks = [
+        Line2D([], [], color=style.COLOURS[name], marker=marker, markersize=3.5, label=name)
+        for name, marker in MARKERS.items()
+    ]
+    noises = [
+        Line2D([], [], color="0.3", linestyle=_line_style(sizes, size), label=f"$s = {size:g}$")
+        for size in sizes
+    ]
+    handles = [*networks, *noises]
+    in_row = len(handles) if columns > 1 else len(networks)
+    figure.legend(handles=handles, loc="outside upper center", ncols=in_row, handlelength=2.2)
+    return figure
+
+
+def _middle(sizes: Sequence[float]) -> float:
+    """Return the middle one of the sizes, NaN if there is none."""
+    return sizes[len(sizes) // 2] if len(sizes) else math.nan
+
+
+def _line_style(sizes: Sequence[float], size: float) -> LineStyleType:
+    """Return a solid line for the middle size and other ones for the others."""
+    if size == _middle(sizes):
+        return "-"
+    others = [other for other in sizes if other != _middle(sizes)]
+    dashes = style.LINE_STYLES[1:]
+    return cast(LineStyleType, dashes[others.index(size) % len(dashes)])
+
+
+def _at_output(axis: Axes, data: pd.DataFrame, quantity: str, sizes: Sequence[float]) -> str:
+    """Draw what noise in each layer does to the logits; return in how many layers residual wins."""
+    chosen = data[(data["quantity"] == quantity) & (data["at_layer"] == data["at_layer"].max())]
+    # Inverse smoothness is relative to the size by definition.
+    scaled = quantity != "inverse_smoothness"
+    for size in sizes:
+        for name in MARKERS:
+            curve = chosen[(chosen["architecture"] == name) & (chosen["size"] == size)]
+            main = size == _middle(sizes)
+            _curve(
+                axis, curve, "layer", name, size if scaled else 1, _line_style(sizes, size), main
+            )
+    both = chosen[chosen["size"] == _middle(sizes)].pivot(
+        index="layer", columns="architecture", values="mean"
+    )
+    if not {*MARKERS} <= {*both.columns}:
+        return ""
+    smaller = int((both["residual"] < both["plain"]).sum())
+    return f"residual smaller in {smaller} of {len(both)} layers"
+
+
+def _fading(axis: Axes, data: pd.DataFrame, size: float) -> None:
+    """Draw the relative change of all later responses for noise on the input of some layers."""
+    noise = data[(data["quantity"] == "input_noise") & (data["size"] == size)]
+    layers = np.unique(noise["layer"])
+    positions = np.linspace(0, len(layers), FOLLOWED, endpoint=False).astype(int)
+    for layer in layers[positions] if len(layers) else ():
+        for name in MARKERS:
+            curve = noise[(noise["layer"] == layer) & (noise["architecture"] == name)]
+            _curve(axis, curve, "at_layer", name, size, "-", False)
+            axis.plot(
+                curve["at_layer"].iloc[:1],
+                curve["mean"].iloc[:1] / size,
+                color=style.COLOURS[name],
+                marker=MARKERS[name],
+                markersize=4.5,
+            )
+
+
+def _curve(
+    axis: Axes,
+    curve: pd.DataFrame,
+    x: str,
+    name: str,
+    divisor: float,
+    line_style: LineStyleType,
+    main: bool,
+) -> None:
+    """Draw a mean divided by ``divisor``, with its band unless it is one of many in a panel."""
+    colour = style.COLOURS[name]
+    axis.plot(
+        curve[x],
+        curve["mean"] / divisor,
+        color=colour,
+        linestyle=line_style,
+        marker=MARKERS[name] if main else None,
+        markersize=3,
+        linewidth=1.2 if main else 0.9,
+    )
+    if line_style != "-":
+        return
+    # On a logarithmic axis a band that reaches below zero would swallow the panel.
+    low = np.maximum(curve["mean"] - _BAND * curve["standard_error"], curve["mean"] / 10)
+    high = curve["mean"] + _BAND * curve["standard_error"]
+    axis.fill_between(curve[x], low / divisor, high / divisor, color=colour, alpha=0.2, lw=0)
+
+
+def write(stability: pd.DataFrame, pdf: Path, png: Path, csv: Path) -> None:
+    """Write the figure as PDF and PNG and the means behind it as CSV."""
+    summary = summarise(stability)
+    with atomic_path(csv) as temporary:
+        summary.to_csv(temporary, index=False, float_format="%.7g")
+    figure = draw(summary)
+    style.save(figure, pdf, png)
+    plt.close(figure)

@@ -1,0 +1,151 @@
+"""Interlayer cushions of residual beside plain networks: summaries and the table of blocks.
+
+Works on the files of ``resnoise.metrics.interlayer_cushion``, without torch.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from resnoise import registry
+from resnoise.errors import ResnoiseError
+from resnoise.files import atomic_path, write_text
+from resnoise.runs import read_metrics
+from resnoise.tables import markdown_table
+
+FILE = "interlayer_cushion.csv"
+KINDS = ("residual", "plain")
+FAMILIES = {"fully_fledged": "Fully-fledged networks", "simplified": "Simplified networks"}
+NETWORK = ["family", "depth"]
+
+
+def read(folders: Iterable[Path]) -> pd.DataFrame:
+    """Return the cushions after training of all runs, with family and kind of their networks.
+
+    Args:
+        folders: run folders with ``run.json`` and ``interlayer_cushion.csv``.
+
+    Raises:
+        ResnoiseError: a file is missing or damaged, or no run has usable weights.
+    """
+    rows = read_metrics(folders, FILE)
+    rows = rows[rows["snapshot"] == "final"]
+    if rows.empty:
+        raise ResnoiseError("no run has interlayer cushions: all of them diverged")
+    entries = {name: registry.architecture(name) for name in rows["architecture"].unique()}
+    return rows.assign(
+        family=[entries[name].family for name in rows["architecture"]],
+        kind=["residual" if entries[name].residual else "plain" for name in rows["architecture"]],
+    )
+
+
+def summarise(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for every network and span with statistics over pictures and seeds.
+
+    Columns: family, depth, kind, first, last, runs, pictures (with a cushion, over all runs), mean,
+    standard_deviation, minimum, standard_error (root mean square over the pictures; 0: exact),
+    probes (mean), each of the cushion.
+
+    Args:
+        rows: what ``read`` returned.
+    """
+    squares = rows.assign(square=rows["standard_error"] ** 2)
+    groups = squares.groupby([*NETWORK, "kind", "first", "last"], as_index=False)
+    table = groups.agg(
+        runs=("seed", "nunique"),
+        pictures=("cushion", "count"),
+        mean=("cushion", "mean"),
+        standard_deviation=("cushion", "std"),
+        minimum=("cushion", "min"),
+        standard_error=("square", "mean"),
+        probes=("probes", "mean"),
+    )
+    table["standard_error"] **= 0.5
+    return table
+
+
+def blocks(summary: pd.DataFrame, paper: Mapping[str, Any] | None) -> pd.DataFrame:
+    """Return a row for every family, depth and block, residual beside plain.
+
+    Columns: family, depth, block, for both kinds ``_mean``, ``_standard_deviation``, ``_minimum``
+    and ``_pictures``, their ratio of means, and, in the row of the middle block of the network that
+    the paper measured, ``paper_mean`` and ``paper_standard_deviation``.
+
+    Args:
+        summary: what ``summarise`` returned.
+        paper: section ``interlayer_cushion`` of the paper's numbers; None for none.
+    """
+    single = summary[summary["first"] == summary["last"]].rename(columns={"first": "block"})
+    kept = ["mean", "standard_deviation", "minimum", "pictures"]
+    table = single[[*NETWORK, "block"]].drop_duplicates()
+    for kind in KINDS:
+        part = single[single["kind"] == kind].set_index([*NETWORK, "block"])[kept]
+        table = table.join(part.add_prefix(f"{kind}_"), on=[*NETWORK, "block"])
+    table["ratio"] = table["residual_mean"] / table["plain_mean"]
+    table = table.sort_values([*NETWORK, "block"], ignore_index=True)
+    for name in ("mean", "standard_deviation"):
+        table[f"paper_{name}"] = float("nan")
+    if paper is not None:
+        network = registry.architecture(paper["architecture"])
+        rows = (table["family"] == network.family) & (table["depth"] == paper["depth"])
+        middle = rows & (table["block"] == (table.loc[rows, "block"].max() + 1) // 2)
+        for name in ("mean", "standard_deviation"):
+            table.loc[middle, f"paper_{name}"] = paper[name]
+    return table
+
+
+def markdown(table: pd.DataFrame, title: str) -> str:
+    """Return ``blocks`` as Markdown for people, a table for every family and depth."""
+    parts = [f"# {title}"]
+    for (family, depth), rows in table.groupby(NETWORK, sort=False):
+        kinds = [kind for kind in KINDS if rows[f"{kind}_pictures"].notna().any()]
+        both = len(kinds) == 2
+        header = ["block", *(f"{kind}: mean +- std (minimum)" for kind in kinds)]
+        header += ["residual / plain"] if both else []
+        header += ["paper"] if rows["paper_mean"].notna().any() else []
+        lines = []
+        for row in rows.to_dict("records"):
+            cells = [f"{row['block']}"]
+            cells += [_cell(row, kind) for kind in kinds]
+            cells += [f"{row['ratio']:.2f}"] if both else []
+            if "paper" in header:
+                cells.append(_paper(row))
+            lines.append(cells)
+        parts += [f"## {FAMILIES[str(family)]}, depth {depth}", markdown_table(header, lines)]
+        if both:
+            larger = int((rows["ratio"] > 1).sum())
+            parts.append(f"The residual mean is the larger one in {larger} of {len(rows)} blocks.")
+    parts.append(
+        "Statistics over pictures (and runs, if there are several) after training. One block's "
+        "cushion is computed without estimation."
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _cell(row: Mapping[Any, Any], kind: str) -> str:
+    """Return one network's statistics of a block."""
+    if pd.isna(row[f"{kind}_mean"]):
+        return "-"
+    mean, std, low = (row[f"{kind}_{name}"] for name in ("mean", "standard_deviation", "minimum"))
+    return f"{mean:.4f} +- {std:.4f} ({low:.4f})"
+
+
+def _paper(row: Mapping[Any, Any]) -> str:
+    """Return the paper's number, or nothing."""
+    if pd.isna(row["paper_mean"]):
+        return ""
+    return f"{row['paper_mean']:.2f} +- {row['paper_standard_deviation']:.4f}"
+
+
+def write(
+    rows: pd.DataFrame, paper: Mapping[str, Any] | None, csv: Path, markdown_file: Path, title: str
+) -> str:
+    """Write the table of blocks as CSV and Markdown and return the Markdown."""
+    table = blocks(summarise(rows), paper)
+    text = markdown(table, title)
+    with atomic_path(csv) as temporary:
+        table.to_csv(temporary, index=False)
+    write_text(markdown_file, text)
+    return text

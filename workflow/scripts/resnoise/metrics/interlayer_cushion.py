@@ -1,0 +1,257 @@
+"""Interlayer cushions (section 5; Arora et al. 2018): how well spans of layers carry real inputs.
+
+For the map from the input x of block i, of h x w pixels, to the output of block j, with Jacobian J
+at x (batch normalisation in evaluation mode), the cushion is
+
+    sqrt(h w) ||J x|| / (||J||_F ||x||).
+
+J x is computed, and so is ||J||_F of one block of at most two convolutions; that of longer spans is
+estimated with a standard error (``resnoise.metrics.spans``).
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from resnoise import devices
+from resnoise.files import atomic_path
+from resnoise.metrics.batches import choose_samples, in_batches
+from resnoise.metrics.blocks import Chain, LinearBlock, chain
+from resnoise.metrics.spans import METHODS, ROUND, SKETCH, SpanNorms
+from resnoise.metrics.specs import InterlayerCushionSpec
+from resnoise.trained import TrainedRun
+from resnoise.training.batches import Normalisation
+
+# More pictures at a time are no faster.
+LARGEST_BATCH = 32
+COLUMNS = ["snapshot", "first", "last", "sample", "cushion", "standard_error", "method", "probes"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cushions:
+    """Interlayer cushions, float64 [B, blocks, blocks], at [b, i, j] with i <= j.
+
+    Attributes:
+        value: the cushion; NaN for i > j, and where x or J is 0, so that there is none.
+        standard_error: of ``value``; 0 where it is exact.
+        method: position in ``resnoise.metrics.spans.METHODS``.
+        probes: vectors that ||J||_F was estimated from.
+    """
+
+    value: NDArray[np.float64]
+    standard_error: NDArray[np.float64]
+    method: NDArray[np.float64]
+    probes: NDArray[np.float64]
+
+
+class Meter:
+    """Measures the interlayer cushions of one network."""
+
+    def __init__(self, network: nn.Module, spec: InterlayerCushionSpec) -> None:
+        """Prepare; see ``resnoise.metrics.blocks.chain`` for the networks that are possible."""
+        self.chain: Chain = chain(network)
+        self.norms = SpanNorms(
+            self.chain.blocks,
+            relative_error=spec.relative_error,
+            max_probes=spec.max_probes,
+            seed=spec.probe_seed,
+        )
+
+    @torch.no_grad()
+    def __call__(self, inputs: Tensor, samples: Sequence[int]) -> Cushions:
+        """Return the cushions at inputs [B, C, H, W], the type that of the network.
+
+        Args:
+            inputs: standardised pictures.
+            samples: numbers of the pictures, on which the random vectors depend.
+        """
+        x = self.chain.stem(inputs)
+        points, linear = [], []
+        for block in self.chain.blocks:
+            points.append(x)
+            linear.append(block.linearise(x))
+            x = linear[-1].output
+        numerator = _responses(linear, points)
+        estimates = self.norms.estimate(linear, samples)
+        size = np.array([math.sqrt(x.shape[2] * x.shape[3]) for x in points])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            lengths = np.stack([_norms(x[None])[0].cpu().numpy() for x in points], axis=1)
+            scale = (size / lengths)[:, :, None]
+            value = scale * numerator / np.sqrt(estimates.squared)
+            # A root's relative error is half that of what it is the root of.
+            error = np.where(
+                estimates.deviation > 0, value * estimates.deviation / (2 * estimates.squared), 0
+            )
+        value[~np.isfinite(value)] = np.nan
+        error[np.isnan(value)] = np.nan
+        return Cushions(value, error, estimates.method, estimates.probes)
+
+    @torch.no_grad()
+    def picture_bytes(self, inputs: Tensor) -> int:
+        """Return how much memory one picture [1, C, H, W] takes, about.
+
+        Inputs and masks of all blocks are held throughout, and besides them the random vectors of
+        one round or the sketch, four copies of them in the largest layer.
+        """
+        x = self.chain.stem(inputs)
+        held, largest = x.numel(), x.numel()
+        for block in self.chain.blocks:
+            masks = block.linearise(x).masks
+            held += x.numel() + sum(mask.numel() for mask in masks)
+            largest = max(largest, *(mask.numel() for mask in masks))
+            x = masks[-1]
+        vectors = max(ROUND, SKETCH, len(self.chain.blocks))
+        # Masks of the samples that need more vectors are copied, and so is the sketch.
+        return (2 * held + 4 * vectors * largest) * inputs.element_size()
+
+
+def _responses(linear: Sequence[LinearBlock], points: Sequence[Tensor]) -> NDArray[np.float64]:
+    """Return ||J x|| of all spans, [B, blocks, blocks], 0 for i > j."""
+    count = len(linear)
+    found = np.zeros((len(points[0]), count, count))
+    v = points[0][None]
+    for j, block in enumerate(linear):
+        if j > 0:
+            v = torch.cat([v, points[j][None]])
+        v = block.forward(v)
+        found[:, : j + 1, j] = _norms(v).t().cpu().numpy()
+    return found
+
+
+def _norms(v: Tensor) -> Tensor:
+    """Return the 2-norms of [k, B, C, h, w], float64 [k, B]."""
+    norms: Tensor = torch.linalg.vector_norm(v, dim=(2, 3, 4), dtype=torch.float64)
+    return norms
+
+
+def measure_run(
+    run: TrainedRun,
+    spec: InterlayerCushionSpec,
+    output: Path,
+    *,
+    device: str,
+    threads: int,
+    memory_mb: int,
+    code: str,
+) -> None:
+    """Write the interlayer cushions of a run for the chosen training pictures; see ``measure``.
+
+    Weights of a diverged run have no rows.
+
+    Args:
+        run: the run.
+        spec: which pictures and snapshots, and how exact.
+        output: CSV file to write.
+        device: "auto", "cpu" or "cuda".
+        threads: CPU threads.
+        memory_mb: budget for activations in megabytes.
+        code: digest of the program; a checkpoint of another is refused.
+
+    Raises:
+        ResnoiseError: more pictures are wanted than the training set has.
+    """
+    chosen = devices.set_up(device, threads)
+    networks = {name: run.network(name, chosen) for name in run.usable(spec.every_snapshot)}
+    dataset = run.dataset
+    measure(
+        networks,
+        dataset.train_images,
+        (dataset.channel_mean, dataset.channel_std),
+        spec,
+        output,
+        device=chosen,
+        memory_mb=memory_mb,
+        identity={**run.digests, "code": code},
+    )
+
+
+def measure(
+    networks: Mapping[str, nn.Module],
+    images: NDArray[np.uint8],
+    normalisation: tuple[NDArray[np.float64], NDArray[np.float64]],
+    spec: InterlayerCushionSpec,
+    output: Path,
+    *,
+    device: torch.device,
+    memory_mb: int,
+    identity: Mapping[str, str],
+) -> None:
+    """Write the interlayer cushions of networks as CSV, a row for each picture and span.
+
+    Columns: snapshot (label of the network), first and last (numbers of the span's blocks, from 1),
+    sample (index of the picture), cushion, standard_error, method ("closed form", "signs" or
+    "sketch"), probes (vectors that it was estimated from). Cushion and error are empty where the
+    span's input or its Jacobian is 0. A killed measurement continues where it was.
+
+    Args:
+        networks: networks of one structure by label, in evaluation mode, on ``device``.
+        images: pictures, uint8 [N, H, W, C], of which ``spec`` chooses.
+        normalisation: mean and standard deviation of the channels that the networks were trained
+            with, [C] on the scale 0 ... 1.
+        spec: which pictures, and how exact.
+        output: CSV file to write.
+        device: where to compute.
+        memory_mb: budget for activations in megabytes.
+        identity: digests of what the results depend on besides ``spec``.
+
+    Raises:
+        ResnoiseError: more pictures are wanted than there are.
+    """
+    samples = choose_samples(len(images), spec.samples, spec.sample_seed)
+    dtype = devices.WEIGHT_DTYPES[spec.precision]
+    normalise = Normalisation(*normalisation, device, dtype)
+    meters = {name: Meter(network.to(dtype), spec) for name, network in networks.items()}
+    fields = [field.name for field in dataclasses.fields(Cushions)]
+    state: dict[str, NDArray[np.float64]] = {}
+    for name, meter in meters.items():
+        shape = (len(samples), *2 * (len(meter.chain.blocks),))
+        state |= {f"{name}/{field}": np.full(shape, np.nan) for field in fields}
+    checkpoint = output.with_name(f"{output.stem}_resume.safetensors")
+    if meters:
+        one = normalise(torch.from_numpy(images[:1]).to(device))
+        need = max(meter.picture_bytes(one) for meter in meters.values())
+        size = int(min(LARGEST_BATCH, max(1, memory_mb * 1e6 // need)))
+        whole = {**identity, "spec": spec.to_json()}
+        for part in in_batches(state, len(samples), size, checkpoint, whole):
+            inputs = normalise(torch.from_numpy(images[samples[part]]).to(device))
+            for name, meter in meters.items():
+                found = meter(inputs, samples[part].tolist())
+                for field in fields:
+                    state[f"{name}/{field}"][part] = getattr(found, field)
+    with atomic_path(output) as temporary:
+        _write(temporary, list(meters), state, samples)
+    checkpoint.unlink(missing_ok=True)
+
+
+def _write(
+    path: Path,
+    labels: Sequence[str],
+    state: Mapping[str, NDArray[np.float64]],
+    samples: NDArray[np.int64],
+) -> None:
+    """Write the rows of one span after the other, so that memory holds one span's text."""
+    pd.DataFrame(columns=COLUMNS).to_csv(path, index=False)
+    for label in labels:
+        value, error, method, probes = (
+            state[f"{label}/{field.name}"] for field in dataclasses.fields(Cushions)
+        )
+        for i, j in zip(*np.triu_indices(value.shape[1]), strict=True):
+            rows = {
+                "snapshot": label,
+                "first": i + 1,
+                "last": j + 1,
+                "sample": samples,
+                "cushion": value[:, i, j],
+                "standard_error": error[:, i, j],
+                "method": [METHODS[int(m)] for m in method[:, i, j]],
+                "probes": probes[:, i, j].astype(int),
+            }
+            frame = pd.DataFrame(rows)
+            frame.to_csv(path, mode="a", header=False, index=False, float_format="%.7g")

@@ -1,0 +1,137 @@
+"""Layer cushions (section 5; Arora et al. 2018, definition 3): how well layers carry real inputs.
+
+For a layer with weights W and an input x, the previous layer's output after its ReLU, the cushion
+is ``||W x|| / (||W||_F ||x||)``. ``W x`` is the response without bias; across a layer with an
+identity connection it includes the identity, while ``||W||_F`` is the norm of the weights without
+the ones of the ID entries. The layer cushion is the smallest value over the training set.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from resnoise import devices
+from resnoise.files import atomic_path
+from resnoise.metrics.batches import batch_size, choose_samples, in_batches
+from resnoise.metrics.layers import Layer, layers, norms
+from resnoise.metrics.specs import LayerCushionSpec
+from resnoise.trained import TrainedRun
+
+# Only the activations around one layer are held at a time: fewer than one copy of all of them, even
+# in a network of few layers.
+_COPIES = 1.0
+
+
+@torch.no_grad()
+def layer_cushions(network: nn.Module, inputs: Tensor) -> Tensor:
+    """Return the cushions of all layers for each picture, float64 [B, layers].
+
+    A cushion is NaN where x is 0: such a picture sets the layer no bound. Norms are summed in
+    float64, the network computes in its own precision. In fully-fledged networks W is the kernel
+    alone, without the batch normalisation that follows.
+
+    Args:
+        network: a network in evaluation mode.
+        inputs: [B, C, H, W].
+    """
+    found = layers(network)
+    cushions = inputs.new_zeros((len(inputs), len(found)), dtype=torch.float64)
+    weights = [layer.weight_norm() for layer in found]
+
+    def measure(layer: Layer, x: Tensor, output: Tensor) -> None:
+        # Within the hook, because the network goes on to overwrite the output.
+        column = layer.number - 1
+        response = norms(layer.linear_response(x, output))
+        cushions[:, column] = response / (weights[column] * norms(x))
+
+    hooks = [
+        layer.module.register_forward_hook(
+            lambda _module, arguments, output, layer=layer: measure(layer, arguments[0], output)
+        )
+        for layer in found
+    ]
+    try:
+        network(inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return cushions
+
+
+def measure_run(
+    run: TrainedRun,
+    spec: LayerCushionSpec,
+    output: Path,
+    *,
+    device: str,
+    threads: int,
+    memory_mb: int,
+    code: str,
+) -> None:
+    """Write the cushion of every layer for every chosen training picture, without augmentation.
+
+    Columns: snapshot ("final", or every kept one), layer (number from 1), name, sample (index of
+    the picture in the training set), cushion (empty where the layer's input is 0). Weights of a
+    diverged run have no rows. A killed measurement continues where it was.
+
+    Args:
+        run: the run.
+        spec: which pictures and snapshots.
+        output: CSV file to write.
+        device: "auto", "cpu" or "cuda".
+        threads: CPU threads.
+        memory_mb: budget for activations in megabytes.
+        code: digest of the program; a checkpoint of another is refused.
+
+    Raises:
+        ResnoiseError: more pictures are wanted than the training set has.
+    """
+    chosen = devices.set_up(device, threads)
+    labels = run.usable(spec.every_snapshot)
+    images = run.dataset.train_images
+    samples = choose_samples(len(images), spec.samples, spec.sample_seed)
+    networks = {label: run.network(label, chosen) for label in labels}
+    normalise = run.normalisation(chosen)
+    names: list[str] = []
+    state: dict[str, NDArray[np.float64]] = {}
+    for label, network in networks.items():
+        names = [layer.name for layer in layers(network)]
+        state[label] = np.full((len(samples), len(names)), np.nan)
+    checkpoint = output.with_name("layer_cushion_resume.safetensors")
+    identity = {**run.digests, "spec": spec.to_json(), "code": code}
+    if labels:
+        one = normalise(torch.from_numpy(images[:1]).to(chosen))
+        size = batch_size(networks[labels[-1]], one, _COPIES, memory_mb)
+        for part in in_batches(state, len(samples), size, checkpoint, identity):
+            inputs = normalise(torch.from_numpy(images[samples[part]]).to(chosen))
+            for label, network in networks.items():
+                state[label][part] = layer_cushions(network, inputs).cpu().numpy()
+    with atomic_path(output) as temporary:
+        _write(temporary, state, names, samples)
+    checkpoint.unlink(missing_ok=True)
+
+
+def _write(
+    path: Path,
+    cushions: dict[str, NDArray[np.float64]],
+    names: list[str],
+    samples: NDArray[np.int64],
+) -> None:
+    """Write the rows of one layer after the other, so that memory holds one layer's text."""
+    columns = ["snapshot", "layer", "name", "sample", "cushion"]
+    pd.DataFrame(columns=columns).to_csv(path, index=False)
+    for label, values in cushions.items():
+        for column, name in enumerate(names):
+            rows = {
+                "snapshot": label,
+                "layer": column + 1,
+                "name": name,
+                "sample": samples,
+                "cushion": values[:, column],
+            }
+            frame = pd.DataFrame(rows)
+            frame.to_csv(path, mode="a", header=False, index=False, float_format="%.7g")

@@ -1,0 +1,354 @@
+"""Noise stability (section 5; Arora et al. 2018): what noise in one layer does to all later ones.
+
+Layers are numbered from 1; ``z_j`` is the response of layer j, which its ReLU is applied to. In
+fully-fledged networks responses are those of the first layer, of blocks and of the linear layer.
+Four kinds of quantity, for each picture:
+
+- ``weight_noise`` and ``input_noise``: the relative change ``||z_j' - z_j|| / ||z_j||`` when
+  Gaussian noise of relative size s is put on layer i's weights (``s ||W||_F``, the ones of the ID
+  entries left out of the norm) or on its input (``s ||x||``). At the last layer, z_j are the
+  logits.
+- ``weight_noise_flips`` and ``input_noise_flips``: 1 where the predicted class changes.
+- ``inverse_smoothness``: with noise eta of size ``s ||z_i||`` on z_i, M the map from z_i to z_j and
+  J its Jacobian, ``||M(z_i + eta) - M(z_i) - J eta|| ||z_i|| / (||eta|| ||z_j||)``. Interlayer
+  smoothness rho (definition 6 there, for networks without biases, where M(z_i) = J z_i) is the
+  reciprocal of its largest value; from one layer to the next it is the smoothness of that layer.
+- ``activation_contraction``: ``||z_i|| / ||relu(z_i)||``; its largest value is c (definition 5).
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from resnoise import devices
+from resnoise.files import atomic_path
+from resnoise.metrics.batches import batch_size, choose_samples, in_batches
+from resnoise.metrics.layers import (
+    Layer,
+    Stage,
+    layers,
+    norms,
+    responses_from,
+    stages,
+)
+from resnoise.metrics.moments import Moments, Summary
+from resnoise.metrics.specs import NoiseStabilitySpec
+from resnoise.seeds import generator
+from resnoise.trained import TrainedRun
+
+TARGETS = ("weight", "input")
+COLUMNS = (
+    *("snapshot", "quantity", "size", "layer", "name", "at_layer"),
+    *Summary._fields,
+    *("samples", "repeats"),
+)
+# Responses without and with noise, their tangents, and what the network itself needs on the way.
+_COPIES = 6.0
+
+
+class NoiseStability:
+    """The quantities of one network, summed over pictures.
+
+    Attributes:
+        stages: the network's stages.
+        layers: the network's layers.
+        moments: statistics by quantity. Entries are [size, layer, stage] for noise, [size, layer]
+            for flips, [size, stage, stage] for smoothness and [stage] for contraction; those of
+            stages before the noise stay empty.
+    """
+
+    def __init__(self, network: nn.Module, spec: NoiseStabilitySpec) -> None:
+        """Start with no pictures.
+
+        Args:
+            network: a network in evaluation mode.
+            spec: sizes, repeats and seed of the noise.
+        """
+        self.spec = spec
+        self.stages = stages(network)
+        self.layers = layers(network)
+        sizes, repeats = len(spec.sizes), spec.repeats
+        count, last = len(self.stages), len(self.layers)
+        self.moments = {"activation_contraction": Moments((count,), 1, random=False)}
+        for target in TARGETS:
+            self.moments[f"{target}_noise"] = Moments((sizes, last, count), repeats)
+            self.moments[f"{target}_noise_flips"] = Moments((sizes, last), repeats)
+        self.moments["inverse_smoothness"] = Moments((sizes, count, count), repeats)
+
+    @torch.no_grad()
+    def add(self, inputs: Tensor, samples: NDArray[np.int64]) -> None:
+        """Measure a batch.
+
+        Args:
+            inputs: [B, C, H, W].
+            samples: [B], numbers of the pictures, which decide their noise: results do not depend
+                on how pictures are divided into batches.
+        """
+        first = self.stages[0]
+        clean = responses_from(self.stages, 0, first.response(inputs))
+        for index, stage in enumerate(self.stages):
+            x = torch.relu(clean[index - 1]) if index else inputs
+            for layer in stage.layers:
+                self._add_noise(layer, index, x, clean, samples)
+            if index + 1 < len(self.stages):
+                z = clean[index]
+                contraction = norms(z) / norms(torch.relu(z))
+                self.moments["activation_contraction"].add(
+                    (index,), contraction.cpu().numpy()[:, None]
+                )
+                self._add_smoothness(index, clean, samples)
+
+    def _add_noise(
+        self, layer: Layer, index: int, x: Tensor, clean: list[Tensor], samples: NDArray[np.int64]
+    ) -> None:
+        """Measure noise on weights and input of one layer, whose stage has the input ``x``."""
+        stage, sizes, repeats = self.stages[index], self.spec.sizes, self.spec.repeats
+        shape = (len(sizes), len(x), repeats)
+        predictions = clean[-1].argmax(1)
+        for target in TARGETS:
+            changes = np.empty((*shape, len(clean) - index))
+            flips = np.empty(shape)
+            for repeat in range(repeats):
+                respond = _noisy_response(target, layer, stage, self.spec, repeat, samples)
+                for position, size in enumerate(sizes):
+                    noisy = responses_from(self.stages, index, respond(x, size))
+                    changes[position, :, repeat] = relative_changes(noisy, clean[index:])
+                    changed = noisy[-1].argmax(1) != predictions
+                    flips[position, :, repeat] = changed.cpu().numpy()
+            noise, flipped = self.moments[f"{target}_noise"], self.moments[f"{target}_noise_flips"]
+            for position in range(len(sizes)):
+                place = (position, layer.number - 1)
+                noise.add((*place, slice(index, None)), changes[position])
+                flipped.add(place, flips[position])
+
+    def _add_smoothness(self, index: int, clean: list[Tensor], samples: NDArray[np.int64]) -> None:
+        """Measure how far the map from one stage's response to later ones is from linear."""
+        sizes, repeats = self.spec.sizes, self.spec.repeats
+        z = clean[index]
+        later = torch.stack([norms(response) for response in clean[index + 1 :]], 1)
+        values = np.empty((len(sizes), len(z), repeats, later.shape[1]))
+        purpose = f"response noise/{self.stages[index].number}"
+        for repeat in range(repeats):
+            noise = scaled_to(sample_noise(z, self.spec.noise_seed, purpose, repeat, samples), z)
+            tangents = torch.func.jvp(
+                lambda start: tuple(responses_from(self.stages, index, start)), (z,), (noise,)
+            )[1]
+            for position, size in enumerate(sizes):
+                noisy = responses_from(self.stages, index, z + size * noise)
+                errors = [
+                    norms(after - before - size * tangent)
+                    for after, before, tangent in zip(noisy, clean[index:], tangents, strict=True)
+                ]
+                error = torch.stack(errors[1:], 1)
+                # ||eta|| / ||z_i|| is the size.
+                values[position, :, repeat] = (error / (size * later)).cpu().numpy()
+        for position in range(len(sizes)):
+            self.moments["inverse_smoothness"].add(
+                (position, index, slice(index + 1, None)), values[position]
+            )
+
+    def rows(self, pictures: int) -> Iterator[dict[str, Any]]:
+        """Yield a row for each entry that was measured, after ``pictures`` pictures.
+
+        Keys: quantity, size (empty for contraction), layer (number of the layer that has the
+        noise), name, at_layer (number of the layer whose response is measured; for flips the last),
+        mean, standard_error, standard_deviation, minimum, maximum, samples, repeats.
+        """
+        ends = [stage.layers[-1] for stage in self.stages]
+        for quantity, moments in self.moments.items():
+            summary = moments.summary(pictures)
+            for entry in np.argwhere(summary.maximum != -np.inf):
+                size, layer, at = math.nan, ends[entry[0]], ends[-1]
+                if quantity != "activation_contraction":
+                    size = self.spec.sizes[entry[0]]
+                    smoothness = quantity == "inverse_smoothness"
+                    layer = (ends if smoothness else self.layers)[entry[1]]
+                    at = ends[entry[2]] if len(entry) == 3 else ends[-1]
+                else:
+                    at = layer
+                yield {
+                    "quantity": quantity,
+                    "size": size,
+                    "layer": layer.number,
+                    "name": layer.name,
+                    "at_layer": at.number,
+                    **{name: values[tuple(entry)] for name, values in summary._asdict().items()},
+                    "samples": pictures,
+                    "repeats": moments.repeats,
+                }
+
+
+def relative_changes(noisy: list[Tensor], clean: list[Tensor]) -> NDArray[np.float64]:
+    """Return ``||z' - z|| / ||z||`` of each picture and response, float64 [B, responses]."""
+    changes = [norms(n - z) / norms(z) for n, z in zip(noisy, clean, strict=True)]
+    return torch.stack(changes, 1).cpu().numpy()
+
+
+def weight_noise(layer: Layer, seed: int, repeat: int) -> Tensor:
+    """Return Gaussian noise for a layer's weights, scaled to their Frobenius norm.
+
+    Two networks whose layers have the same shape get the same direction.
+
+    Args:
+        layer: the layer; its weights are without the ones of ID entries.
+        seed: seed of the noise.
+        repeat: number of the draw.
+    """
+    weight = layer.module.weight
+    numbers = generator(seed, f"weight noise/{layer.number}", repeat)
+    drawn = torch.randn(weight.shape, generator=numbers, dtype=torch.float64)
+    scaled: Tensor = drawn * (layer.weight_norm() / torch.linalg.vector_norm(drawn))
+    return scaled.to(weight)
+
+
+def sample_noise(
+    like: Tensor, seed: int, purpose: str, repeat: int, samples: NDArray[np.int64]
+) -> Tensor:
+    """Return Gaussian noise for each picture, which depends on the picture's number only.
+
+    Args:
+        like: shape [B, ...], type and device.
+        seed: seed of the noise.
+        purpose: what it is for.
+        repeat: number of the draw.
+        samples: [B], numbers of the pictures.
+    """
+    drawn = [
+        torch.randn(like.shape[1:], generator=generator(seed, f"{purpose}/{sample}", repeat))
+        for sample in samples.tolist()
+    ]
+    return torch.stack(drawn).to(like)
+
+
+def scaled_to(noise: Tensor, x: Tensor) -> Tensor:
+    """Return ``noise`` [B, ...] with each sample scaled to the 2-norm of that of ``x``."""
+    factors = (norms(x) / norms(noise)).to(x.dtype)
+    return noise * factors.view(-1, *(1,) * (x.dim() - 1))
+
+
+def _noisy_response(
+    target: str,
+    layer: Layer,
+    stage: Stage,
+    spec: NoiseStabilitySpec,
+    repeat: int,
+    samples: NDArray[np.int64],
+) -> Callable[[Tensor, float], Tensor]:
+    """Return what maps a stage's input and a size to the response with noise in ``layer``."""
+    if target == "weight":
+        return _weight_noise_response(layer, stage, weight_noise(layer, spec.noise_seed, repeat))
+    purpose = f"input noise/{layer.number}"
+    drawn: list[Tensor] = []
+
+    def add_noise(x: Tensor, size: float) -> Tensor:
+        # Drawn once for all sizes.
+        if not drawn:
+            drawn.append(sample_noise(x, spec.noise_seed, purpose, repeat, samples))
+        return x + size * scaled_to(drawn[0], x)
+
+    return _input_noise_response(layer, stage, add_noise)
+
+
+def _weight_noise_response(
+    layer: Layer, stage: Stage, noise: Tensor
+) -> Callable[[Tensor, float], Tensor]:
+    """Return what maps a stage's input and a size to the response with noise on weights."""
+
+    def respond(x: Tensor, size: float) -> Tensor:
+        weight = layer.module.weight
+        original = weight.clone()
+        try:
+            weight.add_(noise, alpha=size)
+            return stage.response(x)
+        finally:
+            weight.copy_(original)
+
+    return respond
+
+
+def _input_noise_response(
+    layer: Layer, stage: Stage, add_noise: Callable[[Tensor, float], Tensor]
+) -> Callable[[Tensor, float], Tensor]:
+    """Return what maps a stage's input and a size to the response with noise on a layer's input."""
+
+    def respond(x: Tensor, size: float) -> Tensor:
+        if layer.takes_stage_input:
+            # Noise is on the activation, so that shortcuts carry it too.
+            return stage.response(add_noise(x, size))
+        hook = layer.module.register_forward_pre_hook(
+            lambda _module, arguments: (add_noise(arguments[0], size),)
+        )
+        try:
+            return stage.response(x)
+        finally:
+            hook.remove()
+
+    return respond
+
+
+def measure_run(
+    run: TrainedRun,
+    spec: NoiseStabilitySpec,
+    output: Path,
+    *,
+    device: str,
+    threads: int,
+    memory_mb: int,
+    code: str,
+) -> None:
+    """Write the noise stability of a run on chosen training pictures, without augmentation.
+
+    Columns: snapshot ("final", or every kept one), then those of ``NoiseStability.rows``. Weights
+    of a diverged run have no rows. A killed measurement continues where it was.
+
+    Args:
+        run: the run.
+        spec: which pictures, snapshots and noise.
+        output: CSV file to write.
+        device: "auto", "cpu" or "cuda".
+        threads: CPU threads.
+        memory_mb: budget for activations in megabytes.
+        code: digest of the program; a checkpoint of another is refused.
+
+    Raises:
+        ResnoiseError: more pictures are wanted than the training set has.
+    """
+    chosen = devices.set_up(device, threads)
+    images = run.dataset.train_images
+    samples = choose_samples(len(images), spec.samples, spec.sample_seed)
+    labels = run.usable(spec.every_snapshot)
+    networks = {label: run.network(label, chosen) for label in labels}
+    measured = {label: NoiseStability(network, spec) for label, network in networks.items()}
+    state = {
+        f"{label}/{quantity}/{name}": array
+        for label, stability in measured.items()
+        for quantity, moments in stability.moments.items()
+        for name, array in moments.arrays.items()
+    }
+    normalise = run.normalisation(chosen)
+    checkpoint = output.with_name("noise_stability_resume.safetensors")
+    identity = {**run.digests, "spec": spec.to_json(), "code": code}
+    if labels:
+        one = normalise(torch.from_numpy(images[:1]).to(chosen))
+        size = batch_size(networks[labels[-1]], one, _COPIES, memory_mb)
+        for part in in_batches(state, len(samples), size, checkpoint, identity):
+            inputs = normalise(torch.from_numpy(images[samples[part]]).to(chosen))
+            for stability in measured.values():
+                stability.add(inputs, samples[part])
+    rows = [
+        {"snapshot": label, **row}
+        for label, stability in measured.items()
+        for row in stability.rows(len(samples))
+    ]
+    with atomic_path(output) as temporary:
+        pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(
+            temporary, index=False, float_format="%.7g"
+        )
+    checkpoint.unlink(missing_ok=True)

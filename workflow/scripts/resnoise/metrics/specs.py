@@ -1,0 +1,43 @@
+"""What determines the metrics: specifications beside those of ``resnoise.specs``.
+
+They are here and not there because training depends on that module: a further metric retrains
+nothing. Standard library only, because the rules import this module too.
+"""
+
+import dataclasses
+
+from resnoise.specs import Spec
+
+
+@dataclasses.dataclass(frozen=True)
+class LayerCushionSpec(Spec):
+    """Layer cushions of a run (config section ``layer_cushion``; the schema explains each key)."""
+
+    samples: int | None
+    sample_seed: int
+    every_snapshot: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class NoiseStabilitySpec(Spec):
+    """Noise stability of a run (config section ``noise_stability``)."""
+
+    samples: int | None
+    sample_seed: int
+    every_snapshot: bool
+    sizes: tuple[float, ...]
+    repeats: int
+    noise_seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class InterlayerCushionSpec(Spec):
+    """Interlayer cushions of a run (config section ``interlayer_cushion``)."""
+
+    samples: int | None
+    sample_seed: int
+    every_snapshot: bool
+    relative_error: float
+    max_probes: int
+    probe_seed: int
+    precision: str

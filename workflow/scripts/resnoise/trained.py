@@ -1,0 +1,99 @@
+"""A finished run read back: its networks before, during and after training, and their pictures."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from resnoise import devices, tensorfile
+from resnoise.data.dataset import Dataset
+from resnoise.errors import ResnoiseError
+from resnoise.networks import build
+from resnoise.specs import RunSpec
+from resnoise.training.batches import Normalisation
+from resnoise.training.checkpoint import Weights, set_weights, unflatten
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedRun:
+    """A finished run.
+
+    Attributes:
+        spec: what was trained.
+        status: "done" or "diverged"; the weights "final" of a diverged run are of no use.
+        weights: by label, in the order of training: "initial", "iteration1", "epoch10", ...,
+            "final".
+        dataset: the pictures that it was trained on.
+        digests: of the files of weights and of the data set, by name.
+    """
+
+    spec: RunSpec
+    status: str
+    weights: dict[str, Weights]
+    dataset: Dataset
+    digests: dict[str, str]
+
+    def network(self, label: str, device: torch.device) -> nn.Module:
+        """Return the network with the weights ``label`` in evaluation mode, in its own precision.
+
+        Args:
+            label: a key of ``weights``.
+            device: where to compute.
+        """
+        classes, channels = len(self.dataset.class_names), self.dataset.train_images.shape[3]
+        network = build(self.spec.network, classes, channels)
+        network = devices.place(network, device, self.spec.recipe.precision)
+        set_weights(network, self.weights[label])
+        return network.eval()
+
+    def normalisation(self, device: torch.device) -> Normalisation:
+        """Return what makes inputs of the run's networks of uint8 pictures."""
+        dtype = devices.WEIGHT_DTYPES[self.spec.recipe.precision]
+        return Normalisation(self.dataset.channel_mean, self.dataset.channel_std, device, dtype)
+
+    def usable(self, every_snapshot: bool) -> list[str]:
+        """Return the labels to measure: all, or the final one only; none that diverged."""
+        labels = list(self.weights) if every_snapshot else ["final"]
+        return [name for name in labels if name != "final" or self.status != "diverged"]
+
+
+def read(record: Path, weights: Path, snapshots: Path, dataset: Dataset) -> TrainedRun:
+    """Return the run whose files these are.
+
+    Args:
+        record: the run's record (JSON).
+        weights: weights after training.
+        snapshots: weights before and during training.
+        dataset: the data set that the run was trained on.
+
+    Raises:
+        ResnoiseError: a damaged file, or a run that was trained on other data.
+    """
+    try:
+        facts = json.loads(record.read_text("utf-8"))
+        data_digest, status = facts["data_digest"], facts["status"]
+        spec = RunSpec.from_dict(facts["spec"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ResnoiseError(f"{record}: not readable as the record of a run ({error})") from error
+    if data_digest != dataset.digest:
+        raise ResnoiseError(f"{record}: the run was trained on other data, train it again")
+    kept, _, kept_digest = tensorfile.load(snapshots)
+    final, _, final_digest = tensorfile.load(weights)
+    groups = unflatten(kept)
+    ordered = {label: groups[label] for label in sorted(groups, key=training_order)}
+    return TrainedRun(
+        spec,
+        status,
+        {**ordered, "final": final},
+        dataset,
+        {"weights": final_digest, "snapshots": kept_digest, "data": dataset.digest},
+    )
+
+
+def training_order(label: str) -> tuple[int, int]:
+    """Return a key that sorts the labels of weights by their time in training."""
+    if label in ("initial", "iteration1", "final"):
+        return {"initial": (0, 0), "iteration1": (1, 0), "final": (3, 0)}[label]
+    return (2, int(label.removeprefix("epoch")))
