@@ -33,3 +33,10 @@ rule all:
     input:
         "<results>/table1.csv",
         "<results>/training_curves.pdf",
+        "<results>/table2.csv",
+        "<results>/figure6.pdf",
+        "<results>/layer_cushion.csv",
+        "<results>/figure3.pdf",
+        "<results>/noise_stability.pdf",
+        "<results>/interlayer_blocks.csv",
+        "<results>/interlayer_cushion.pdf",
