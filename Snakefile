@@ -24,6 +24,7 @@ include: "rules/cushions.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/interlayer.smk"
+include: "rules/external.smk"
 
 
 rule all:
@@ -32,3 +33,9 @@ rule all:
     input:
         "<results>/table1.csv",
         "<results>/training_curves.pdf",
+
+
+rule external:
+    """All results of the networks that were trained elsewhere."""
+    input:
+        external_files(),
