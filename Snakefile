@@ -25,6 +25,7 @@ include: "rules/cushions.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/interlayer.smk"
+include: "rules/external.smk"
 
 
 rule all:
@@ -40,3 +41,9 @@ rule all:
         "<results>/noise_stability.pdf",
         "<results>/interlayer_blocks.csv",
         "<results>/interlayer_cushion.pdf",
+
+
+rule external:
+    """All results of the networks that were trained elsewhere."""
+    input:
+        external_files(),

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from resnoise import grid, registry
 from resnoise import config as configuration
 from resnoise.data.checksum import tree_digest
 from resnoise.errors import ResnoiseError
-from resnoise.metrics.specs import InterlayerCushionSpec, LayerCushionSpec, NoiseStabilitySpec
+from resnoise.metrics.specs import ExternalSpec, InterlayerCushionSpec
+from resnoise.metrics.specs import LayerCushionSpec, NoiseStabilitySpec
 from resnoise.provenance import code_digest, text_digest
 
 try:
@@ -29,6 +31,7 @@ TWINS = grid.TWIN_FOLDER
 CIFAR10 = f"{CONFIG['downloads']}/cifar-10-python.tar.gz"
 # Relative, because Snakemake remembers inputs by name: moving the folder must make nothing stale.
 PAPER = os.path.relpath(ROOT / "config" / "paper.yaml")
+EXTERNAL = {network["name"]: network for network in CONFIG["external"]}
 GPUS = 0 if CONFIG["device"] == "cpu" else 1
 
 
@@ -37,6 +40,8 @@ wildcard_constraints:
     initialisation="|".join(registry.INITIALISATIONS),
     depth=r"\d+",
     seed=r"\d+",
+    # A pattern without names would match everything; this one matches nothing.
+    external="|".join(map(re.escape, EXTERNAL)) or "(?!)",
 
 
 def script(name):
@@ -96,6 +101,27 @@ def metric_code(script):
 def section_spec(section, kind):
     """Return a section's specification as JSON."""
     return configuration.section_spec(CONFIG[section], kind).to_json()
+
+
+def external_path(wildcards):
+    """Return the state dict of a network that was trained elsewhere."""
+    return EXTERNAL[wildcards.external]["path"]
+
+
+def external_spec(wildcards):
+    """Return what is known of a network that was trained elsewhere as JSON."""
+    return configuration.section_spec(EXTERNAL[wildcards.external], ExternalSpec).to_json()
+
+
+def external_files():
+    """Return the results of all networks that were trained elsewhere."""
+    files = ["interlayer_blocks.md", "interlayer_heatmap.pdf"]
+    layered = ["layer_cushion.csv"]
+    return [
+        f"{CONFIG['results']}/external/{name}/{file}"
+        for name, network in EXTERNAL.items()
+        for file in [*files, *(layered if network["naming"] == "cifar" else [])]
+    ]
 
 
 def bootstrap_options(section):

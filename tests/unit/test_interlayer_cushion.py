@@ -23,6 +23,7 @@ from resnoise.metrics.spans import SpanNorms
 from resnoise.metrics.specs import InterlayerCushionSpec
 from resnoise.networks import build
 from resnoise.specs import NetworkSpec
+from resnoise.training.batches import Normalisation
 
 ARCHITECTURES = ("plain", "residual", "full-plain", "full-residual")
 EXACT = 1e-12
@@ -323,7 +324,9 @@ def test_a_network_of_another_structure_is_refused() -> None:
         chain(nn.Sequential(nn.Linear(2, 2)))
 
 
-STATISTICS = (np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.2, 0.3]))
+NORMALISE = Normalisation(
+    np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.2, 0.3]), torch.device("cpu"), torch.float32
+)
 
 
 def pictures(count: int = 9) -> np.ndarray:
@@ -337,7 +340,7 @@ def write(folder: Path, name: str, **settings: object) -> Path:
     measure(
         {"initial": network("residual", seed=1), "final": network("residual", seed=2)},
         pictures(),
-        STATISTICS,
+        NORMALISE,
         spec(samples=7, **settings),
         output,
         device=torch.device("cpu"),

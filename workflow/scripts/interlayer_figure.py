@@ -11,11 +11,16 @@ def main() -> None:
     """Read the command line and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cushions", type=Path, nargs="+", required=True, help="CSV files of runs")
+    parser.add_argument("--external", type=Path, help="facts of the network, if it is no run's")
     parser.add_argument("--pdf", type=Path, required=True, help="output: figure as PDF")
     parser.add_argument("--png", type=Path, required=True, help="output: figure as PNG")
     parser.add_argument("--csv", type=Path, required=True, help="output: data of the figure")
     arguments = parser.parse_args()
-    rows = interlayer_statistics.read(file.parent for file in arguments.cushions)
+    if arguments.external:
+        (cushions,) = arguments.cushions
+        rows = interlayer_statistics.read_external(cushions, arguments.external)
+    else:
+        rows = interlayer_statistics.read(file.parent for file in arguments.cushions)
     interlayer_cushion.write(rows, arguments.pdf, arguments.png, arguments.csv)
 
 

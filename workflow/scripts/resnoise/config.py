@@ -194,17 +194,31 @@ def _complete(
     for name in section:
         if name not in properties:
             problems[_join(location, repr(name))] = _unknown(name, location, properties, root)
-    result = {}
+    result: dict[str, Any] = {}
     for name, child in properties.items():
         if "properties" in child:
             below = section.get(name, {})
             key = _join(location, name)
             result[name] = _complete(child, below, child["default"], key, root, problems)
+        elif name in section and _is_list_of_sections(child) and isinstance(section[name], list):
+            key = _join(location, name)
+            result[name] = [
+                _complete(child["items"], item, {}, f"{key}[{index}]", root, problems)
+                for index, item in enumerate(section[name])
+            ]
         elif name in section:
             result[name] = _read(child, section[name])
+        elif name in overrides or "default" in child:
+            result[name] = overrides.get(name, child.get("default"))
         else:
-            result[name] = overrides.get(name, child["default"])
+            result[name] = None
+            key = _join(location, name)
+            problems[key] = f"{key}: missing, needed: {_allowed(child)}"
     return result
+
+
+def _is_list_of_sections(schema: Mapping[str, Any]) -> bool:
+    return "properties" in schema.get("items", {})
 
 
 def _read(schema: Mapping[str, Any], value: Any) -> Any:
@@ -233,7 +247,7 @@ def _canonical(schema: Mapping[str, Any], value: Any) -> Any:
         return {
             name: _canonical(child, value[name]) for name, child in schema["properties"].items()
         }
-    if schema["type"] == "array":
+    if "array" in _types(schema) and value is not None:
         return [_canonical(schema["items"], item) for item in value]
     return float(value) if schema["type"] == "number" else value
 
@@ -283,6 +297,8 @@ def _all_keys(schema: Mapping[str, Any], location: str = "") -> Iterator[tuple[s
         yield location, name
         if "properties" in child:
             yield from _all_keys(child, _join(location, name))
+        elif _is_list_of_sections(child):
+            yield from _all_keys(child["items"], f"{_join(location, name)}[...]")
 
 
 def _describe(schema: Mapping[str, Any], value: Any) -> str:
@@ -302,6 +318,9 @@ def _allowed(schema: Mapping[str, Any]) -> str:
     if kind == "array":
         filled = "a non-empty list" if schema.get("minItems") else "a list"
         unique = " without repetitions" if schema.get("uniqueItems") else ""
+        if _is_list_of_sections(schema):
+            keys = ", ".join(schema["items"]["properties"])
+            return f"{filled} of sections, each with the keys {keys}"
         return f"{filled}{unique}, each item {_allowed(schema['items'])}"
     signs = (
         ("minimum", ">="),
@@ -346,6 +365,7 @@ def _rules(config: dict[str, Any], problems: Mapping[str, str]) -> Iterator[tupl
             yield from _folder_rules(key, config[key])
     if "data.source" not in problems:
         yield from _data_rules(config["data"])
+    yield from _external_rules(config["external"])
     for family, recipe in config["training"].items():
         yield from _recipe_rules(f"training.{family}", recipe)
     for name, section in config.items():
@@ -366,6 +386,32 @@ def _depth_rules(section: str, values: Mapping[str, Any]) -> Iterator[tuple[str,
                 key,
                 f"{_show(depth)} given, allowed: an integer 6n + 2 with n >= 1, the nearest are "
                 f"{below} and {below + 6}",
+            )
+
+
+def _external_rules(networks: Any) -> Iterator[tuple[str, str]]:
+    """Yield problems of names, files and normalisations of external networks."""
+    seen: set[str] = set()
+    for index, network in enumerate(networks if isinstance(networks, list) else []):
+        key = f"external[{index}]"
+        name, path, mean, std = (network[field] for field in ("name", "path", "mean", "std"))
+        if isinstance(name, str):
+            if name in seen:
+                yield (
+                    f"{key}.name",
+                    f"{_show(name)} given, allowed: a name that no other network of external has",
+                )
+            seen.add(name)
+        if isinstance(path, str) and not stat.S_ISREG(_mode(path)):
+            yield (
+                f"{key}.path",
+                f"{_show(path)} given, allowed: a file that exists (seen from {Path.cwd()}; ~ is "
+                "not expanded)",
+            )
+        if (mean is None) != (std is None):
+            yield (
+                f"{key}.std",
+                f"{_show(std)} given, allowed: a list if mean is one, and null if mean is null",
             )
 
 

@@ -3,6 +3,7 @@
 Works on the files of ``resnoise.metrics.interlayer_cushion``, without torch.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,25 @@ def read(folders: Iterable[Path]) -> pd.DataFrame:
         family=[entries[name].family for name in rows["architecture"]],
         kind=["residual" if entries[name].residual else "plain" for name in rows["architecture"]],
     )
+
+
+def read_external(cushions: Path, record: Path) -> pd.DataFrame:
+    """Return the cushions of a network trained elsewhere; its name stands for its family.
+
+    Args:
+        cushions: the file of ``resnoise.metrics.interlayer_cushion``.
+        record: the network's facts (JSON).
+
+    Raises:
+        ResnoiseError: a file is missing or damaged.
+    """
+    try:
+        facts = json.loads(record.read_text("utf-8"))
+        rows = pd.read_csv(cushions)
+        kind = "residual" if facts["residual"] else "plain"
+        return rows.assign(family=facts["name"], depth=facts["depth"], kind=kind, seed=0)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ResnoiseError(f"{cushions}, {record}: not readable ({error})") from error
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:
@@ -113,7 +133,10 @@ def markdown(table: pd.DataFrame, title: str) -> str:
             if "paper" in header:
                 cells.append(_paper(row))
             lines.append(cells)
-        parts += [f"## {FAMILIES[str(family)]}, depth {depth}", markdown_table(header, lines)]
+        parts += [
+            f"## {FAMILIES.get(str(family), family)}, depth {depth}",
+            markdown_table(header, lines),
+        ]
         if both:
             larger = int((rows["ratio"] > 1).sum())
             parts.append(f"The residual mean is the larger one in {larger} of {len(rows)} blocks.")

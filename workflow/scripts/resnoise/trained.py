@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -14,6 +15,30 @@ from resnoise.networks import build
 from resnoise.specs import RunSpec
 from resnoise.training.batches import Normalisation
 from resnoise.training.checkpoint import Weights, set_weights, unflatten
+
+
+class Measurable(Protocol):
+    """What metrics need of a trained network: a finished run, or a network trained elsewhere.
+
+    Attributes:
+        dataset: the pictures to measure it on.
+        digests: what its results depend on besides the metric's specification.
+    """
+
+    @property
+    def dataset(self) -> Dataset: ...  # noqa: D102
+
+    @property
+    def digests(self) -> dict[str, str]: ...  # noqa: D102
+
+    def network(self, label: str, device: torch.device) -> nn.Module:
+        """Return the network with the weights ``label`` in evaluation mode."""
+
+    def normalisation(self, device: torch.device) -> Normalisation:
+        """Return what makes its inputs of uint8 pictures."""
+
+    def usable(self, every_snapshot: bool) -> list[str]:
+        """Return the labels to measure: all, or the final one only; none that diverged."""
 
 
 @dataclasses.dataclass(frozen=True)

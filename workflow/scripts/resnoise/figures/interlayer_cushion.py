@@ -44,7 +44,9 @@ def draw(summary: pd.DataFrame) -> Figure:
             values = maps[name]
             if name in KINDS:
                 _heat_map(axis, values, "viridis", shared, r"mean $\mu_{i,j}$")
-                axis.set_title(f"{NAMES[str(family)]} {name}, depth {depth}", fontsize=9)
+                axis.set_title(
+                    f"{NAMES.get(str(family), family)} {name}, depth {depth}", fontsize=9
+                )
             else:
                 # Symmetric about 1, so that the sign of the logarithm is the colour.
                 extreme = max(1.02, float(np.nanmax(np.exp(np.abs(np.log(values))))))
@@ -79,7 +81,7 @@ def _heat_map(
     axis.grid(False)
     # Groups of equal numbers of blocks; the lower left half, without spans, stays empty.
     for boundary in (count / 3 + 0.5, 2 * count / 3 + 0.5):
-        if boundary == int(boundary - 0.5) + 0.5:
+        if count % 3 == 0:
             axis.plot([boundary, boundary], [0.5, boundary], color="white", lw=0.9)
             axis.plot([boundary, count + 0.5], [boundary, boundary], color="white", lw=0.9)
     ticks = np.arange(1, count + 1, 1 if count <= _LARGEST_WITH_NUMBERS else 3)

@@ -26,7 +26,7 @@ from resnoise.metrics.batches import choose_samples, in_batches
 from resnoise.metrics.blocks import Chain, LinearBlock, chain
 from resnoise.metrics.spans import METHODS, ROUND, SKETCH, SpanNorms
 from resnoise.metrics.specs import InterlayerCushionSpec
-from resnoise.trained import TrainedRun
+from resnoise.trained import Measurable
 from resnoise.training.batches import Normalisation
 
 # More pictures at a time are no faster.
@@ -98,7 +98,7 @@ class Meter:
         """Return how much memory one picture [1, C, H, W] takes, about.
 
         Inputs and masks of all blocks are held throughout, and besides them the random vectors of
-        one round or the sketch, four copies of them in the largest layer.
+        one round or the sketch, eight copies of them in the largest layer.
         """
         x = self.chain.stem(inputs)
         held, largest = x.numel(), x.numel()
@@ -109,7 +109,7 @@ class Meter:
             x = masks[-1]
         vectors = max(ROUND, SKETCH, len(self.chain.blocks))
         # Masks of the samples that need more vectors are copied, and so is the sketch.
-        return (2 * held + 4 * vectors * largest) * inputs.element_size()
+        return (3 * held + 8 * vectors * largest) * inputs.element_size()
 
 
 def _responses(linear: Sequence[LinearBlock], points: Sequence[Tensor]) -> NDArray[np.float64]:
@@ -132,7 +132,7 @@ def _norms(v: Tensor) -> Tensor:
 
 
 def measure_run(
-    run: TrainedRun,
+    run: Measurable,
     spec: InterlayerCushionSpec,
     output: Path,
     *,
@@ -146,7 +146,7 @@ def measure_run(
     Weights of a diverged run have no rows.
 
     Args:
-        run: the run.
+        run: the run, or a network trained elsewhere.
         spec: which pictures and snapshots, and how exact.
         output: CSV file to write.
         device: "auto", "cpu" or "cuda".
@@ -159,11 +159,10 @@ def measure_run(
     """
     chosen = devices.set_up(device, threads)
     networks = {name: run.network(name, chosen) for name in run.usable(spec.every_snapshot)}
-    dataset = run.dataset
     measure(
         networks,
-        dataset.train_images,
-        (dataset.channel_mean, dataset.channel_std),
+        run.dataset.train_images,
+        run.normalisation(chosen),
         spec,
         output,
         device=chosen,
@@ -175,7 +174,7 @@ def measure_run(
 def measure(
     networks: Mapping[str, nn.Module],
     images: NDArray[np.uint8],
-    normalisation: tuple[NDArray[np.float64], NDArray[np.float64]],
+    normalise: Normalisation,
     spec: InterlayerCushionSpec,
     output: Path,
     *,
@@ -193,8 +192,7 @@ def measure(
     Args:
         networks: networks of one structure by label, in evaluation mode, on ``device``.
         images: pictures, uint8 [N, H, W, C], of which ``spec`` chooses.
-        normalisation: mean and standard deviation of the channels that the networks were trained
-            with, [C] on the scale 0 ... 1.
+        normalise: what makes the networks' inputs of pictures.
         spec: which pictures, and how exact.
         output: CSV file to write.
         device: where to compute.
@@ -206,7 +204,6 @@ def measure(
     """
     samples = choose_samples(len(images), spec.samples, spec.sample_seed)
     dtype = devices.WEIGHT_DTYPES[spec.precision]
-    normalise = Normalisation(*normalisation, device, dtype)
     meters = {name: Meter(network.to(dtype), spec) for name, network in networks.items()}
     fields = [field.name for field in dataclasses.fields(Cushions)]
     state: dict[str, NDArray[np.float64]] = {}
@@ -215,12 +212,12 @@ def measure(
         state |= {f"{name}/{field}": np.full(shape, np.nan) for field in fields}
     checkpoint = output.with_name(f"{output.stem}_resume.safetensors")
     if meters:
-        one = normalise(torch.from_numpy(images[:1]).to(device))
+        one = normalise(torch.from_numpy(images[:1]).to(device)).to(dtype)
         need = max(meter.picture_bytes(one) for meter in meters.values())
         size = int(min(LARGEST_BATCH, max(1, memory_mb * 1e6 // need)))
         whole = {**identity, "spec": spec.to_json()}
         for part in in_batches(state, len(samples), size, checkpoint, whole):
-            inputs = normalise(torch.from_numpy(images[samples[part]]).to(device))
+            inputs = normalise(torch.from_numpy(images[samples[part]]).to(device)).to(dtype)
             for name, meter in meters.items():
                 found = meter(inputs, samples[part].tolist())
                 for field in fields:

@@ -19,7 +19,7 @@ from resnoise.files import atomic_path
 from resnoise.metrics.batches import batch_size, choose_samples, in_batches
 from resnoise.metrics.layers import Layer, layers, norms
 from resnoise.metrics.specs import LayerCushionSpec
-from resnoise.trained import TrainedRun
+from resnoise.trained import Measurable
 
 # Only the activations around one layer are held at a time: fewer than one copy of all of them, even
 # in a network of few layers.
@@ -63,7 +63,7 @@ def layer_cushions(network: nn.Module, inputs: Tensor) -> Tensor:
 
 
 def measure_run(
-    run: TrainedRun,
+    run: Measurable,
     spec: LayerCushionSpec,
     output: Path,
     *,
@@ -79,7 +79,7 @@ def measure_run(
     diverged run have no rows. A killed measurement continues where it was.
 
     Args:
-        run: the run.
+        run: the run, or a network trained elsewhere.
         spec: which pictures and snapshots.
         output: CSV file to write.
         device: "auto", "cpu" or "cuda".

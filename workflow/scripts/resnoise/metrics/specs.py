@@ -41,3 +41,14 @@ class InterlayerCushionSpec(Spec):
     max_probes: int
     probe_seed: int
     precision: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ExternalSpec(Spec):
+    """A network trained elsewhere (an item of the config list ``external``); its place, no."""
+
+    name: str
+    naming: str
+    residual: bool
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None

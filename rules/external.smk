@@ -1,0 +1,127 @@
+# Networks that were trained elsewhere: cushions of a user's own state dicts.
+
+
+rule external_interlayer_cushion:
+    """Read and check a state dict, and measure its interlayer cushions; a killed job continues."""
+    input:
+        data="<results>/data.safetensors",
+        network=external_path,
+    output:
+        cushions="<results>/external/{external}/interlayer_cushion.csv",
+        record="<results>/external/{external}/network.json",
+    log:
+        "<logs>/external_interlayer_cushion/{external}.log",
+    benchmark:
+        "<benchmarks>/external_interlayer_cushion/{external}.tsv"
+    conda:
+        "../envs/external.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000 + CONFIG["interlayer_cushion"]["memory_mb"],
+        runtime=240,
+        gpu=GPUS,
+        device=CONFIG["device"],
+        memory_mb=CONFIG["interlayer_cushion"]["memory_mb"],
+    params:
+        script=script("external_cushion.py"),
+        network=external_spec,
+        spec=section_spec("interlayer_cushion", InterlayerCushionSpec),
+        code=code("external_cushion.py", "external.yaml"),
+    shell:
+        "python {params.script:q} interlayer --network {params.network:q} --spec {params.spec:q}"
+        " --state-dict {input.network:q} --data {input.data:q} --output {output.cushions:q}"
+        " --record {output.record:q} --device {resources.device} --threads {threads}"
+        " --memory-mb {resources.memory_mb} > {log:q} 2>&1"
+
+
+rule external_layer_cushion:
+    """Read and check a state dict, and measure its layer cushions; a killed job continues."""
+    input:
+        data="<results>/data.safetensors",
+        network=external_path,
+    output:
+        "<results>/external/{external}/layer_cushion.csv",
+    log:
+        "<logs>/external_layer_cushion/{external}.log",
+    benchmark:
+        "<benchmarks>/external_layer_cushion/{external}.tsv"
+    conda:
+        "../envs/external.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000 + CONFIG["layer_cushion"]["memory_mb"],
+        runtime=120,
+        gpu=GPUS,
+        device=CONFIG["device"],
+        memory_mb=CONFIG["layer_cushion"]["memory_mb"],
+    params:
+        script=script("external_cushion.py"),
+        network=external_spec,
+        spec=section_spec("layer_cushion", LayerCushionSpec),
+        code=code("external_cushion.py", "external.yaml"),
+    shell:
+        "python {params.script:q} layer --network {params.network:q} --spec {params.spec:q}"
+        " --state-dict {input.network:q} --data {input.data:q} --output {output:q}"
+        " --device {resources.device} --threads {threads}"
+        " --memory-mb {resources.memory_mb} > {log:q} 2>&1"
+
+
+rule external_table:
+    """Interlayer cushions of the single blocks of a network that was trained elsewhere."""
+    input:
+        cushions="<results>/external/{external}/interlayer_cushion.csv",
+        record="<results>/external/{external}/network.json",
+    output:
+        csv="<results>/external/{external}/interlayer_blocks.csv",
+        markdown=report(
+            "<results>/external/{external}/interlayer_blocks.md",
+            caption="../config/captions/interlayer_blocks.rst",
+            category="Networks trained elsewhere",
+            subcategory="{external}",
+        ),
+    log:
+        "<logs>/external_table/{external}.log",
+    benchmark:
+        "<benchmarks>/external_table/{external}.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        script=script("interlayer_table.py"),
+        code=code("interlayer_table.py", "analysis.yaml"),
+    shell:
+        "python {params.script:q} --cushions {input.cushions:q} --external {input.record:q}"
+        " --csv {output.csv:q} --markdown {output.markdown:q} > {log:q} 2>&1"
+
+
+rule external_figure:
+    """Heat map of the interlayer cushions of a network that was trained elsewhere."""
+    input:
+        cushions="<results>/external/{external}/interlayer_cushion.csv",
+        record="<results>/external/{external}/network.json",
+    output:
+        pdf="<results>/external/{external}/interlayer_heatmap.pdf",
+        png=report(
+            "<results>/external/{external}/interlayer_heatmap.png",
+            caption="../config/captions/interlayer_cushion.rst",
+            category="Networks trained elsewhere",
+            subcategory="{external}",
+        ),
+        csv="<results>/external/{external}/interlayer_heatmap.csv",
+    log:
+        "<logs>/external_figure/{external}.log",
+    benchmark:
+        "<benchmarks>/external_figure/{external}.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        script=script("interlayer_figure.py"),
+        code=code("interlayer_figure.py", "analysis.yaml"),
+    shell:
+        "python {params.script:q} --cushions {input.cushions:q} --external {input.record:q}"
+        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"

@@ -1,0 +1,250 @@
+"""State dicts of networks trained elsewhere: wrappers, names, shapes, refusals, results."""
+
+import json
+import os
+import re
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision.models import resnet18, resnet50
+
+from resnoise import external
+from resnoise.data.dataset import Dataset
+from resnoise.errors import ResnoiseError
+from resnoise.external import read, read_state_dict
+from resnoise.metrics import interlayer_cushion, layer_cushion
+from resnoise.metrics.blocks import chain
+from resnoise.metrics.specs import ExternalSpec, InterlayerCushionSpec, LayerCushionSpec
+from resnoise.networks import build
+from resnoise.specs import NetworkSpec
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Compute with one thread: more cost time on tensors as small as these."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def network(architecture: str = "full-residual", depth: int = 14, width: int = 4) -> nn.Module:
+    torch.manual_seed(depth)
+    net = build(NetworkSpec(architecture, depth, width), 3).eval()
+    with torch.no_grad():
+        for name, tensor in net.state_dict().items():
+            if "running" in name:
+                tensor.copy_(0.5 + torch.rand(tensor.shape))
+    return net
+
+
+@pytest.fixture
+def data() -> Dataset:
+    random = np.random.default_rng(0)
+    images = [random.integers(256, size=(6, 16, 16, 3), dtype=np.uint8) for _ in range(2)]
+    labels = np.arange(6) % 3
+    return Dataset(
+        images[0],
+        labels,
+        images[1],
+        labels,
+        ("a", "b", "c"),
+        channel_mean=np.array([0.5, 0.5, 0.5]),
+        channel_std=np.array([0.25, 0.25, 0.25]),
+        source_digest="0",
+        digest="1",
+    )
+
+
+def spec(**changes: Any) -> ExternalSpec:
+    values = {"name": "mine", "naming": "cifar", "residual": True, "mean": None, "std": None}
+    return ExternalSpec(**{**values, **changes})
+
+
+def saved(folder: Path, content: object) -> Path:
+    file = folder / "network.pt"
+    torch.save(content, file)
+    return file
+
+
+def renamed(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"module.{k.replace('fc.', 'linear.')}": v for k, v in weights.items()}
+
+
+WRAPPERS = {
+    "bare": lambda w: w,
+    "state_dict": lambda w: {"state_dict": w, "epoch": 3, "best_prec1": 91.8},
+    "net": lambda w: {"net": w, "acc": 90.0},
+    "parallel, linear": renamed,
+    "both": lambda w: {"state_dict": OrderedDict(renamed(w))},
+    "compiled": lambda w: {f"_orig_mod.{k}": v for k, v in w.items()},
+    "without counters": lambda w: {k: v for k, v in w.items() if "num_batches" not in k},
+    "half precision": lambda w: {k: v.half() if v.is_floating_point() else v for k, v in w.items()},
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize("architecture", ["full-residual", "full-plain", "residual", "plain"])
+def test_a_state_dict_gives_the_network_it_came_from(
+    architecture: str, wrapper: str, tmp_path: Path, data: Dataset
+) -> None:
+    net = network(architecture)
+    file = saved(tmp_path, WRAPPERS[wrapper](net.state_dict()))
+    found = read(spec(residual="residual" in architecture), file, data)
+    assert found.depth == 14
+    x = torch.randn(2, 3, 16, 16)
+    tolerance = 0.02 if wrapper == "half precision" else 1e-6
+    with torch.no_grad():
+        assert torch.allclose(found.network("final", CPU)(x), net(x), atol=tolerance, rtol=0.02)
+
+
+def test_inputs_are_standardised_as_asked_for(tmp_path: Path, data: Dataset) -> None:
+    file = saved(tmp_path, network().state_dict())
+    picture = torch.full((1, 16, 16, 3), 255, dtype=torch.uint8)
+    assert torch.allclose(read(spec(), file, data).normalisation(CPU)(picture), torch.tensor(2.0))
+    own = read(spec(mean=(0.5, 0.4, 0.0), std=(0.5, 0.2, 1.0)), file, data)
+    assert torch.allclose(
+        own.normalisation(CPU)(picture)[0, :, 0, 0], torch.tensor([1.0, 3.0, 1.0])
+    )
+
+
+def test_its_cushions_are_those_of_the_network(tmp_path: Path, data: Dataset) -> None:
+    net = network()
+    found = read(spec(), saved(tmp_path, net.state_dict()), data)
+    settings = InterlayerCushionSpec(None, 0, False, 0.05, 100, 0, "float32")
+    options = {"device": "cpu", "threads": 1, "memory_mb": 100, "code": "x"}
+    interlayer_cushion.measure_run(found, settings, tmp_path / "inter.csv", **options)  # type: ignore[arg-type]
+    layer_cushion.measure_run(  # type: ignore[arg-type]
+        found, LayerCushionSpec(None, 0, False), tmp_path / "layer.csv", **options
+    )
+    inputs = found.normalisation(CPU)(torch.from_numpy(data.train_images))
+    rows = pd.read_csv(tmp_path / "inter.csv")
+    expected = interlayer_cushion.Meter(net, settings)(inputs, range(6)).value[:, 2, 2]
+    single = rows[(rows["first"] == 3) & (rows["last"] == 3)]
+    np.testing.assert_allclose(single["cushion"], expected, rtol=1e-5)
+    layers = pd.read_csv(tmp_path / "layer.csv")
+    assert layers["layer"].max() == 14
+    with torch.no_grad():
+        cushions = layer_cushion.layer_cushions(net, inputs)
+    last = layers[layers["layer"] == 14]["cushion"]
+    np.testing.assert_allclose(last, cushions[:, -1], rtol=1e-5)
+
+
+def test_the_record_shows_what_was_read(tmp_path: Path, data: Dataset) -> None:
+    found = read(
+        spec(std=(0.5, 0.2, 1.0), mean=(0, 0, 0)), saved(tmp_path, network().state_dict()), data
+    )
+    external.describe(found, tmp_path / "network.json", CPU)
+    record = json.loads((tmp_path / "network.json").read_text("utf-8"))
+    assert record["depth"] == 14
+    assert record["std"] == pytest.approx([0.5, 0.2, 1.0])
+    assert 0 <= record["test_error"] <= 1
+    assert record["sha256"] == found.digests["file"]
+
+
+@pytest.mark.parametrize("builder", [resnet18, resnet50])
+def test_networks_of_torchvision_are_read_and_measured(
+    builder: Any, tmp_path: Path, data: Dataset
+) -> None:
+    torch.manual_seed(0)
+    net = builder(num_classes=3).eval()
+    found = read(spec(naming="torchvision"), saved(tmp_path, net.state_dict()), data)
+    assert found.depth == int(builder.__name__.removeprefix("resnet"))
+    parts = chain(net)
+    # A second group's first block: stride and projection.
+    module = net.layer2[0]
+    x = torch.rand(1, module.conv1.in_channels, 4, 4)
+    block = parts.blocks[len(net.layer1)]
+    with torch.no_grad():
+        linear = block.linearise(x)
+        assert torch.allclose(linear.output, module(x), atol=1e-5)
+        v = torch.randn(1, *x.shape)
+        expected = torch.func.jvp(module, (x,), (v[0],))[1]
+        assert torch.allclose(linear.forward(v)[0], expected, atol=1e-4)
+        pictures = torch.rand(1, 3, 32, 32)
+        stem = net.maxpool(torch.relu(net.bn1(net.conv1(pictures))))
+        assert torch.allclose(parts.stem(pictures), stem, atol=1e-5)
+
+
+def without(key: str) -> Any:
+    return lambda w: {k: v for k, v in w.items() if k != key}
+
+
+MISFITS = {
+    "missing": (without("layer2.1.bn1.weight"), "missing key 'layer2.1.bn1.weight'"),
+    "the first missing": (
+        lambda w: without("layer3.0.conv1.weight")(without("layer2.0.bn2.bias")(w)),
+        "missing key 'layer2.0.bn2.bias'",
+    ),
+    "unexpected": (lambda w: {**w, "extra": torch.ones(1)}, "unexpected key 'extra'"),
+    "projection": (
+        lambda w: {**w, "layer2.0.shortcut.0.weight": torch.ones(1)},
+        "unexpected key 'layer2.0.shortcut.0.weight'; shortcuts with weights need naming",
+    ),
+    "shape": (
+        lambda w: {**w, "layer1.0.conv2.weight": torch.ones(4, 4, 5, 5)},
+        r"layer1.0.conv2.weight has shape \(4, 4, 5, 5\), needed: \(4, 4, 3, 3\)",
+    ),
+    "no first layer": (without("conv1.weight"), "no key 'conv1.weight'; its keys are"),
+    "no dimensions": (
+        lambda w: {**w, "conv1.weight": torch.ones(3)},
+        r"conv1.weight has shape \(3,\), needed: 4 dimensions",
+    ),
+    "integers": (
+        lambda w: {**w, "fc.bias": torch.ones(3, dtype=torch.int64)},
+        "fc.bias holds other things than finite real numbers",
+    ),
+    "infinite": (
+        lambda w: {**w, "fc.bias": torch.full((3,), torch.inf)},
+        "fc.bias holds other things than finite",
+    ),
+    "no tensors": (lambda w: {"epoch": 3}, "'epoch' is a int, needed: a state dict of tensors"),
+    "a list": (lambda w: [1, 2], "holds a list, needed: a state dict"),
+    "empty": (lambda w: {}, "holds a dict, needed: a state dict"),
+}
+
+
+@pytest.mark.parametrize("misfit", MISFITS)
+def test_a_file_that_does_not_fit_names_the_key(misfit: str, tmp_path: Path, data: Dataset) -> None:
+    change, message = MISFITS[misfit]
+    file = saved(tmp_path, change(network().state_dict()))
+    with pytest.raises(ResnoiseError, match=f"network.pt: .*{message}"):
+        read(spec(), file, data)
+
+
+def test_pictures_with_other_channels_are_refused(tmp_path: Path, data: Dataset) -> None:
+    net = build(NetworkSpec("full-residual", 8, 4), 3, in_channels=1)
+    with pytest.raises(ResnoiseError, match=re.escape("takes 1 channels, and the pictures have 3")):
+        read(spec(), saved(tmp_path, net.state_dict()), data)
+
+
+class _Trap:
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.mkdir, ("trapped",)
+
+
+def test_code_in_a_file_is_never_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = saved(tmp_path, {"conv1.weight": torch.ones(1), "trap": _Trap()})
+    with pytest.raises(ResnoiseError, match="code is never executed"):
+        read_state_dict(file)
+    assert not Path("trapped").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no network", b"PK\x03\x04 torn"])
+def test_damaged_files_are_refused(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "network.pt"
+    file.write_bytes(content)
+    with pytest.raises(ResnoiseError, match=r"network\.pt: damaged"):
+        read_state_dict(file)
+    with pytest.raises(ResnoiseError, match="no such file"):
+        read_state_dict(tmp_path / "missing.pt")
