@@ -1,6 +1,7 @@
 """The only place that reads the configuration; what the rules need of it."""
 
 import functools
+import math
 import os
 import sys
 from pathlib import Path
@@ -11,11 +12,12 @@ ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from resnoise import grid, registry
+from resnoise import estimates, grid, registry
 from resnoise import config as configuration
 from resnoise.data.checksum import tree_digest
 from resnoise.errors import ResnoiseError
 from resnoise.provenance import code_digest, text_digest
+from resnoise.specs import RunSpec
 
 try:
     CONFIG = configuration.load(config)
@@ -72,10 +74,18 @@ def evaluate_code(wildcards):
     return code("evaluate.py", "torch.yaml", registry.architecture(wildcards.architecture).module)
 
 
+def rising(amount):
+    """Return a resource that grows with each attempt: a job killed for want of it gets more."""
+    return lambda wildcards, attempt: attempt * amount
+
+
 def train_minutes(wildcards, attempt):
     """Return a generous estimate of a run's wall time in minutes; a second attempt gets twice it."""
-    spec = configuration.run_spec(CONFIG, wildcards.architecture, int(wildcards.depth), "", 0)
-    return attempt * (30 + spec.recipe.epochs * int(wildcards.depth) // 8)
+    spec = RunSpec.from_json(run_spec(wildcards))
+    seconds = estimates.train_seconds(
+        spec, estimates.training_pictures(CONFIG["data"]), CONFIG["device"]
+    )
+    return attempt * math.ceil(seconds / 60)
 
 
 def data_path():
