@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import os
 import re
 import sys
@@ -13,13 +14,14 @@ ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from resnoise import grid, registry
+from resnoise import estimates, grid, registry
 from resnoise import config as configuration
 from resnoise.data.checksum import tree_digest
 from resnoise.errors import ResnoiseError
 from resnoise.metrics.specs import ExternalSpec, InterlayerCushionSpec
 from resnoise.metrics.specs import LayerCushionSpec, NoiseStabilitySpec
 from resnoise.provenance import code_digest, text_digest
+from resnoise.specs import RunSpec
 
 try:
     CONFIG = configuration.load(config)
@@ -133,16 +135,25 @@ def bootstrap_options(section):
     )
 
 
+def rising(amount):
+    """Return a resource that grows with each attempt: a job killed for want of it gets more."""
+    return lambda wildcards, attempt: attempt * amount
+
+
+def minutes(spec, runs):
+    """Return a generous estimate of the minutes that some runs of one specification take."""
+    pictures = estimates.training_pictures(CONFIG["data"])
+    return math.ceil(runs * estimates.train_seconds(spec, pictures, CONFIG["device"]) / 60)
+
+
 def train_minutes(wildcards, attempt):
-    """Return a generous estimate of a run's wall time in minutes; a second attempt gets twice it."""
-    spec = configuration.run_spec(CONFIG, wildcards.architecture, int(wildcards.depth), "", 0)
-    return attempt * (30 + spec.recipe.epochs * int(wildcards.depth) // 8)
+    """Return a generous estimate of a run's wall time; a second attempt gets twice it."""
+    return minutes(RunSpec.from_json(run_spec(wildcards)), attempt)
 
 
 def twin_minutes(wildcards, attempt):
-    """Return a generous estimate of the minutes that two twins take, both in float64."""
-    epochs = CONFIG["training"]["simplified"]["epochs"]
-    return attempt * (30 + epochs * int(wildcards.depth) // 2)
+    """Return a generous estimate of the wall time of two twins in minutes."""
+    return minutes(RunSpec.from_json(twin_spec(wildcards)), 2 * attempt)
 
 
 def data_path():

@@ -19,8 +19,8 @@ rule layer_cushion:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000 + CONFIG["layer_cushion"]["memory_mb"],
-        runtime=120,
+        mem_mb=rising(2000 + CONFIG["layer_cushion"]["memory_mb"]),
+        runtime=rising(120),
         gpu=GPUS,
         device=CONFIG["device"],
         memory_mb=CONFIG["layer_cushion"]["memory_mb"],
@@ -52,8 +52,8 @@ rule noise_stability:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000 + CONFIG["noise_stability"]["memory_mb"],
-        runtime=240,
+        mem_mb=rising(2000 + CONFIG["noise_stability"]["memory_mb"]),
+        runtime=rising(240),
         gpu=GPUS,
         device=CONFIG["device"],
         memory_mb=CONFIG["noise_stability"]["memory_mb"],
@@ -69,7 +69,6 @@ rule noise_stability:
 
 
 rule layer_cushion_table:
-    """Layer cushions of all layers; in how many the residual one is larger, beside the paper's count."""
     input:
         cushions=run_files(grid.layer_cushion_runs(CONFIG), "layer_cushion.csv"),
         records=run_files(grid.layer_cushion_runs(CONFIG), "run.json"),
@@ -86,11 +85,13 @@ rule layer_cushion_table:
         "<logs>/layer_cushion_table.log",
     benchmark:
         "<benchmarks>/layer_cushion_table.tsv"
+    """Layer cushions of all layers; in how many the residual one is larger, beside the paper's count."""
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=rising(4000),
+        runtime=rising(30),
     params:
         script=script("layer_cushion_table.py"),
         code=code("layer_cushion_table.py", "analysis.yaml"),
@@ -102,7 +103,6 @@ rule layer_cushion_table:
 
 
 rule figure3:
-    """Figure 3: per-sample layer cushions of every layer, plain against residual."""
     input:
         cushions=run_files(grid.layer_cushion_runs(CONFIG), "layer_cushion.csv"),
         records=run_files(grid.layer_cushion_runs(CONFIG), "run.json"),
@@ -118,11 +118,13 @@ rule figure3:
         "<logs>/figure3.log",
     benchmark:
         "<benchmarks>/figure3.tsv"
+    """Figure 3: per-sample layer cushions of every layer, plain against residual."""
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=rising(4000),
+        runtime=rising(30),
     params:
         script=script("figure3.py"),
         code=code("figure3.py", "analysis.yaml"),
@@ -132,7 +134,6 @@ rule figure3:
 
 
 rule figure3_snapshots:
-    """Figure 3 at every snapshot that was measured (layer_cushion.every_snapshot)."""
     input:
         cushions=run_files(grid.layer_cushion_runs(CONFIG), "layer_cushion.csv"),
         records=run_files(grid.layer_cushion_runs(CONFIG), "run.json"),
@@ -148,11 +149,13 @@ rule figure3_snapshots:
         "<logs>/figure3_snapshots.log",
     benchmark:
         "<benchmarks>/figure3_snapshots.tsv"
+    """Figure 3 at every snapshot that was measured (layer_cushion.every_snapshot)."""
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=rising(4000),
+        runtime=rising(30),
     params:
         script=script("figure3_snapshots.py"),
         code=code("figure3_snapshots.py", "analysis.yaml"),
@@ -162,7 +165,6 @@ rule figure3_snapshots:
 
 
 rule noise_stability_figure:
-    """What noise on weights and inputs of each layer does to the output."""
     input:
         stability=run_files(grid.noise_stability_runs(CONFIG), "noise_stability.csv"),
         records=run_files(grid.noise_stability_runs(CONFIG), "run.json"),
@@ -178,11 +180,13 @@ rule noise_stability_figure:
         "<logs>/noise_stability.log",
     benchmark:
         "<benchmarks>/noise_stability.tsv"
+    """What noise on weights and inputs of each layer does to the output."""
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=rising(4000),
+        runtime=rising(30),
     params:
         script=script("noise_stability_figure.py"),
         code=code("noise_stability_figure.py", "analysis.yaml"),

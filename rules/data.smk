@@ -9,11 +9,12 @@ rule download_cifar10:
         "<logs>/download_cifar10.log",
     benchmark:
         "<benchmarks>/download_cifar10.tsv"
+    localrule: True
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=1000,
-        runtime=60,
+        mem_mb=rising(1000),
+        runtime=rising(60),
     params:
         script=script("download_cifar10.py"),
         options=download_options,
@@ -34,8 +35,8 @@ rule prepare_data:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=rising(3000),
+        runtime=rising(30),
     params:
         script=script("prepare_data.py"),
         spec=configuration.data_spec(CONFIG).to_json(),

@@ -17,8 +17,8 @@ rule external_interlayer_cushion:
         "../envs/external.yaml"
     threads: 1
     resources:
-        mem_mb=2000 + CONFIG["interlayer_cushion"]["memory_mb"],
-        runtime=240,
+        mem_mb=rising(2000 + CONFIG["interlayer_cushion"]["memory_mb"]),
+        runtime=rising(240),
         gpu=GPUS,
         device=CONFIG["device"],
         memory_mb=CONFIG["interlayer_cushion"]["memory_mb"],
@@ -49,8 +49,8 @@ rule external_layer_cushion:
         "../envs/external.yaml"
     threads: 1
     resources:
-        mem_mb=2000 + CONFIG["layer_cushion"]["memory_mb"],
-        runtime=120,
+        mem_mb=rising(2000 + CONFIG["layer_cushion"]["memory_mb"]),
+        runtime=rising(120),
         gpu=GPUS,
         device=CONFIG["device"],
         memory_mb=CONFIG["layer_cushion"]["memory_mb"],
@@ -67,7 +67,6 @@ rule external_layer_cushion:
 
 
 rule external_table:
-    """Interlayer cushions of the single blocks of a network that was trained elsewhere."""
     input:
         cushions="<results>/external/{external}/interlayer_cushion.csv",
         record="<results>/external/{external}/network.json",
@@ -83,11 +82,13 @@ rule external_table:
         "<logs>/external_table/{external}.log",
     benchmark:
         "<benchmarks>/external_table/{external}.tsv"
+    """Interlayer cushions of the single blocks of a network that was trained elsewhere."""
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=rising(2000),
+        runtime=rising(20),
     params:
         script=script("interlayer_table.py"),
         code=code("interlayer_table.py", "analysis.yaml"),
@@ -97,7 +98,6 @@ rule external_table:
 
 
 rule external_figure:
-    """Heat map of the interlayer cushions of a network that was trained elsewhere."""
     input:
         cushions="<results>/external/{external}/interlayer_cushion.csv",
         record="<results>/external/{external}/network.json",
@@ -114,11 +114,13 @@ rule external_figure:
         "<logs>/external_figure/{external}.log",
     benchmark:
         "<benchmarks>/external_figure/{external}.tsv"
+    """Heat map of the interlayer cushions of a network that was trained elsewhere."""
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=rising(2000),
+        runtime=rising(20),
     params:
         script=script("interlayer_figure.py"),
         code=code("interlayer_figure.py", "analysis.yaml"),

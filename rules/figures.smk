@@ -18,11 +18,12 @@ rule training_curves:
         "<logs>/training_curves.log",
     benchmark:
         "<benchmarks>/training_curves.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=rising(1000),
+        runtime=rising(10),
     params:
         script=script("training_curves.py"),
         code=code("training_curves.py", "analysis.yaml"),

@@ -18,8 +18,8 @@ rule interlayer_cushion:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000 + CONFIG["interlayer_cushion"]["memory_mb"],
-        runtime=240,
+        mem_mb=rising(2000 + CONFIG["interlayer_cushion"]["memory_mb"]),
+        runtime=rising(240),
         gpu=GPUS,
         device=CONFIG["device"],
         memory_mb=CONFIG["interlayer_cushion"]["memory_mb"],
@@ -35,7 +35,6 @@ rule interlayer_cushion:
 
 
 rule interlayer_table:
-    """Interlayer cushions of single blocks, residual beside plain, and the paper's number."""
     input:
         cushions=run_files(grid.interlayer_cushion_runs(CONFIG), "interlayer_cushion.csv"),
         records=run_files(grid.interlayer_cushion_runs(CONFIG), "run.json"),
@@ -51,11 +50,13 @@ rule interlayer_table:
         "<logs>/interlayer_table.log",
     benchmark:
         "<benchmarks>/interlayer_table.tsv"
+    """Interlayer cushions of single blocks, residual beside plain, and the paper's number."""
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=rising(2000),
+        runtime=rising(20),
     params:
         script=script("interlayer_table.py"),
         code=code("interlayer_table.py", "analysis.yaml"),
@@ -65,7 +66,6 @@ rule interlayer_table:
 
 
 rule interlayer_figure:
-    """Heat maps of the interlayer cushions of all spans of blocks."""
     input:
         cushions=run_files(grid.interlayer_cushion_runs(CONFIG), "interlayer_cushion.csv"),
         records=run_files(grid.interlayer_cushion_runs(CONFIG), "run.json"),
@@ -81,11 +81,13 @@ rule interlayer_figure:
         "<logs>/interlayer_figure.log",
     benchmark:
         "<benchmarks>/interlayer_figure.tsv"
+    """Heat maps of the interlayer cushions of all spans of blocks."""
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=rising(2000),
+        runtime=rising(20),
     params:
         script=script("interlayer_figure.py"),
         code=code("interlayer_figure.py", "analysis.yaml"),

@@ -15,11 +15,12 @@ rule table1:
         "<logs>/table1.log",
     benchmark:
         "<benchmarks>/table1.tsv"
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=rising(1000),
+        runtime=rising(10),
     params:
         script=script("table1.py"),
         code=code("table1.py", "analysis.yaml"),

@@ -20,7 +20,7 @@ rule train:
     # tests/benchmarks/training_speed.py measures it.
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=rising(3000),
         runtime=train_minutes,
         gpu=GPUS,
         device=CONFIG["device"],
@@ -52,8 +52,8 @@ rule evaluate:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=rising(3000),
+        runtime=rising(60),
         gpu=GPUS,
         device=CONFIG["device"],
     params:

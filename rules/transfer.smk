@@ -18,8 +18,8 @@ rule transfer:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=rising(3000),
+        runtime=rising(30),
         gpu=GPUS,
         device=CONFIG["device"],
     params:

@@ -29,7 +29,7 @@ rule twins:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=rising(4000),
         runtime=twin_minutes,
         gpu=GPUS,
         device=CONFIG["device"],
@@ -69,8 +69,8 @@ rule evaluate_twin:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
-        runtime=60,
+        mem_mb=rising(3000),
+        runtime=rising(60),
         gpu=GPUS,
         device=CONFIG["device"],
     params:
@@ -83,7 +83,6 @@ rule evaluate_twin:
 
 
 rule table2:
-    """Table 2 (section 4.1): residual networks and plain networks that start as their equals."""
     input:
         evaluations=twin_files("residual/evaluation.csv", "plain/evaluation.csv"),
         paper=PAPER,
@@ -96,11 +95,13 @@ rule table2:
         "<logs>/table2.log",
     benchmark:
         "<benchmarks>/table2.tsv"
+    """Table 2 (section 4.1): residual networks and plain networks that start as their equals."""
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=rising(1000),
+        runtime=rising(10),
     params:
         script=script("table1.py"),
         code=code("table1.py", "analysis.yaml"),
@@ -111,7 +112,6 @@ rule table2:
 
 
 rule figure6:
-    """Figure 6 (section 4.1): how rounding errors make twins drift apart."""
     input:
         twin_files("drift.csv"),
     output:
@@ -124,11 +124,13 @@ rule figure6:
         "<logs>/figure6.log",
     benchmark:
         "<benchmarks>/figure6.tsv"
+    """Figure 6 (section 4.1): how rounding errors make twins drift apart."""
+    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=rising(1000),
+        runtime=rising(10),
     params:
         script=script("figure6.py"),
         code=code("figure6.py", "analysis.yaml"),

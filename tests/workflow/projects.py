@@ -1,5 +1,6 @@
 """Copies of the project to run Snakemake in, with a tiny configuration on real pictures."""
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -23,6 +24,12 @@ training:
   simplified: {epochs: 2, batch_size: 20, learning_rate: 0.05, milestones: [0.5]}
 table1: {depths: [8], seeds: [1]}
 """
+
+
+RESIDUAL = "runs/residual-8/hmwi/seed1"
+PLAIN = "runs/plain-8/kwi/seed1"
+# Everything else that a run writes holds times.
+EXACT = ("weights.safetensors", "snapshots.safetensors", "evaluation.csv")
 
 
 @dataclass(frozen=True)
@@ -92,3 +99,12 @@ def fresh_project(folder: Path) -> Project:
             shutil.copy(source, folder / part)
     (folder / "config" / "tiny.yaml").write_text(TINY, "utf-8")
     return Project(folder)
+
+
+def digests(project: Project) -> dict[str, str]:
+    """Return the SHA-256 of every output that must come out the same to the bit."""
+    files = [f"{run}/{name}" for run in (PLAIN, RESIDUAL) for name in EXACT]
+    files += ["data.safetensors", "table1.csv", "table1.md"]
+    return {
+        file: hashlib.sha256((project.results / file).read_bytes()).hexdigest() for file in files
+    }

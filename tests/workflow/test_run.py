@@ -1,6 +1,5 @@
 """Real runs of the workflow: results, failures, divergence, kills."""
 
-import hashlib
 import json
 import random
 import re
@@ -11,23 +10,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from projects import CORE, Project, fresh_project
+from projects import CORE, PLAIN, RESIDUAL, Project, digests, fresh_project
 
 from resnoise import tensorfile
-
-RESIDUAL = "runs/residual-8/hmwi/seed1"
-PLAIN = "runs/plain-8/kwi/seed1"
-# Everything else that a run writes holds times.
-EXACT = ("weights.safetensors", "snapshots.safetensors", "evaluation.csv")
-
-
-def digests(project: Project) -> dict[str, str]:
-    """Return the SHA-256 of every output that must come out the same to the bit."""
-    files = [f"{run}/{name}" for run in (PLAIN, RESIDUAL) for name in EXACT]
-    files += ["data.safetensors", "table1.csv", "table1.md"]
-    return {
-        file: hashlib.sha256((project.results / file).read_bytes()).hexdigest() for file in files
-    }
 
 
 def test_the_table_holds_what_the_evaluations_say(finished: Project) -> None:
