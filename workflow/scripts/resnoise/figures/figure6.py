@@ -15,8 +15,9 @@ PANELS = {
     "risk_difference": "difference of mini-batch risks",
     "weight_difference": r"largest weight difference $\max|T(r) - p|$",
 }
-# Below this no difference of two float64 numbers near 1 can be; zeros are drawn here.
-FLOOR = 1e-18
+# Zeros are drawn here, below the smallest difference of two float64 numbers of this size.
+FLOOR = 1e-17
+MARKERS = (".", "x", "+", "1")
 
 
 def read(files: Iterable[Path]) -> pd.DataFrame:
@@ -55,9 +56,10 @@ def draw(drifts: pd.DataFrame) -> Figure:
                 rows["step"],
                 rows[column].clip(lower=FLOOR),
                 color=colour,
-                linestyle=style.LINE_STYLES[rank % len(style.LINE_STYLES)],
-                marker="." if len(rows) == 1 else None,
-                linewidth=1,
+                # Points, because neighbouring steps differ by rounding and often are zero.
+                linestyle="none",
+                marker=MARKERS[rank % len(MARKERS)],
+                markersize=3,
                 label=f"depth {depth}" if seed == drifts["seed"].iloc[0] else None,
             )
             differing = rows[rows["mask_layer"] > 0].head(1)
