@@ -307,6 +307,20 @@ def test_dead_blocks_have_no_cushion() -> None:
     assert (alive == expected).all()
 
 
+def test_estimates_of_single_blocks_agree_with_the_closed_form() -> None:
+    linear = [block for _, block in points(network("full-residual"), numbers(6, 2, 3, 8, 8))]
+    parts = [block.block for block in linear]
+    options = {"relative_error": 0.02, "max_probes": 5000, "seed": 0}
+    exact = SpanNorms(parts, **options).estimate(linear, [0, 1])  # type: ignore[arg-type]
+    found = SpanNorms(parts, **options, closed_form=False).estimate(linear, [0, 1])  # type: ignore[arg-type]
+    for j in range(len(parts)):
+        assert (exact.method[:, j, j] == spans.CLOSED_FORM).all()
+        assert (found.method[:, j, j] != spans.CLOSED_FORM).all()
+        # Where the sketch holds all that there is, the error is that of rounding.
+        error = np.maximum(found.deviation[:, j, j], 1e-10 * exact.squared[:, j, j])
+        assert (np.abs(found.squared[:, j, j] - exact.squared[:, j, j]) < 4.5 * error).all()
+
+
 def test_blocks_of_three_convolutions_are_estimated() -> None:
     layers = tuple(Convolution(numbers(n, 3, 3, 3, 3), numbers(9, 3), 1) for n in range(3))
     block = Block(layers, torch.eye(3, dtype=torch.float64))

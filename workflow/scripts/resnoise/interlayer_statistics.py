@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-from resnoise import registry
 from resnoise.errors import ResnoiseError
 from resnoise.files import atomic_path, write_text
 from resnoise.runs import read_metrics
@@ -20,6 +19,12 @@ FILE = "interlayer_cushion.csv"
 KINDS = ("residual", "plain")
 FAMILIES = {"fully_fledged": "Fully-fledged networks", "simplified": "Simplified networks"}
 NETWORK = ["family", "depth"]
+# Architecture -> family and kind; those that the configuration allows to be measured.
+ARCHITECTURES = {
+    f"{prefix}{kind}": (family, kind)
+    for prefix, family in (("full-", "fully_fledged"), ("", "simplified"))
+    for kind in KINDS
+}
 
 
 def read(folders: Iterable[Path]) -> pd.DataFrame:
@@ -35,10 +40,10 @@ def read(folders: Iterable[Path]) -> pd.DataFrame:
     rows = rows[rows["snapshot"] == "final"]
     if rows.empty:
         raise ResnoiseError("no run has interlayer cushions: all of them diverged")
-    entries = {name: registry.architecture(name) for name in rows["architecture"].unique()}
+    names = rows["architecture"]
     return rows.assign(
-        family=[entries[name].family for name in rows["architecture"]],
-        kind=["residual" if entries[name].residual else "plain" for name in rows["architecture"]],
+        family=[ARCHITECTURES[name][0] for name in names],
+        kind=[ARCHITECTURES[name][1] for name in names],
     )
 
 
@@ -108,8 +113,8 @@ def blocks(summary: pd.DataFrame, paper: Mapping[str, Any] | None) -> pd.DataFra
     for name in ("mean", "standard_deviation"):
         table[f"paper_{name}"] = float("nan")
     if paper is not None:
-        network = registry.architecture(paper["architecture"])
-        rows = (table["family"] == network.family) & (table["depth"] == paper["depth"])
+        family, _ = ARCHITECTURES[paper["architecture"]]
+        rows = (table["family"] == family) & (table["depth"] == paper["depth"])
         middle = rows & (table["block"] == (table.loc[rows, "block"].max() + 1) // 2)
         for name in ("mean", "standard_deviation"):
             table.loc[middle, f"paper_{name}"] = paper[name]
@@ -129,7 +134,7 @@ def markdown(table: pd.DataFrame, title: str) -> str:
         for row in rows.to_dict("records"):
             cells = [f"{row['block']}"]
             cells += [_cell(row, kind) for kind in kinds]
-            cells += [f"{row['ratio']:.2f}"] if both else []
+            cells += [_ratio(row["ratio"])] if both else []
             if "paper" in header:
                 cells.append(_paper(row))
             lines.append(cells)
@@ -153,6 +158,11 @@ def _cell(row: Mapping[Any, Any], kind: str) -> str:
         return "-"
     mean, std, low = (row[f"{kind}_{name}"] for name in ("mean", "standard_deviation", "minimum"))
     return f"{mean:.4f} +- {std:.4f} ({low:.4f})"
+
+
+def _ratio(value: float) -> str:
+    """Return the ratio of the means, or a dash if one network has none."""
+    return "-" if pd.isna(value) else f"{value:.2f}"
 
 
 def _paper(row: Mapping[Any, Any]) -> str:

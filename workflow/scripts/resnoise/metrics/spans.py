@@ -61,7 +61,13 @@ class SpanNorms:
     """Norms of a chain of blocks for inputs of one size; keeps what depends on weights only."""
 
     def __init__(
-        self, blocks: Sequence[Block], *, relative_error: float, max_probes: int, seed: int
+        self,
+        blocks: Sequence[Block],
+        *,
+        relative_error: float,
+        max_probes: int,
+        seed: int,
+        closed_form: bool = True,
     ) -> None:
         """Prepare.
 
@@ -70,11 +76,13 @@ class SpanNorms:
             relative_error: standard error of ||J||_F, relative to it, at which to stop.
             max_probes: random signs after which to stop in any case, for each sample and span.
             seed: of the random vectors, which depend on it and the number of the sample only.
+            closed_form: use it where there is one; otherwise single blocks are estimated too.
         """
         self.blocks = blocks
         self.relative_error = relative_error
         self.max_probes = max_probes
         self.seed = seed
+        self.closed_form = closed_form
         self.exact: dict[int, ExactNorm] = {}
 
     def estimate(self, chain: Sequence[LinearBlock], samples: Sequence[int]) -> Estimates:
@@ -91,7 +99,7 @@ class SpanNorms:
         hard = [self._signs(chain, j, samples, result) for j in range(count)]
         self._sketches(chain, hard, samples, result)
         for j, linear in enumerate(chain):
-            if has_closed_form(linear.block):
+            if self._is_exact(linear.block):
                 norms = self._exact(j, linear)
                 result.squared[:, j, j] = norms.squared(linear).cpu().numpy()
                 for array in (result.deviation, result.probes):
@@ -106,7 +114,10 @@ class SpanNorms:
 
     def _first_estimated(self, chain: Sequence[LinearBlock], j: int) -> int:
         """Return how many of the spans that end with block j, longest first, are estimated."""
-        return j if has_closed_form(chain[j].block) else j + 1
+        return j if self._is_exact(chain[j].block) else j + 1
+
+    def _is_exact(self, block: Block) -> bool:
+        return self.closed_form and has_closed_form(block)
 
     def _signs(
         self, chain: Sequence[LinearBlock], j: int, samples: Sequence[int], result: Estimates

@@ -1,0 +1,170 @@
+"""Summaries, table and heat maps of interlayer cushions, from made-up files."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from resnoise import config
+from resnoise.errors import ResnoiseError
+from resnoise.figures import interlayer_cushion
+from resnoise.interlayer_statistics import blocks, markdown, read, read_external, summarise, write
+from resnoise.tables import read_paper
+
+PAPER = read_paper(config.SCHEMA_PATH.with_name("paper.yaml"))["interlayer_cushion"]
+PICTURES = 4
+
+
+def made_up(count: int, scale: float) -> pd.DataFrame:
+    """Return rows of ``count`` blocks; the first one has no cushion for the last picture."""
+    rows = []
+    for snapshot, factor in (("initial", 100.0), ("final", 1.0)):
+        for first in range(1, count + 1):
+            for last in range(first, count + 1):
+                for sample in range(PICTURES):
+                    value = factor * scale * (first + 0.1 * last + 0.01 * sample**2)
+                    exact = first == last
+                    rows.append(
+                        {
+                            "snapshot": snapshot,
+                            "first": first,
+                            "last": last,
+                            "sample": sample,
+                            "cushion": value,
+                            "standard_error": 0.0 if exact else 0.01 * value,
+                            "method": "closed form" if exact else "signs",
+                            "probes": 0 if exact else 8 * (sample + 1),
+                        }
+                    )
+    frame = pd.DataFrame(rows)
+    missing = (frame["first"] == 1) & (frame["last"] == 1) & (frame["sample"] == PICTURES - 1)
+    frame.loc[missing, ["cushion", "standard_error"]] = np.nan
+    return frame
+
+
+def run(
+    folder: Path, architecture: str, depth: int, count: int, scale: float, seed: int = 1
+) -> Path:
+    """Write the files of a run and return its folder."""
+    path = folder / f"{architecture}-{depth}-{seed}"
+    path.mkdir()
+    network = {"architecture": architecture, "depth": depth, "width": 16}
+    record = {"spec": {"network": network, "initialisation": "kwi", "seed": seed}}
+    (path / "run.json").write_text(json.dumps(record), "utf-8")
+    made_up(count, scale).to_csv(path / "interlayer_cushion.csv", index=False)
+    return path
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> pd.DataFrame:
+    return read(
+        [
+            run(tmp_path, "full-plain", 20, 9, 0.1),
+            run(tmp_path, "full-residual", 20, 9, 0.2),
+            run(tmp_path, "full-residual", 20, 9, 0.4, seed=2),
+            run(tmp_path, "residual", 8, 6, 0.3),
+        ]
+    )
+
+
+def pick(table: pd.DataFrame, **keys: Any) -> Any:
+    for name, value in keys.items():
+        table = table[table[name] == value]
+    assert len(table) == 1
+    return table.iloc[0]
+
+
+def test_a_summary_is_over_pictures_and_seeds_after_training(rows: pd.DataFrame) -> None:
+    summary = summarise(rows)
+    assert len(summary) == 45 + 45 + 21
+    row = pick(summary, family="fully_fledged", kind="residual", first=2, last=4)
+    values = [s * (2.4 + 0.01 * n**2) for s in (0.2, 0.4) for n in range(PICTURES)]
+    assert row["runs"] == 2
+    assert row["pictures"] == 8
+    assert row["mean"] == pytest.approx(np.mean(values))
+    assert row["standard_deviation"] == pytest.approx(np.std(values, ddof=1))
+    assert row["minimum"] == pytest.approx(min(values))
+    assert row["standard_error"] == pytest.approx(0.01 * math.sqrt(np.mean(np.square(values))))
+    assert row["probes"] == 20
+
+
+def test_the_table_sets_residual_beside_plain_and_the_paper_in_the_middle(
+    rows: pd.DataFrame,
+) -> None:
+    table = blocks(summarise(rows), PAPER)
+    assert list(table["block"]) == [*range(1, 10), *range(1, 7)]
+    full = table[table["family"] == "fully_fledged"]
+    assert list(full["ratio"]) == pytest.approx([3.0] * 9)
+    assert list(full["block"][full["paper_mean"].notna()]) == [5]
+    assert pick(full, block=5)["paper_standard_deviation"] == 0.0024
+    assert pick(full, block=1)["plain_pictures"] == PICTURES - 1
+    simple = table[table["family"] == "simplified"]
+    assert simple["plain_mean"].isna().all()
+    assert simple["residual_minimum"].notna().all()
+
+
+def test_the_table_to_read_has_what_there_is_and_no_more(rows: pd.DataFrame) -> None:
+    text = markdown(blocks(summarise(rows), PAPER), "Cushions")
+    full, simple = text.split("## Simplified networks, depth 8")
+    assert "## Fully-fledged networks, depth 20" in full
+    assert "larger one in 9 of 9 blocks" in full
+    assert full.count("0.20 +- 0.0024") == 1
+    assert "plain" not in simple
+    assert "paper" not in simple
+    assert "nan" not in text
+
+
+def test_a_network_without_a_live_block_is_shown_as_such(rows: pd.DataFrame) -> None:
+    dead = (rows["kind"] == "plain") & (rows["last"] >= 7)
+    rows.loc[dead, ["cushion", "standard_error"]] = np.nan
+    text = markdown(blocks(summarise(rows), PAPER), "Cushions")
+    (line,) = [line for line in text.splitlines() if line.startswith("| 7 ")]
+    assert line.count("| -") == 2
+    plt.close(interlayer_cushion.draw(summarise(rows)))
+
+
+def test_the_figure_draws_the_means_and_their_ratio(rows: pd.DataFrame, tmp_path: Path) -> None:
+    summary = summarise(rows)
+    figure = interlayer_cushion.draw(summary)
+    maps = {
+        axis.get_title(): axis for axis in figure.axes if axis.get_title() and axis.get_visible()
+    }
+    assert set(maps) == {
+        "fully-fledged residual, depth 20",
+        "fully-fledged plain, depth 20",
+        "ratio of the means",
+        "simplified residual, depth 8",
+    }
+    drawn = np.asarray(maps["fully-fledged plain, depth 20"].collections[0].get_array())
+    row = pick(summary, family="fully_fledged", kind="plain", first=3, last=7)
+    assert drawn.reshape(9, 9)[2, 6] == pytest.approx(row["mean"])
+    plt.close(figure)
+    interlayer_cushion.write(rows, tmp_path / "f.pdf", tmp_path / "f.png", tmp_path / "f.csv")
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "f.csv"), summary)
+    assert (tmp_path / "f.pdf").stat().st_size > 1000
+
+
+def test_a_network_trained_elsewhere_has_a_table_of_its_own(tmp_path: Path) -> None:
+    record = tmp_path / "network.json"
+    record.write_text(json.dumps({"name": "mine", "depth": 20, "residual": True}), "utf-8")
+    made_up(9, 0.2).query("snapshot == 'final'").to_csv(tmp_path / "c.csv", index=False)
+    rows = read_external(tmp_path / "c.csv", record)
+    text = write(rows, None, tmp_path / "t.csv", tmp_path / "t.md", "Cushions")
+    assert "## mine, depth 20" in text
+    assert "plain" not in text
+    assert len(pd.read_csv(tmp_path / "t.csv")) == 9
+    plt.close(interlayer_cushion.draw(summarise(rows)))
+    with pytest.raises(ResnoiseError, match="not readable"):
+        read_external(tmp_path / "missing.csv", record)
+
+
+def test_runs_that_all_diverged_are_an_error(tmp_path: Path) -> None:
+    folder = run(tmp_path, "plain", 8, 6, 0.1)
+    made_up(6, 0.1).iloc[:0].to_csv(folder / "interlayer_cushion.csv", index=False)
+    with pytest.raises(ResnoiseError, match="all of them diverged"):
+        read([folder])

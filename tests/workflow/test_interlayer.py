@@ -1,0 +1,73 @@
+"""Interlayer cushions and a network trained elsewhere through the workflow, tiny configuration."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import torch
+from projects import Project
+
+from resnoise import tensorfile
+
+SECTIONS = """
+interlayer_cushion:
+  architectures: [residual, plain]
+  depths: [8]
+  seeds: [1]
+  samples: 6
+  relative_error: 0.05
+external:
+  - {name: mine, path: mine.pt}
+"""
+TARGETS = ("interlayer_blocks.csv", "interlayer_cushion.pdf")
+EXTERNAL_TARGETS = ("interlayer_blocks.md", "interlayer_heatmap.pdf", "layer_cushion.csv")
+RESIDUAL = "runs/residual-8/hmwi/seed1"
+CUSHIONS = {"interlayer_cushion": 2, "interlayer_table": 1, "interlayer_figure": 1}
+EXTERNAL = {
+    "external_interlayer_cushion": 1,
+    "external_layer_cushion": 1,
+    "external_table": 1,
+    "external_figure": 1,
+}
+
+
+def test_cushions_are_measured_of_runs_and_of_the_same_weights_from_elsewhere(
+    project: Project,
+) -> None:
+    results = project.results
+    weights, _, _ = tensorfile.load(results / RESIDUAL / "weights.safetensors")
+    state = {f"module.{name}": torch.from_numpy(np.array(a)) for name, a in weights.items()}
+    torch.save({"state_dict": state}, project.root / "mine.pt")
+    project.replace("config/tiny.yaml", "device: cpu", f"device: cpu{SECTIONS}")
+    targets = [f"results/tiny/{name}" for name in TARGETS]
+    targets += [f"results/tiny/external/mine/{name}" for name in EXTERNAL_TARGETS]
+    project.snakemake(*targets)
+
+    rows = pd.read_csv(results / RESIDUAL / "interlayer_cushion.csv")
+    assert len(rows) == 6 * 21
+    table = pd.read_csv(results / "interlayer_blocks.csv")
+    assert list(table["block"]) == [1, 2, 3, 4, 5, 6]
+    single = rows[(rows["first"] == 2) & (rows["last"] == 2)]
+    assert table.set_index("block").loc[2, "residual_mean"] == single["cushion"].mean()
+    # The weights and the standardisation are the run's, so all else is too.
+    folder = results / "external" / "mine"
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "interlayer_cushion.csv"), rows)
+    assert len(pd.read_csv(folder / "layer_cushion.csv")) == 8 * 100
+    record = json.loads((folder / "network.json").read_text("utf-8"))
+    evaluation = pd.read_csv(results / RESIDUAL / "evaluation.csv").set_index("snapshot")
+    assert record["test_error"] == evaluation.loc["final", "test_error"]
+    for name in ("interlayer_heatmap.png", "interlayer_heatmap.csv", "interlayer_blocks.md"):
+        assert (folder / name).stat().st_size > 100
+    assert not list(results.rglob("*_resume.safetensors"))
+    assert project.stale(*targets, "external") == {}
+
+    project.replace("config/tiny.yaml", "relative_error: 0.05", "relative_error: 0.06")
+    expected = {**CUSHIONS, **EXTERNAL}
+    del expected["external_layer_cushion"]
+    assert project.stale(*targets) == expected
+    project.replace("config/tiny.yaml", "relative_error: 0.06", "relative_error: 0.05")
+    project.replace("config/tiny.yaml", "name: mine, path", "name: mine, mean: [0, 0, 0], path")
+    printed = project.snakemake("--dry-run", *targets, fails=True)
+    assert "external[0].std: null given, allowed: a list if mean is one" in printed
+    project.replace("config/tiny.yaml", "mean: [0, 0, 0]", "mean: [0, 0, 0], std: [1, 1, 1]")
+    assert project.stale(*targets) == EXTERNAL
