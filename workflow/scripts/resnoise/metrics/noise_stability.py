@@ -165,14 +165,13 @@ class NoiseStability:
         for quantity, moments in self.moments.items():
             summary = moments.summary(pictures)
             for entry in np.argwhere(summary.maximum != -np.inf):
-                size, layer, at = math.nan, ends[entry[0]], ends[-1]
-                if quantity != "activation_contraction":
-                    size = self.spec.sizes[entry[0]]
-                    smoothness = quantity == "inverse_smoothness"
-                    layer = (ends if smoothness else self.layers)[entry[1]]
-                    at = ends[entry[2]] if len(entry) == 3 else ends[-1]
+                if quantity == "activation_contraction":
+                    size, layer, at = math.nan, ends[entry[0]], ends[entry[0]]
                 else:
-                    at = layer
+                    noisy = ends if quantity == "inverse_smoothness" else self.layers
+                    size, layer = self.spec.sizes[entry[0]], noisy[entry[1]]
+                    # Flips have no third index: they are seen at the output.
+                    at = ends[entry[2]] if len(entry) == 3 else ends[-1]
                 yield {
                     "quantity": quantity,
                     "size": size,
