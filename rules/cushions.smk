@@ -69,6 +69,7 @@ rule noise_stability:
 
 
 rule layer_cushion_table:
+    """Layer cushions of all layers; in how many the residual one is larger, and the paper's count."""
     input:
         cushions=run_files(grid.layer_cushion_runs(CONFIG), "layer_cushion.csv"),
         records=run_files(grid.layer_cushion_runs(CONFIG), "run.json"),
@@ -85,7 +86,6 @@ rule layer_cushion_table:
         "<logs>/layer_cushion_table.log",
     benchmark:
         "<benchmarks>/layer_cushion_table.tsv"
-    """Layer cushions of all layers; in how many the residual one is larger, beside the paper's count."""
     localrule: True
     conda:
         "../envs/analysis.yaml"
@@ -103,6 +103,7 @@ rule layer_cushion_table:
 
 
 rule figure3:
+    """Figure 3: per-sample layer cushions of every layer, plain against residual."""
     input:
         cushions=run_files(grid.layer_cushion_runs(CONFIG), "layer_cushion.csv"),
         records=run_files(grid.layer_cushion_runs(CONFIG), "run.json"),
@@ -118,7 +119,6 @@ rule figure3:
         "<logs>/figure3.log",
     benchmark:
         "<benchmarks>/figure3.tsv"
-    """Figure 3: per-sample layer cushions of every layer, plain against residual."""
     localrule: True
     conda:
         "../envs/analysis.yaml"
@@ -134,6 +134,7 @@ rule figure3:
 
 
 rule figure3_snapshots:
+    """Figure 3 at every snapshot that was measured (layer_cushion.every_snapshot)."""
     input:
         cushions=run_files(grid.layer_cushion_runs(CONFIG), "layer_cushion.csv"),
         records=run_files(grid.layer_cushion_runs(CONFIG), "run.json"),
@@ -149,7 +150,6 @@ rule figure3_snapshots:
         "<logs>/figure3_snapshots.log",
     benchmark:
         "<benchmarks>/figure3_snapshots.tsv"
-    """Figure 3 at every snapshot that was measured (layer_cushion.every_snapshot)."""
     localrule: True
     conda:
         "../envs/analysis.yaml"
@@ -165,6 +165,7 @@ rule figure3_snapshots:
 
 
 rule noise_stability_figure:
+    """What noise on weights and inputs of each layer does to the output."""
     input:
         stability=run_files(grid.noise_stability_runs(CONFIG), "noise_stability.csv"),
         records=run_files(grid.noise_stability_runs(CONFIG), "run.json"),
@@ -180,7 +181,6 @@ rule noise_stability_figure:
         "<logs>/noise_stability.log",
     benchmark:
         "<benchmarks>/noise_stability.tsv"
-    """What noise on weights and inputs of each layer does to the output."""
     localrule: True
     conda:
         "../envs/analysis.yaml"

@@ -67,6 +67,7 @@ rule external_layer_cushion:
 
 
 rule external_table:
+    """Interlayer cushions of the single blocks of a network that was trained elsewhere."""
     input:
         cushions="<results>/external/{external}/interlayer_cushion.csv",
         record="<results>/external/{external}/network.json",
@@ -82,7 +83,6 @@ rule external_table:
         "<logs>/external_table/{external}.log",
     benchmark:
         "<benchmarks>/external_table/{external}.tsv"
-    """Interlayer cushions of the single blocks of a network that was trained elsewhere."""
     localrule: True
     conda:
         "../envs/analysis.yaml"
@@ -98,6 +98,7 @@ rule external_table:
 
 
 rule external_figure:
+    """Heat map of the interlayer cushions of a network that was trained elsewhere."""
     input:
         cushions="<results>/external/{external}/interlayer_cushion.csv",
         record="<results>/external/{external}/network.json",
@@ -114,7 +115,6 @@ rule external_figure:
         "<logs>/external_figure/{external}.log",
     benchmark:
         "<benchmarks>/external_figure/{external}.tsv"
-    """Heat map of the interlayer cushions of a network that was trained elsewhere."""
     localrule: True
     conda:
         "../envs/analysis.yaml"

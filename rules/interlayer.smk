@@ -35,6 +35,7 @@ rule interlayer_cushion:
 
 
 rule interlayer_table:
+    """Interlayer cushions of single blocks, residual beside plain, and the paper's number."""
     input:
         cushions=run_files(grid.interlayer_cushion_runs(CONFIG), "interlayer_cushion.csv"),
         records=run_files(grid.interlayer_cushion_runs(CONFIG), "run.json"),
@@ -50,7 +51,6 @@ rule interlayer_table:
         "<logs>/interlayer_table.log",
     benchmark:
         "<benchmarks>/interlayer_table.tsv"
-    """Interlayer cushions of single blocks, residual beside plain, and the paper's number."""
     localrule: True
     conda:
         "../envs/analysis.yaml"
@@ -66,6 +66,7 @@ rule interlayer_table:
 
 
 rule interlayer_figure:
+    """Heat maps of the interlayer cushions of all spans of blocks."""
     input:
         cushions=run_files(grid.interlayer_cushion_runs(CONFIG), "interlayer_cushion.csv"),
         records=run_files(grid.interlayer_cushion_runs(CONFIG), "run.json"),
@@ -81,7 +82,6 @@ rule interlayer_figure:
         "<logs>/interlayer_figure.log",
     benchmark:
         "<benchmarks>/interlayer_figure.tsv"
-    """Heat maps of the interlayer cushions of all spans of blocks."""
     localrule: True
     conda:
         "../envs/analysis.yaml"

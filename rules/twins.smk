@@ -83,6 +83,7 @@ rule evaluate_twin:
 
 
 rule table2:
+    """Table 2 (section 4.1): residual networks and plain networks that start as their equals."""
     input:
         evaluations=twin_files("residual/evaluation.csv", "plain/evaluation.csv"),
         paper=PAPER,
@@ -95,7 +96,6 @@ rule table2:
         "<logs>/table2.log",
     benchmark:
         "<benchmarks>/table2.tsv"
-    """Table 2 (section 4.1): residual networks and plain networks that start as their equals."""
     localrule: True
     conda:
         "../envs/analysis.yaml"
@@ -112,6 +112,7 @@ rule table2:
 
 
 rule figure6:
+    """Figure 6 (section 4.1): how rounding errors make twins drift apart."""
     input:
         twin_files("drift.csv"),
     output:
@@ -124,7 +125,6 @@ rule figure6:
         "<logs>/figure6.log",
     benchmark:
         "<benchmarks>/figure6.tsv"
-    """Figure 6 (section 4.1): how rounding errors make twins drift apart."""
     localrule: True
     conda:
         "../envs/analysis.yaml"
