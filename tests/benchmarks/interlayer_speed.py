@@ -2,11 +2,12 @@
 
     PYTHONPATH=workflow/scripts python tests/benchmarks/interlayer_speed.py
 
-For the middle block of the first and of the last group of a fully-fledged network: ||J||_F^2 of a
-sample by ``torch.func.jacrev``, by batched VJPs of ``torch.autograd``, in closed form, and by
-random vectors until the standard error is 1 %. The variants alternate. Give the folder of a
-finished run of full-residual or full-plain (--run) and its prepared data set (--data) to measure
-trained weights; without them, the weights are random, and estimates take fewer vectors.
+For the middle block of the first group and all of the last group of a fully-fledged network:
+||J||_F^2 of a sample by ``torch.func.jacrev``, by batched VJPs of ``torch.autograd``, in closed
+form, and by random vectors until the standard error is 1 %. The variants alternate. Give the folder
+of a finished run of full-residual or full-plain (--run) and its prepared data set (--data)
+to measure trained weights; without them, the weights are random, and estimates take
+fewer vectors.
 """
 
 import argparse

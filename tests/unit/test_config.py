@@ -537,3 +537,50 @@ def test_no_values_make_it_stumble(items: list[tuple[str, Any]]) -> None:
             run = config.run_spec(loaded, architecture, 8, "kwi", 1)
             assert RunSpec.from_json(run.to_json()) == run
     assert repr(raw) == before
+
+
+def test_a_list_of_sections_is_completed_and_checked_item_by_item(tmp_path: Path) -> None:
+    file = tmp_path / "net.pt"
+    file.write_bytes(b"")
+    given = {"name": "mine", "path": str(file), "mean": [0, 0.5, 1], "std": [1, 1, 1]}
+    (loaded,) = config.load({"external": [given]})["external"]
+    assert loaded == {**given, "naming": "cifar", "residual": True}
+    assert [type(number) for number in loaded["mean"]] == [float] * 3
+    assert config.load({})["external"] == []
+
+
+EXTERNAL_MISTAKES = {
+    "no list": ({"name": "a"}, "external: {'name': 'a'} given, allowed: a list of sections"),
+    "no section": (["a.pt"], "external[0]: 'a.pt' given, allowed: a section with the keys name"),
+    "no name": ([{"path": "a.pt"}], "external[0].name: missing, needed: a name of letters"),
+    "folder": ([{"name": "../a", "path": "a.pt"}], "external[0].name: '../a' given, allowed: a"),
+    "twice": (
+        [{"name": "a", "path": "a.pt"}, {"name": "a", "path": "a.pt"}],
+        "external[1].name: 'a' given, allowed: a name that no other",
+    ),
+    "no file": ([{"name": "a", "path": "b.pt"}], "external[0].path: 'b.pt' given, allowed: a file"),
+    "half": (
+        [{"name": "a", "path": "a.pt", "mean": [0, 0, 0]}],
+        "external[0].std: null given, allowed: a list if mean is one",
+    ),
+    "two numbers": (
+        [{"name": "a", "path": "a.pt", "mean": [0, 0], "std": [1, 1, 1]}],
+        "external[0].mean: [0, 0] given, allowed: three numbers, or null",
+    ),
+    "not positive": (
+        [{"name": "a", "path": "a.pt", "mean": [0, 0, 0], "std": [1, 0, 1]}],
+        "external[0].std[1]: 0 given, allowed: a number > 0",
+    ),
+    "unknown key": (
+        [{"name": "a", "path": "a.pt", "nmaing": "cifar"}],
+        "unknown key 'nmaing' in external[0]; did you mean 'naming'?",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", EXTERNAL_MISTAKES)
+def test_mistakes_in_external_networks_are_named(mistake: str) -> None:
+    networks, message = EXTERNAL_MISTAKES[mistake]
+    Path("a.pt").write_bytes(b"")
+    found = problems({"external": networks})
+    assert any(line.startswith(message) for line in found), found

@@ -215,9 +215,11 @@ def test_cushions_of_all_spans_are_those_of_the_definition(architecture: str) ->
                 # Where the sketch holds all that there is, the error is that of rounding.
                 rounding = 1e-10 * value
                 scores.append((value - expected) / max(error, rounding))
-    # Estimates of different spans share vectors, so that the bounds are wide.
+                assert value == pytest.approx(expected, rel=0.08)
+    # Few scores, of which some share vectors, so that the bounds are wide; the test of intervals
+    # below is the exact one.
     assert np.abs(scores).max() < 6
-    assert np.sqrt(np.mean(np.square(scores))) < 1.8
+    assert np.sqrt(np.mean(np.square(scores))) < 2.5
     assert np.isnan(found.value[:, 1, 0]).all()
 
 
@@ -275,21 +277,28 @@ def test_intervals_hold_what_they_promise(monkeypatch: pytest.MonkeyPatch) -> No
     for threshold, method in ((10**9, spans.SIGNS), (0, spans.SKETCHED)):
         monkeypatch.setattr(spans, "WORTH_A_SKETCH", threshold)
         scores, ratios = [], []
-        for seed in range(150):
+        for seed in range(100):
             found = norms(linear, 0.03, seed=seed).estimate(linear, [1, 2])
             assert (found.method[:, 0, 1] == method).all()
             scores += list((found.squared[:, 0, 1] - expected) / found.deviation[:, 0, 1])
             ratios += list(np.sqrt(found.squared[:, 0, 1] / expected))
         # 95 % promised; stopping when the spread looks small costs a little.
-        assert 0.88 < np.mean(np.abs(scores) < 1.96) <= 0.99
+        assert 0.9 < np.mean(np.abs(scores) < 1.96) <= 0.99
         assert abs(np.mean(ratios) - 1) < 0.01
         assert np.std(ratios) < 0.04
+
+
+@pytest.mark.parametrize(
+    ("freedom", "quantile"), [(3, 3.1824), (7, 2.3646), (11, 2.2010), (27, 2.0518), (999, 1.9623)]
+)
+def test_errors_from_few_vectors_are_wider(freedom: int, quantile: float) -> None:
+    assert spans._student(freedom) == pytest.approx(quantile / 1.959964, rel=0.01)
 
 
 def test_the_largest_number_of_probes_is_kept_and_the_error_says_so() -> None:
     linear = dominated(1)
     found = norms(linear, 1e-4, most=24).estimate(linear, [1, 2])
-    assert (found.probes[:, 0, 1] <= 24 + 2 * spans.SKETCH).all()
+    assert (found.probes[:, 0, 1] <= 24 + spans.ROUND + 2 * spans.SKETCH).all()
     assert (found.deviation[:, 0, 1] > 2e-4 * found.squared[:, 0, 1]).all()
 
 
@@ -330,7 +339,7 @@ def test_blocks_of_three_convolutions_are_estimated() -> None:
     units = torch.eye(x.numel(), dtype=x.dtype).view(-1, 1, *x.shape[1:])
     expected = float(linear.forward(units).square().sum())
     found = norms([linear], 0.01).estimate([linear], [0])
-    assert abs(found.squared[0, 0, 0] - expected) < 4 * found.deviation[0, 0, 0]
+    assert found.squared[0, 0, 0] == pytest.approx(expected, rel=0.05)
 
 
 def test_a_network_of_another_structure_is_refused() -> None:
