@@ -118,7 +118,7 @@ def external_spec(wildcards):
 def external_files():
     """Return the results of all networks that were trained elsewhere."""
     files = ["interlayer_blocks.md", "interlayer_heatmap.pdf"]
-    layered = ["layer_cushion.csv"]
+    layered = ["layer_cushion.pdf"]
     return [
         f"{CONFIG['results']}/external/{name}/{file}"
         for name, network in EXTERNAL.items()

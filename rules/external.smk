@@ -127,3 +127,35 @@ rule external_figure:
     shell:
         "python {params.script:q} --cushions {input.cushions:q} --external {input.record:q}"
         " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+
+
+rule external_layer_figure:
+    """Layer cushions of a network that was trained elsewhere: figure and table."""
+    input:
+        cushions="<results>/external/{external}/layer_cushion.csv",
+        record="<results>/external/{external}/network.json",
+    output:
+        pdf="<results>/external/{external}/layer_cushion.pdf",
+        png=report(
+            "<results>/external/{external}/layer_cushion.png",
+            caption="../config/captions/external_layer_cushion.rst",
+            category="Networks trained elsewhere",
+            subcategory="{external}",
+        ),
+        csv="<results>/external/{external}/layer_cushion_summary.csv",
+    log:
+        "<logs>/external_layer_figure/{external}.log",
+    benchmark:
+        "<benchmarks>/external_layer_figure/{external}.tsv"
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=rising(2000),
+        runtime=rising(20),
+    params:
+        script=script("external_layer_figure.py"),
+        code=code("external_layer_figure.py", "analysis.yaml"),
+    shell:
+        "python {params.script:q} --cushions {input.cushions:q} --record {input.record:q}"
+        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"

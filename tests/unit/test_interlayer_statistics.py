@@ -103,6 +103,10 @@ def test_the_table_sets_residual_beside_plain_and_the_paper_in_the_middle(
     assert list(full["block"][full["paper_mean"].notna()]) == [5]
     assert pick(full, block=5)["paper_standard_deviation"] == 0.0024
     assert pick(full, block=1)["plain_pictures"] == PICTURES - 1
+    own = rows[(rows["family"] == "fully_fledged") & (rows["kind"] == "plain")]
+    for block in range(1, 10):
+        minimal = own.loc[own["first"] == block, "cushion"].min()
+        assert pick(full, block=block)["plain_minimal"] == minimal
     simple = table[table["family"] == "simplified"]
     assert simple["plain_mean"].isna().all()
     assert simple["residual_minimum"].notna().all()
@@ -124,7 +128,7 @@ def test_a_network_without_a_live_block_is_shown_as_such(rows: pd.DataFrame) -> 
     rows.loc[dead, ["cushion", "standard_error"]] = np.nan
     text = markdown(blocks(summarise(rows), PAPER), "Cushions")
     (line,) = [line for line in text.splitlines() if line.startswith("| 7 ")]
-    assert line.count("| -") == 2
+    assert line.count("| -") == 3
     plt.close(interlayer_cushion.draw(summarise(rows)))
 
 

@@ -20,7 +20,7 @@ external:
   - {name: mine, path: mine.pt}
 """
 TARGETS = ("interlayer_blocks.csv", "interlayer_cushion.pdf")
-EXTERNAL_TARGETS = ("interlayer_blocks.md", "interlayer_heatmap.pdf", "layer_cushion.csv")
+EXTERNAL_TARGETS = ("interlayer_blocks.md", "interlayer_heatmap.pdf", "layer_cushion.pdf")
 RESIDUAL = "runs/residual-8/hmwi/seed1"
 CUSHIONS = {"interlayer_cushion": 2, "interlayer_table": 1, "interlayer_figure": 1}
 EXTERNAL = {
@@ -28,6 +28,7 @@ EXTERNAL = {
     "external_layer_cushion": 1,
     "external_table": 1,
     "external_figure": 1,
+    "external_layer_figure": 1,
 }
 
 
@@ -56,14 +57,15 @@ def test_cushions_are_measured_of_runs_and_of_the_same_weights_from_elsewhere(
     record = json.loads((folder / "network.json").read_text("utf-8"))
     evaluation = pd.read_csv(results / RESIDUAL / "evaluation.csv").set_index("snapshot")
     assert record["test_error"] == evaluation.loc["final", "test_error"]
-    for name in ("interlayer_heatmap.png", "interlayer_heatmap.csv", "interlayer_blocks.md"):
+    assert len(pd.read_csv(folder / "layer_cushion_summary.csv")) == 8
+    for name in ("interlayer_heatmap.png", "interlayer_heatmap.csv", "layer_cushion.png"):
         assert (folder / name).stat().st_size > 100
     assert not list(results.rglob("*_resume.safetensors"))
     assert project.stale(*targets, "external") == {}
 
     project.replace("config/tiny.yaml", "relative_error: 0.05", "relative_error: 0.06")
     expected = {**CUSHIONS, **EXTERNAL}
-    del expected["external_layer_cushion"]
+    del expected["external_layer_cushion"], expected["external_layer_figure"]
     assert project.stale(*targets) == expected
     project.replace("config/tiny.yaml", "relative_error: 0.06", "relative_error: 0.05")
     project.replace("config/tiny.yaml", "name: mine, path", "name: mine, mean: [0, 0, 0], path")

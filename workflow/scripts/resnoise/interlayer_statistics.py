@@ -94,16 +94,21 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
 def blocks(summary: pd.DataFrame, paper: Mapping[str, Any] | None) -> pd.DataFrame:
     """Return a row for every family, depth and block, residual beside plain.
 
-    Columns: family, depth, block, for both kinds ``_mean``, ``_standard_deviation``, ``_minimum``
-    and ``_pictures``, their ratio of means, and, in the row of the middle block of the network that
-    the paper measured, ``paper_mean`` and ``paper_standard_deviation``.
+    Columns: family, depth, block, for both kinds ``_mean``, ``_standard_deviation``, ``_minimum``,
+    ``_pictures`` and ``_minimal``, their ratio of means, and, in the row of the middle block of the
+    network that the paper measured, ``paper_mean`` and ``paper_standard_deviation``. ``_minimal``
+    is the minimal interlayer cushion (Arora et al. 2018, definition 4, without its bound
+    1 / sqrt(h_i)): the smallest of all pictures and of all spans that begin with the block.
 
     Args:
         summary: what ``summarise`` returned.
         paper: section ``interlayer_cushion`` of the paper's numbers; None for none.
     """
-    single = summary[summary["first"] == summary["last"]].rename(columns={"first": "block"})
-    kept = ["mean", "standard_deviation", "minimum", "pictures"]
+    place = [*NETWORK, "kind", "first"]
+    minimal = summary.groupby(place)["minimum"].min().rename("minimal")
+    single = summary[summary["first"] == summary["last"]].join(minimal, on=place)
+    single = single.rename(columns={"first": "block"})
+    kept = ["mean", "standard_deviation", "minimum", "pictures", "minimal"]
     table = single[[*NETWORK, "block"]].drop_duplicates()
     for kind in KINDS:
         part = single[single["kind"] == kind].set_index([*NETWORK, "block"])[kept]
@@ -129,12 +134,14 @@ def markdown(table: pd.DataFrame, title: str) -> str:
         both = len(kinds) == 2
         header = ["block", *(f"{kind}: mean +- std (minimum)" for kind in kinds)]
         header += ["residual / plain"] if both else []
+        header += [f"{kind}: minimal" for kind in kinds]
         header += ["paper"] if rows["paper_mean"].notna().any() else []
         lines = []
         for row in rows.to_dict("records"):
             cells = [f"{row['block']}"]
             cells += [_cell(row, kind) for kind in kinds]
-            cells += [_ratio(row["ratio"])] if both else []
+            cells += [_number(row["ratio"], 2)] if both else []
+            cells += [_number(row[f"{kind}_minimal"], 4) for kind in kinds]
             if "paper" in header:
                 cells.append(_paper(row))
             lines.append(cells)
@@ -147,7 +154,8 @@ def markdown(table: pd.DataFrame, title: str) -> str:
             parts.append(f"The residual mean is the larger one in {larger} of {len(rows)} blocks.")
     parts.append(
         "Statistics over pictures (and runs, if there are several) after training. One block's "
-        "cushion is computed without estimation."
+        "cushion is computed without estimation. Minimal: the smallest cushion of all pictures and "
+        "of all spans that begin with the block (minimal interlayer cushion of Arora et al. 2018)."
     )
     return "\n\n".join(parts) + "\n"
 
@@ -160,9 +168,9 @@ def _cell(row: Mapping[Any, Any], kind: str) -> str:
     return f"{mean:.4f} +- {std:.4f} ({low:.4f})"
 
 
-def _ratio(value: float) -> str:
-    """Return the ratio of the means, or a dash if one network has none."""
-    return "-" if pd.isna(value) else f"{value:.2f}"
+def _number(value: float, digits: int) -> str:
+    """Return a number, or a dash where a network has none."""
+    return "-" if pd.isna(value) else f"{value:.{digits}f}"
 
 
 def _paper(row: Mapping[Any, Any]) -> str:

@@ -1,0 +1,83 @@
+"""Layer cushions (section 5) of a network that was trained elsewhere, layer by layer."""
+
+import json
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator
+
+from resnoise.cushion_statistics import QUANTILES
+from resnoise.errors import ResnoiseError
+from resnoise.figures import style
+from resnoise.files import atomic_path
+
+INCHES_PER_LAYER = 0.15
+
+
+def read(cushions: Path, record: Path) -> tuple[pd.DataFrame, str, str]:
+    """Return a row for every layer, name and kind ("residual" or "plain") of the network.
+
+    Columns: layer, name, pictures (on which the cushion is defined), minimum (the layer cushion),
+    q05, median and q95.
+
+    Args:
+        cushions: the file of ``resnoise.metrics.layer_cushion``.
+        record: the network's facts (JSON).
+
+    Raises:
+        ResnoiseError: a file is missing or damaged.
+    """
+    try:
+        facts = json.loads(record.read_text("utf-8"))
+        name, kind = str(facts["name"]), "residual" if facts["residual"] else "plain"
+        rows = pd.read_csv(cushions)
+        layers = rows.groupby(["layer", "name"])["cushion"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ResnoiseError(f"{cushions}, {record}: not readable ({error})") from error
+    table = layers.agg(pictures="count", minimum="min")
+    for label, level in QUANTILES.items():
+        table[label] = layers.quantile(level)
+    return table.reset_index(), name, kind
+
+
+def draw(table: pd.DataFrame, name: str, kind: str) -> Figure:
+    """Return the figure: range, median and minimum of every layer, the first one on top.
+
+    Args:
+        table: what ``read`` returned.
+        name: name of the network.
+        kind: "residual" or "plain", for the colour.
+    """
+    colour = style.COLOURS[kind]
+    figure, axis = plt.subplots(
+        figsize=(5.0, 1.2 + INCHES_PER_LAYER * len(table)), layout="constrained"
+    )
+    axis.hlines(table["layer"], table["q05"], table["q95"], color=colour, linewidth=2.5, alpha=0.5)
+    axis.plot(table["median"], table["layer"], "o", color=colour, markersize=4)
+    axis.plot(table["minimum"], table["layer"], "|", color="black", markersize=7)
+    axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axis.minorticks_off()
+    axis.set_yticks(table["layer"], table["name"], fontsize=6)
+    axis.grid(axis="y", visible=False)
+    axis.set_ylim(len(table) + 0.7, 0.3)
+    axis.set_xlabel(r"layer cushion $\|Wx\|\,/\,(\|W\|_F\,\|x\|)$ of a picture")
+    axis.set_title(f"{name} ({kind})", fontsize=9)
+    labels = ("5 % to 95 % of the pictures", "median", "minimum")
+    figure.legend(
+        [*axis.collections, *axis.lines], labels, loc="outside upper center", ncols=3, fontsize=7
+    )
+    return figure
+
+
+def write(cushions: Path, record: Path, pdf: Path, png: Path, csv: Path) -> None:
+    """Write the figure as PDF and PNG and the table behind it as CSV."""
+    table, name, kind = read(cushions, record)
+    with atomic_path(csv) as temporary:
+        table.to_csv(temporary, index=False)
+    figure = draw(table, name, kind)
+    style.save(figure, pdf, png)
+    plt.close(figure)
