@@ -1,14 +1,42 @@
 # Networks that were trained elsewhere: cushions of a user's own state dicts.
 
 
-rule external_interlayer_cushion:
-    """Read and check a state dict, and measure its interlayer cushions; a killed job continues."""
+rule external_network:
+    """Read and check a state dict; its test error shows whether it was read rightly."""
     input:
         data="<results>/data.safetensors",
         network=external_path,
     output:
-        cushions="<results>/external/{external}/interlayer_cushion.csv",
-        record="<results>/external/{external}/network.json",
+        "<results>/external/{external}/network.json",
+    log:
+        "<logs>/external_network/{external}.log",
+    benchmark:
+        "<benchmarks>/external_network/{external}.tsv"
+    conda:
+        "../envs/external.yaml"
+    threads: 1
+    resources:
+        mem_mb=rising(3000),
+        runtime=rising(30),
+        gpu=GPUS,
+        device=CONFIG["device"],
+    params:
+        script=script("external_network.py"),
+        network=external_spec,
+        code=code("external_network.py", "external.yaml"),
+    shell:
+        "python {params.script:q} --network {params.network:q} --state-dict {input.network:q}"
+        " --data {input.data:q} --output {output:q} --device {resources.device}"
+        " --threads {threads} > {log:q} 2>&1"
+
+
+rule external_interlayer_cushion:
+    """Measure the interlayer cushions of a network trained elsewhere; a killed job continues."""
+    input:
+        data="<results>/data.safetensors",
+        network=external_path,
+    output:
+        "<results>/external/{external}/interlayer_cushion.csv",
     log:
         "<logs>/external_interlayer_cushion/{external}.log",
     benchmark:
@@ -29,13 +57,13 @@ rule external_interlayer_cushion:
         code=code("external_cushion.py", "external.yaml"),
     shell:
         "python {params.script:q} interlayer --network {params.network:q} --spec {params.spec:q}"
-        " --state-dict {input.network:q} --data {input.data:q} --output {output.cushions:q}"
-        " --record {output.record:q} --device {resources.device} --threads {threads}"
+        " --state-dict {input.network:q} --data {input.data:q} --output {output:q}"
+        " --device {resources.device} --threads {threads}"
         " --memory-mb {resources.memory_mb} > {log:q} 2>&1"
 
 
 rule external_layer_cushion:
-    """Read and check a state dict, and measure its layer cushions; a killed job continues."""
+    """Measure the layer cushions of a network trained elsewhere; a killed job continues."""
     input:
         data="<results>/data.safetensors",
         network=external_path,

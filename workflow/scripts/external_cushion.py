@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from resnoise import commandline, devices, external
+from resnoise import commandline, external
 from resnoise.data import dataset
 from resnoise.metrics import interlayer_cushion, layer_cushion
 from resnoise.metrics.specs import ExternalSpec, InterlayerCushionSpec, LayerCushionSpec
@@ -19,7 +19,6 @@ def main() -> None:
     parser.add_argument("--state-dict", type=Path, required=True, help="the network's file")
     parser.add_argument("--data", type=Path, required=True, help="prepared data set")
     parser.add_argument("--output", type=Path, required=True, help="CSV")
-    parser.add_argument("--record", type=Path, help="output: facts of the network as JSON")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
     parser.add_argument(
@@ -37,9 +36,6 @@ def main() -> None:
         "memory_mb": arguments.memory_mb,
         "code": code_digest(Path(__file__).name),
     }
-    if arguments.record:
-        device = devices.set_up(arguments.device, arguments.threads)
-        external.describe(network, arguments.record, device)
     if arguments.metric == "layer":
         layer_spec = LayerCushionSpec.from_json(arguments.spec)
         layer_cushion.measure_run(network, layer_spec, arguments.output, **common)
