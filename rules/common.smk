@@ -22,6 +22,7 @@ from resnoise.metrics.specs import ExternalSpec, InterlayerCushionSpec
 from resnoise.metrics.specs import LayerCushionSpec, NoiseStabilitySpec
 from resnoise.provenance import code_digest, text_digest
 from resnoise.specs import RunSpec
+from resnoise.theory.specs import TrivialCaseSpec
 
 try:
     CONFIG = configuration.load(config)

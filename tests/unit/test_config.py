@@ -227,6 +227,8 @@ BROKEN: list[tuple[str, Any, str, list[str]]] = [
     ("table1.depths", [True], "table1.depths[0]", ["true given", "allowed: an integer 6n + 2"]),
     ("table1.depths", ["deep"], "table1.depths[0]", ["'deep' given", "an integer 6n + 2"]),
     ("table1.depths", [[20]], "table1.depths[0]", ["[20] given", "allowed: an integer 6n + 2"]),
+    ("trivial_case.n", 1, "", ["1 given", "an integer >= 2"]),
+    ("trivial_case.q_values", [0.0], "trivial_case.q_values[0]", ["0.0 given", "> 0"]),
     ("table1.seeds", 3, "", ["3 given", "a non-empty list", "for example [1, 2, 3]"]),
     ("table1.seeds", [-1], "table1.seeds[0]", ["-1 given", "an integer >= 0 and <= 2147483647"]),
     ("table1.seeds", [2**31], "table1.seeds[0]", ["2147483648 given", "and <= 2147483647"]),
@@ -243,7 +245,7 @@ UNKNOWN: list[tuple[dict[Any, Any], list[str]]] = [
     (nested("training.simple", {}), ["'simple' in training; did you mean 'simplified'?"]),
     (nested("table1.depth", [20]), ["'depth' in table1; did you mean 'depths'?"]),
     (nested("data.device", "cpu"), ["'device' in data; did you mean 'device' at the top level?"]),
-    (nested("data.seed", 1), ["unknown key 'seed' in data; did you mean 'subset_seed'?"]),
+    (nested("data.seed", 1), ["unknown key 'seed' in data; did you mean 'subset_seed'"]),
     (nested("seeds", [1]), ["unknown key 'seeds' at the top level; did you mean 'table1.seeds'"]),
     (nested("networks.xyzzy", 1), ["unknown key 'xyzzy' in networks; allowed: width"]),
     (

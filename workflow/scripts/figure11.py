@@ -1,0 +1,24 @@
+"""Draw f of the trivial case against its parameters."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from resnoise import commandline
+from resnoise.figures import figure11
+
+
+def main() -> None:
+    """Read the command line and draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--simulation", type=Path, required=True, help="trivial_case.csv")
+    parser.add_argument("--pdf", type=Path, required=True, help="output: figure as PDF")
+    parser.add_argument("--png", type=Path, required=True, help="output: figure as PNG")
+    parser.add_argument("--csv", type=Path, required=True, help="output: data of the figure")
+    arguments = parser.parse_args()
+    figure11.write(pd.read_csv(arguments.simulation), arguments.pdf, arguments.png, arguments.csv)
+
+
+if __name__ == "__main__":
+    commandline.run(main)

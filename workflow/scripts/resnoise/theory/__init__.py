@@ -1,0 +1,1 @@
+"""What the paper derives: formulas and simulations without networks. None imports torch."""

@@ -1,0 +1,75 @@
+"""Probability of an inequality between Gaussian variables (appendix E, figure 13)."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import integrate, optimize, special
+
+Function = Callable[[ArrayLike], NDArray[np.float64]]
+
+
+def probability(s: ArrayLike) -> NDArray[np.float64]:
+    """Return F(s) = P(|X| > |Y|) of independent zero-mean normals (equation 14).
+
+    ``(X / sigma_X, Y / sigma_Y)`` has a direction uniform on the circle, and |X| > |Y| holds in
+    four sectors of angle arctan(s): F(s) = (2 / pi) arctan(s).
+
+    Args:
+        s: sigma_X / sigma_Y, from 0 to infinity.
+    """
+    return np.asarray(2 / math.pi * np.arctan(np.asarray(s, dtype=np.float64)))
+
+
+def logistic(s: ArrayLike) -> NDArray[np.float64]:
+    """Return the logistic approximation 1 / (1 + s^(-4 / pi)) of F(s) (equation 15).
+
+    It has F's value and slope on the logarithmic axis at s = 1.
+
+    Args:
+        s: sigma_X / sigma_Y, from 0 to infinity.
+    """
+    with np.errstate(divide="ignore"):
+        log_s = np.log(np.asarray(s, dtype=np.float64))
+    return np.asarray(special.expit(4 / math.pi * log_s))
+
+
+def by_conditioning(sigma_x: float, sigma_y: float) -> float:
+    """Return P(|X| > |Y|) by the integral of the paper's proof of equation 14.
+
+    Conditioned on X = x, the probability of |Y| < |x| is erf(|x| / (sigma_Y sqrt(2))); by symmetry
+    and with z = x / sigma_X, P = 2 * integral of phi(z) erf(s z / sqrt(2)) over z from 0, where phi
+    is the standard normal density and s = sigma_X / sigma_Y.
+
+    Args:
+        sigma_x: standard deviation of X, above 0.
+        sigma_y: standard deviation of Y, above 0.
+    """
+    s = sigma_x / sigma_y
+
+    def density(z: float) -> float:
+        normal = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+        return 2 * normal * math.erf(s * z / math.sqrt(2))
+
+    # The integrand bends at 1 / s; beyond 40 it is below the smallest float.
+    bends = [z for z in (1 / s, 10 / s) if z < 40]
+    value, _ = integrate.quad(density, 0, 40, points=bends or None, limit=200, epsabs=1e-13)
+    return float(value)
+
+
+def largest_difference(upper: float = 1e3) -> tuple[float, float]:
+    """Return the s > 1 where |logistic(s) - F(s)| is largest, and how large it is there.
+
+    The difference is odd in log s, so that 1 / s is the other such place.
+
+    Args:
+        upper: where to stop looking; beyond 10 both approach 1.
+    """
+    found = optimize.minimize_scalar(
+        lambda log_s: -abs(float(logistic(math.exp(log_s)) - probability(math.exp(log_s)))),
+        bounds=(0, math.log(upper)),
+        method="bounded",
+        options={"xatol": 1e-10},
+    )
+    return math.exp(found.x), -float(found.fun)

@@ -1,0 +1,24 @@
+"""Simulate the dominant gradient flow of the trivial case."""
+
+import argparse
+from pathlib import Path
+
+from resnoise import commandline
+from resnoise.files import atomic_path
+from resnoise.theory.specs import TrivialCaseSpec
+from resnoise.theory.trivial_case import sweep
+
+
+def main() -> None:
+    """Read the command line, simulate and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", required=True, help="what to simulate: a TrivialCaseSpec as JSON")
+    parser.add_argument("--output", type=Path, required=True, help="output: CSV")
+    arguments = parser.parse_args()
+    table = sweep(TrivialCaseSpec.from_json(arguments.spec))
+    with atomic_path(arguments.output) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+if __name__ == "__main__":
+    commandline.run(main)
