@@ -68,7 +68,7 @@ def network_code(script, architecture, initialisation=None):
     if initialisation:
         plugins = registry.plugin_modules(architecture, initialisation)
     kind = "residual" if entry.residual else "plain"
-    return f"{code(script, 'torch.yaml', *plugins)}-{kind}"
+    return f"{code(script, 'torch.yaml', *plugins)}-{kind}-{entry.builder}"
 
 
 def run_code(wildcards):

@@ -27,3 +27,33 @@ rule table1:
     shell:
         "python {params.script:q} --evaluations {input.evaluations:q} --paper {input.paper:q}"
         " --csv {output.csv:q} --markdown {output.markdown:q} > {log:q} 2>&1 && cat {log:q}"
+
+
+rule table5:
+    """Table 5 (appendix D.3): networks with dominant paths only beside residual ones."""
+    input:
+        evaluations=run_files(grid.table5_runs(CONFIG), "evaluation.csv"),
+        paper=PAPER,
+    output:
+        csv="<results>/table5.csv",
+        markdown=report(
+            "<results>/table5.md",
+            caption="../config/captions/table5.rst",
+            category="Tables",
+        ),
+    log:
+        "<logs>/table5.log",
+    benchmark:
+        "<benchmarks>/table5.tsv"
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=rising(1000),
+        runtime=rising(10),
+    params:
+        script=script("table5.py"),
+        code=code("table5.py", "analysis.yaml"),
+    shell:
+        "python {params.script:q} --evaluations {input.evaluations:q} --paper {input.paper:q}"
+        " --csv {output.csv:q} --markdown {output.markdown:q} > {log:q} 2>&1 && cat {log:q}"

@@ -16,13 +16,20 @@ from hypothesis import strategies as st
 from snakemake.cli import parse_config
 from snakemake.utils import update_config
 
-from resnoise import config
+from resnoise import config, grid
 from resnoise.errors import ResnoiseError
 from resnoise.specs import DataSpec, RecipeSpec, RunSpec
 
 FOLDER = config.SCHEMA_PATH.parent
 SHIPPED = ["config.yaml", "quick.yaml", "cifar10-short.yaml"]
-ARCHITECTURES = ["plain", "residual", "full-plain", "full-residual"]
+ARCHITECTURES = [
+    "plain",
+    "residual",
+    "full-plain",
+    "full-residual",
+    "dominant-path",
+    "dominant-path-lower-full",
+]
 
 
 def read(name: str) -> dict[str, Any]:
@@ -227,6 +234,13 @@ BROKEN: list[tuple[str, Any, str, list[str]]] = [
     ("table1.depths", [True], "table1.depths[0]", ["true given", "allowed: an integer 6n + 2"]),
     ("table1.depths", ["deep"], "table1.depths[0]", ["'deep' given", "an integer 6n + 2"]),
     ("table1.depths", [[20]], "table1.depths[0]", ["[20] given", "allowed: an integer 6n + 2"]),
+    ("table5.depths", [20, 21], "table5.depths[1]", ["21 given", "6n + 2", "20 and 26"]),
+    (
+        "table5.lower_full.depths",
+        [21],
+        "table5.lower_full.depths[0]",
+        ["21 given", "6n + 2", "20 and 26"],
+    ),
     ("trivial_case.n", 1, "", ["1 given", "an integer >= 2"]),
     ("trivial_case.q_values", [0.0], "trivial_case.q_values[0]", ["0.0 given", "> 0"]),
     ("table1.seeds", 3, "", ["3 given", "a non-empty list", "for example [1, 2, 3]"]),
@@ -239,11 +253,11 @@ BROKEN: list[tuple[str, Any, str, list[str]]] = [
 UNKNOWN: list[tuple[dict[Any, Any], list[str]]] = [
     (nested(f"{S}.epoch", 3), [f"unknown key 'epoch' in {S}; did you mean 'epochs'?"]),
     (nested("Results", "x"), ["unknown key 'Results' at the top level; did you mean 'results'?"]),
-    (nested("epochs", 3), ["at the top level", f"'{S}.epochs' or '{F}.epochs'?"]),
-    (nested("training.epochs", 3), ["'epochs' in training", f"'{S}.epochs' or '{F}.epochs'?"]),
+    (nested("epochs", 3), ["at the top level", f"'{S}.epochs' or '{F}.epochs'"]),
+    (nested("training.epochs", 3), ["'epochs' in training", f"'{S}.epochs' or '{F}.epochs'"]),
     (nested("train.simplified", {}), ["'train' at the top level; did you mean 'training'?"]),
     (nested("training.simple", {}), ["'simple' in training; did you mean 'simplified'?"]),
-    (nested("table1.depth", [20]), ["'depth' in table1; did you mean 'depths'?"]),
+    (nested("table1.depth", [20]), ["'depth' in table1; did you mean 'depths'"]),
     (nested("data.device", "cpu"), ["'device' in data; did you mean 'device' at the top level?"]),
     (nested("data.seed", 1), ["unknown key 'seed' in data; did you mean 'subset_seed'"]),
     (nested("seeds", [1]), ["unknown key 'seeds' at the top level; did you mean 'table1.seeds'"]),
@@ -316,6 +330,19 @@ def test_defaults_are_the_papers() -> None:
         "penalty_on_biases": (False, True),
         "penalty_on_transferred": (True, False),
     }
+
+
+def test_table5_compares_runs_of_the_same_seeds() -> None:
+    section = {"depths": [8, 14], "seeds": [1, 2], "lower_full": {"depths": [14, 20]}}
+    runs = grid.table5_runs(config.load({"table5": section}))
+    assert len(set(runs)) == len(runs) == 2 * (3 + 2 + 2)
+    assert {run.initialisation for run in runs} == {"hmwi"}
+    depths = {
+        name: {run.depth for run in runs if run.architecture == name} for name in ARCHITECTURES
+    }
+    assert depths["residual"] == {8, 14, 20}
+    assert depths["dominant-path"] == {8, 14}
+    assert depths["dominant-path-lower-full"] == {14, 20}
 
 
 def test_family_defaults_stay_when_other_keys_are_given() -> None:
@@ -453,7 +480,7 @@ def test_specifications_go_to_json_and_back() -> None:
 def test_architectures_take_the_recipe_of_their_family() -> None:
     loaded = config.load({})
     rates = [config.recipe_spec(loaded, name).learning_rate for name in ARCHITECTURES]
-    assert rates == [0.005, 0.005, 0.1, 0.1]
+    assert rates == [0.005, 0.005, 0.1, 0.1, 0.005, 0.005]
     with pytest.raises(ResnoiseError, match="'vgg'"):
         config.recipe_spec(loaded, "vgg")
 

@@ -381,12 +381,15 @@ def _depth_rules(section: str, values: Mapping[str, Any]) -> Iterator[tuple[str,
         places |= {f"{section}.depths[{index}]": depth for index, depth in enumerate(depths)}
     for key, depth in places.items():
         if _is_integer(depth) and (depth < 8 or depth % 6 != 2):
-            below = max(8, depth - (depth - 2) % 6)
+            lower = max(8, depth - (depth - 2) % 6)
             yield (
                 key,
                 f"{_show(depth)} given, allowed: an integer 6n + 2 with n >= 1, the nearest are "
-                f"{below} and {below + 6}",
+                f"{lower} and {lower + 6}",
             )
+    for name, below in values.items():
+        if isinstance(below, Mapping):
+            yield from _depth_rules(f"{section}.{name}", below)
 
 
 def _external_rules(networks: Any) -> Iterator[tuple[str, str]]:

@@ -74,3 +74,19 @@ def twin_folders(config: Mapping[str, Any]) -> list[str]:
         for depth in config["twins"]["depths"]
         for seed in config["twins"]["seeds"]
     ]
+
+
+# Table 5 compares networks that keep the dominant paths only with residual ones, all from HMWI.
+TABLE5 = ("residual", "dominant-path")
+LOWER_FULL = "dominant-path-lower-full"
+
+
+def table5_runs(config: Mapping[str, Any]) -> list[Run]:
+    """Return the runs of Table 5 for a validated configuration."""
+    section = config["table5"]
+    pairs = [(name, depth) for name in TABLE5 for depth in section["depths"]]
+    # The residual networks of these depths are there for the share of their accuracy.
+    lower_full = section["lower_full"]["depths"]
+    pairs += [("residual", depth) for depth in lower_full if depth not in section["depths"]]
+    pairs += [(LOWER_FULL, depth) for depth in lower_full]
+    return [Run(name, depth, "hmwi", seed) for name, depth in pairs for seed in section["seeds"]]

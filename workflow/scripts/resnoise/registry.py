@@ -23,12 +23,14 @@ class Architecture:
         residual: whether the identity connections are there.
         native: computes the network in C where it can: defines ``backend(network, threads)`` and
             ``supported(network, height, width)``. None: PyTorch computes it.
+        builder: name of ``build`` in a module with several of them.
     """
 
     module: str
     family: str
     residual: bool
     native: str | None = None
+    builder: str = "build"
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -54,6 +56,15 @@ ARCHITECTURES = {
     ),
     "full-residual": Architecture(
         "resnoise.networks.fully_fledged", family="fully_fledged", residual=True
+    ),
+    "dominant-path": Architecture(
+        "resnoise.networks.dominant_path", family="simplified", residual=True
+    ),
+    "dominant-path-lower-full": Architecture(
+        "resnoise.networks.dominant_path",
+        family="simplified",
+        residual=True,
+        builder="build_lower_full",
     ),
 }
 

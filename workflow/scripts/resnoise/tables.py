@@ -74,11 +74,11 @@ def table1(evaluations: pd.DataFrame, paper: Mapping[int, Any]) -> pd.DataFrame:
         ["depth", "network", "initialisation"], ignore_index=True
     )
     for column in ("risk_mean", "risk_paper"):
-        table[column.replace("risk", "risk_growth")] = _growth(table, column)
+        table[column.replace("risk", "risk_growth")] = growth(table, column)
     return table
 
 
-def _growth(table: pd.DataFrame, column: str) -> pd.Series:
+def growth(table: pd.DataFrame, column: str) -> pd.Series:
     """Return each row's value divided by that of the same network at the smallest depth."""
     smallest = table[table["depth"] == table["depth"].min()].set_index("network")[column]
     return pd.to_numeric(table[column]) / pd.to_numeric(table["network"].map(smallest))
@@ -94,10 +94,10 @@ def table1_markdown(table: pd.DataFrame, title: str) -> str:
         cells = [f"{row['depth']}", row["network"], row["initialisation"].upper(), seeds]
         for measure in names:
             cells.append(
-                _measured(row[f"{measure}_mean"], row[f"{measure}_std"])
-                + _printed(row[f"{measure}_paper"], 4)
+                measured(row[f"{measure}_mean"], row[f"{measure}_std"])
+                + printed(row[f"{measure}_paper"], 4)
             )
-        cells.append(_number(row["risk_growth_mean"], 3) + _printed(row["risk_growth_paper"], 3))
+        cells.append(number(row["risk_growth_mean"], 3) + printed(row["risk_growth_paper"], 3))
         rows.append(cells)
     note = (
         "Measured (paper: CIFAR-10, 200 epochs). Means +- standard deviations over seeds; risk "
@@ -136,18 +136,18 @@ def write_table1(
     return text
 
 
-def _number(value: float | None, digits: int) -> str:
+def number(value: float | None, digits: int) -> str:
     """Return ``value`` with ``digits`` significant digits, or a dash if there is none."""
     return PENDING if pd.isna(value) else f"{value:#.{digits}g}"
 
 
-def _measured(mean: float, std: float) -> str:
+def measured(mean: float, std: float) -> str:
     """Return "mean +- std"; without std for one seed, "diverged" for no finished run."""
     if pd.isna(mean):
         return "diverged"
-    return _number(mean, 4) + ("" if pd.isna(std) else f" +- {std:.2g}")
+    return number(mean, 4) + ("" if pd.isna(std) else f" +- {std:.2g}")
 
 
-def _printed(value: float | None, digits: int) -> str:
+def printed(value: float | None, digits: int) -> str:
     """Return the paper's number in brackets, or nothing if it has none."""
-    return "" if pd.isna(value) else f" ({_number(value, digits)})"
+    return "" if pd.isna(value) else f" ({number(value, digits)})"

@@ -4,19 +4,34 @@ One initialisation a module, each with ``draw_kernel``; ``resnoise.registry`` li
 """
 
 import math
+from typing import Protocol, runtime_checkable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from resnoise import registry
 from resnoise.seeds import generator
+
+
+@runtime_checkable
+class PartialConvolution(Protocol):
+    """A convolution that keeps some entries of its kernel; the others are 0."""
+
+    kernel_shape: tuple[int, ...]
+    bias: nn.Parameter
+
+    def set_kernel(self, kernel: Tensor) -> None:
+        """Keep what is not 0 here of a kernel of shape ``kernel_shape``."""
+        ...
 
 
 def initialise(network: nn.Module, initialisation: str, seed: int) -> None:
     """Set all parameters of ``network`` in place as ``initialisation`` says.
 
     Numbers are drawn in float64, layer by layer in the order of execution, and then rounded to the
-    parameters' type, so that float32 and float64 runs with one seed start from the same weights.
+    parameters' type, so that float32 and float64 runs with one seed start from the same weights. A
+    convolution that keeps a part of its kernel gets that part of the whole one, so that with one
+    seed its weights are among those of the network with whole kernels.
 
     The linear layer has PyTorch's default: uniform in +-1/sqrt(inputs), bias included; batch
     normalisation starts as the identity.
@@ -25,7 +40,10 @@ def initialise(network: nn.Module, initialisation: str, seed: int) -> None:
     numbers = generator(seed, "weights")
     with torch.no_grad():
         for name, module in network.named_modules():
-            if isinstance(module, nn.Conv2d):
+            if isinstance(module, PartialConvolution):
+                module.set_kernel(draw_kernel(module.kernel_shape, True, numbers))
+                module.bias.zero_()
+            elif isinstance(module, nn.Conv2d):
                 # The first convolution is not in a block and never has an identity connection.
                 shape = tuple(module.weight.shape)
                 module.weight.copy_(draw_kernel(shape, name != "conv1", numbers))

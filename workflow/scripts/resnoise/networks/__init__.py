@@ -17,7 +17,9 @@ def build(spec: NetworkSpec, classes: int, in_channels: int = 3) -> nn.Module:
     Raises:
         ResnoiseError: unknown architecture, or a depth that it cannot have.
     """
-    residual = registry.architecture(spec.architecture).residual
-    module = registry.load_architecture(spec.architecture)
-    network: nn.Module = module.build(spec.depth, spec.width, classes, in_channels, residual)
+    architecture = registry.architecture(spec.architecture)
+    builder = getattr(registry.load_architecture(spec.architecture), architecture.builder)
+    network: nn.Module = builder(
+        spec.depth, spec.width, classes, in_channels, architecture.residual
+    )
     return network

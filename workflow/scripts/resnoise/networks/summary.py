@@ -20,9 +20,9 @@ def describe(network: nn.Module, height: int = 32, width: int = 32, in_channels:
     def record(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal macs_total
         parameters = list(module.parameters(recurse=False))
-        macs = 0
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            macs = module.weight.numel() * output[0].numel() // module.weight.shape[0]
+        # Each entry of a kernel is used once for each pixel of the output.
+        weights = sum(p.numel() for p in parameters if p.dim() > 1)
+        macs = weights * output.shape[2:].numel()
         macs_total += macs
         rows.append(
             (
