@@ -26,6 +26,7 @@ include: "rules/tables.smk"
 include: "rules/figures.smk"
 include: "rules/interlayer.smk"
 include: "rules/external.smk"
+include: "rules/gradient_flow.smk"
 include: "rules/theory.smk"
 
 

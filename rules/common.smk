@@ -92,7 +92,12 @@ def twin_spec(wildcards):
     spec = configuration.run_spec(
         CONFIG, "residual", int(wildcards.depth), "hmwi", int(wildcards.seed)
     )
-    recipe = dataclasses.replace(spec.recipe, precision=CONFIG["twins"]["precision"])
+    recipe = dataclasses.replace(
+        spec.recipe,
+        precision=CONFIG["twins"]["precision"],
+        # Not those that the gradient flow of the single run needs.
+        snapshot_epochs=configuration.recipe_spec(CONFIG, "residual").snapshot_epochs,
+    )
     return dataclasses.replace(spec, recipe=recipe).to_json()
 
 
@@ -125,6 +130,11 @@ def external_files():
         for name, network in EXTERNAL.items()
         for file in [*files, *(layered if network["naming"] == "cifar" else [])]
     ]
+
+
+def gradient_flow_spec(wildcards):
+    """Return what of a run's gradient flow is measured as JSON."""
+    return configuration.gradient_flow_spec(CONFIG, wildcards.architecture).to_json()
 
 
 def bootstrap_options(section):

@@ -241,6 +241,9 @@ BROKEN: list[tuple[str, Any, str, list[str]]] = [
         "table5.lower_full.depths[0]",
         ["21 given", "6n + 2", "20 and 26"],
     ),
+    ("gradient_flow.depth", 30, "", ["30 given", "6n + 2", "26 and 32"]),
+    ("gradient_flow.epochs", [0], "gradient_flow.epochs[0]", ["0 given", NEEDS_INTEGER]),
+    ("gradient_flow.shallow_groups", 3, "", ["3 given", ">= 1 and <= 2"]),
     ("trivial_case.n", 1, "", ["1 given", "an integer >= 2"]),
     ("trivial_case.q_values", [0.0], "trivial_case.q_values[0]", ["0.0 given", "> 0"]),
     ("table1.seeds", 3, "", ["3 given", "a non-empty list", "for example [1, 2, 3]"]),
@@ -330,6 +333,24 @@ def test_defaults_are_the_papers() -> None:
         "penalty_on_biases": (False, True),
         "penalty_on_transferred": (True, False),
     }
+
+
+def test_runs_of_the_gradient_flow_keep_what_it_measures() -> None:
+    raw = {
+        "training": {"simplified": {"epochs": 20, "snapshot_epochs": [3]}},
+        "gradient_flow": {"depth": 14, "seeds": [4], "epochs": [5, 2, 20, 30]},
+    }
+    loaded = config.load(raw)
+    assert config.gradient_flow_spec(loaded, "plain").epochs == (2, 5)
+    assert config.gradient_flow_spec(loaded, "full-plain").epochs == (2, 5, 20, 30)
+
+    def kept(*run: Any) -> tuple[int, ...]:
+        return config.run_spec(loaded, *run).recipe.snapshot_epochs
+
+    assert kept("residual", 14, "hmwi", 4) == (2, 3, 5)
+    assert kept("full-residual", 14, "kwi", 4) == (2, 5, 20, 30)
+    others = [("residual", 14, "hmwi", 1), ("residual", 20, "hmwi", 4), ("plain", 14, "hmwi", 4)]
+    assert [kept(*run) for run in others] == [(3,)] * 3
 
 
 def test_table5_compares_runs_of_the_same_seeds() -> None:

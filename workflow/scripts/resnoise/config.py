@@ -20,8 +20,9 @@ from typing import Any, TypeVar
 import jsonschema
 import yaml
 
-from resnoise import registry
+from resnoise import grid, registry
 from resnoise.errors import ResnoiseError
+from resnoise.metrics.specs import GradientFlowSpec
 from resnoise.specs import DataSpec, NetworkSpec, RecipeSpec, RunSpec, Spec
 
 AnySpec = TypeVar("AnySpec", bound=Spec)
@@ -108,11 +109,32 @@ def run_spec(
     Raises:
         ResnoiseError: there is no such architecture.
     """
+    recipe = recipe_spec(config, architecture)
+    if grid.Run(architecture, depth, initialisation, seed) in grid.gradient_flow_runs(config):
+        measured = gradient_flow_spec(config, architecture).epochs
+        epochs = sorted({*recipe.snapshot_epochs, *measured})
+        recipe = dataclasses.replace(recipe, snapshot_epochs=tuple(epochs))
     return RunSpec(
         network=NetworkSpec(architecture, depth, config["networks"]["width"]),
         initialisation=initialisation,
         seed=seed,
-        recipe=recipe_spec(config, architecture),
+        recipe=recipe,
+    )
+
+
+def gradient_flow_spec(config: Mapping[str, Any], architecture: str) -> GradientFlowSpec:
+    """Return what of an architecture's gradient flow a loaded configuration measures.
+
+    Raises:
+        ResnoiseError: there is no such architecture.
+    """
+    section = config["gradient_flow"]
+    last = recipe_spec(config, architecture).epochs
+    return GradientFlowSpec(
+        samples=section["samples"],
+        sample_seed=section["sample_seed"],
+        precision=section["precision"],
+        epochs=tuple(sorted(epoch for epoch in section["epochs"] if epoch < last)),
     )
 
 

@@ -90,3 +90,17 @@ def table5_runs(config: Mapping[str, Any]) -> list[Run]:
     pairs += [("residual", depth) for depth in lower_full if depth not in section["depths"]]
     pairs += [(LOWER_FULL, depth) for depth in lower_full]
     return [Run(name, depth, "hmwi", seed) for name, depth in pairs for seed in section["seeds"]]
+
+
+# Figure 12 compares plain with residual networks, simplified and fully-fledged.
+GRADIENT_FLOW = (*TABLE1, ("full-plain", "kwi"), ("full-residual", "kwi"))
+
+
+def gradient_flow_runs(config: Mapping[str, Any]) -> list[Run]:
+    """Return the runs of figures 10 and 12 for a validated configuration."""
+    section = config["gradient_flow"]
+    return [
+        Run(architecture, section["depth"], initialisation, seed)
+        for architecture, initialisation in GRADIENT_FLOW
+        for seed in section["seeds"]
+    ]

@@ -52,3 +52,13 @@ class ExternalSpec(Spec):
     residual: bool
     mean: tuple[float, ...] | None
     std: tuple[float, ...] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class GradientFlowSpec(Spec):
+    """What of a run's gradient flow is measured (config section ``gradient_flow``)."""
+
+    samples: int
+    sample_seed: int
+    precision: str
+    epochs: tuple[int, ...]

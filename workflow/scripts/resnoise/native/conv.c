@@ -357,9 +357,13 @@ static void transform_gradients(const Layer *l, const real *g, long first, long 
     }
 }
 
-/* y = A^T m A [+ bias] [+ add], then 0 where `gate` (y itself if NULL) is not positive. */
+/* What follows a convolution: nothing, or 0 where the sum itself or another value is not positive. */
+typedef enum { LINEAR, RELU, GATE } After;
+
+/* y = A^T m A [+ bias] [+ add], then what `after` says; `gate` is for GATE. */
 static void transform_outputs(const Layer *l, const real *m, long first, long count,
-                              const real *bias, const real *add, const real *gate, real *y)
+                              const real *bias, const real *add, After after, const real *gate,
+                              real *y)
 {
     long channels = l->shape.out, line = (l->shape.width + 2) * channels;
     for (long t = 0; t < count; t++) {
@@ -383,7 +387,9 @@ static void transform_outputs(const Layer *l, const real *m, long first, long co
                         value += load(bias + c);
                     if (add)
                         value += load(add + at);
-                    store(y + at, where_positive(value, gate ? load(gate + at) : value));
+                    if (after != LINEAR)
+                        value = where_positive(value, after == GATE ? load(gate + at) : value);
+                    store(y + at, value);
                 }
             }
         }
@@ -393,7 +399,7 @@ static void transform_outputs(const Layer *l, const real *m, long first, long co
 /* y = conv(x) with the kernels u [frequency][block of outputs][input][LANES], and what
  * transform_outputs adds. */
 static void winograd(const Layer *l, long samples, const real *x, const real *u, const real *bias,
-                     const real *add, const real *gate, real *y, real *v, real *m)
+                     const real *add, After after, const real *gate, real *y, real *v, real *m)
 {
     long channels = l->shape.in, tiles = samples * (l->shape.height / 2) * (l->shape.width / 2);
     for (long first = 0; first < tiles; first += TILES) {
@@ -413,7 +419,7 @@ static void winograd(const Layer *l, long samples, const real *x, const real *u,
                         store(m + f * PLANE + tile_channel(t + r, c), sums[r]);
                 }
             }
-        transform_outputs(l, m, first, count, bias, add, gate, y);
+        transform_outputs(l, m, first, count, bias, add, after, gate, y);
     }
 }
 
@@ -470,7 +476,8 @@ static void direct(const Layer *l, long samples, const real *x, const real *w, c
                 }
 }
 
-/* Gradient of the input of a convolution with stride 2, before the ReLU that made the input.
+/* Gradient of the input of a convolution with stride 2, before the ReLU that made the input x (NULL:
+ * there is no ReLU).
  *
  * Input pixels of even rows saw one row of the kernel (1), odd ones saw two (2 and 0, of the output
  * row above and below), and the same holds for columns: every parity is a convolution of its own.
@@ -504,7 +511,7 @@ static void strided_input_gradient(const Layer *l, long samples, const real *g, 
                                 for (long o = c; o < s->out; o += s->in)
                                     value += load(p + r * s->out + o);
                             long here = at + r * 2 * s->in;
-                            store(dx + here, where_positive(value, load(x + here)));
+                            store(dx + here, x ? where_positive(value, load(x + here)) : value);
                         }
                     }
                     kernel += (1 + odd_row) * values * LANES;
@@ -664,6 +671,10 @@ typedef struct {
     const Batch *batch;
     long slots;               /* in use */
     real *memory;             /* of this thread */
+    /* For input_gradient only: [count][row][column][channel] with borders. */
+    long count;
+    const real *gradient;
+    real *input_gradient;
 } Work;
 
 static long chunk_samples(const Batch *batch, long chunk)
@@ -723,7 +734,7 @@ static void forward(const Work *work, long chunk)
         const real *x = memory + l->input, *bias = work->parameters[i].bias;
         real *y = memory + plan->layers[i + 1].input;
         if (l->winograd)
-            winograd(l, samples, x, l->forward, bias, l->shape.identity ? x : NULL, NULL, y,
+            winograd(l, samples, x, l->forward, bias, l->shape.identity ? x : NULL, RELU, NULL, y,
                      memory + plan->tiles_in, memory + plan->tiles_out);
         else
             direct(l, samples, x, l->forward, bias, y);
@@ -803,7 +814,8 @@ static void backward(const Work *work, long chunk, real *slot)
         if (i == 0)
             break; /* nobody needs the gradient of the pictures */
         if (l->winograd)
-            winograd(l, samples, g, l->backward, NULL, l->shape.identity ? g : NULL, x, dx, v, m);
+            winograd(l, samples, g, l->backward, NULL, l->shape.identity ? g : NULL, GATE, x, dx,
+                     v, m);
         else
             strided_input_gradient(l, samples, g, l->backward, x, dx);
     }
@@ -927,6 +939,47 @@ void plan_gradients(const Plan *plan, const Parameters *parameters, const Batch 
     run(&work, slot_task, work.slots);
     run(&work, finish_task, plan->depth + 1);
 }
+
+/* A plan for input_gradient; NULL if there is not enough memory. Stride 1 needs as many outputs as
+ * inputs. */
+Plan *input_gradient_plan(int64_t in, int64_t out, int64_t height, int64_t width, int64_t stride,
+                          int64_t threads)
+{
+    const Shape shape = {in, out, height, width, stride, 0};
+    return plan_create(&shape, 1, 0, threads);
+}
+
+static void input_gradient_task(const Work *work, long chunk)
+{
+    const Plan *plan = work->plan;
+    const Layer *l = plan->layers;
+    long first = chunk * CHUNK, left = work->count - first, samples = left < CHUNK ? left : CHUNK;
+    const real *g = work->gradient + first * l->out_sample;
+    real *dx = work->input_gradient + first * l->in_sample;
+    if (l->winograd)
+        winograd(l, samples, g, l->backward, NULL, NULL, LINEAR, NULL, dx,
+                 work->memory + plan->tiles_in, work->memory + plan->tiles_out);
+    else
+        strided_input_gradient(l, samples, g, l->backward, NULL, dx);
+}
+
+/* Set dx [count][height + 2][width + 2][in], but for its border, to the gradient of a convolution's
+ * input; g [count][output's height + 2][its width + 2][out] is that of its output, with a border of
+ * zeros, and weight [out][in][3][3]. Behind g there are input_gradient_slack values to read. */
+void input_gradient(const Plan *plan, const real *weight, int64_t count, const real *g, real *dx)
+{
+    const Layer *l = plan->layers;
+    const int64_t in = l->shape.in;
+    const Parameters parameters = {.weight = weight, .strides = {9 * in, 9, 3, 1}};
+    if (l->winograd)
+        pack_winograd(l, &parameters, 1, l->backward);
+    else
+        pack_strided_backward(l, &parameters, l->backward);
+    Work work = {.plan = plan, .count = count, .gradient = g, .input_gradient = dx};
+    run(&work, input_gradient_task, (count + CHUNK - 1) / CHUNK);
+}
+
+int64_t input_gradient_slack(const Plan *plan) { return PIXELS * plan->layers[0].shape.out; }
 
 /* Sizes of the structures, for network.py to compare with its own. */
 int64_t size_of_shape(void) { return sizeof(Shape); }

@@ -1,0 +1,96 @@
+# Dominant gradient flow (appendices D.2 and D.4): measured on each run, and its figures.
+
+
+rule gradient_flow:
+    """Measure the dominant gradient flow of every layer of a run, before, during, after training."""
+    input:
+        data="<results>/data.safetensors",
+        weights=f"<results>/{RUN}/weights.safetensors",
+        snapshots=f"<results>/{RUN}/snapshots.safetensors",
+        record=f"<results>/{RUN}/run.json",
+    output:
+        flow=f"<results>/{RUN}/gradient_flow.csv",
+        features=f"<results>/{RUN}/feature_gradients.csv",
+    log:
+        "<logs>/gradient_flow/{architecture}-{depth}-{initialisation}-seed{seed}.log",
+    benchmark:
+        "<benchmarks>/gradient_flow/{architecture}-{depth}-{initialisation}-seed{seed}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=rising(3000),
+        runtime=rising(120),
+        gpu=GPUS,
+        device=CONFIG["device"],
+    params:
+        script=script("gradient_flow.py"),
+        spec=gradient_flow_spec,
+        code=metric_code("gradient_flow.py"),
+    shell:
+        "python {params.script:q} --spec {params.spec:q} --record {input.record:q}"
+        " --weights {input.weights:q} --snapshots {input.snapshots:q} --data {input.data:q}"
+        " --output {output.flow:q} --features {output.features:q}"
+        " --device {resources.device} --threads {threads} > {log:q} 2>&1"
+
+
+rule figure12:
+    """Figure 12 (appendix D.4.2): f of every layer, and against epoch."""
+    input:
+        flows=run_files(grid.gradient_flow_runs(CONFIG), "gradient_flow.csv"),
+    output:
+        pdf="<results>/figure12.pdf",
+        png=report(
+            "<results>/figure12.png",
+            caption="../config/captions/figure12.rst",
+            category="Figures",
+        ),
+        csv="<results>/figure12.csv",
+    log:
+        "<logs>/figure12.log",
+    benchmark:
+        "<benchmarks>/figure12.tsv"
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=rising(1000),
+        runtime=rising(10),
+    params:
+        script=script("figure12.py"),
+        code=code("figure12.py", "analysis.yaml"),
+    shell:
+        "python {params.script:q} --flows {input.flows:q}"
+        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+
+
+rule figure12_ratios:
+    """f of residual relative to plain networks beside the paper's ratios."""
+    input:
+        flows=run_files(grid.gradient_flow_runs(CONFIG), "gradient_flow.csv"),
+        paper=PAPER,
+    output:
+        csv="<results>/figure12_ratios.csv",
+        markdown=report(
+            "<results>/figure12_ratios.md",
+            caption="../config/captions/figure12_ratios.rst",
+            category="Tables",
+        ),
+    log:
+        "<logs>/figure12_ratios.log",
+    benchmark:
+        "<benchmarks>/figure12_ratios.tsv"
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=rising(1000),
+        runtime=rising(10),
+    params:
+        script=script("figure12_ratios.py"),
+        shallow_groups=CONFIG["gradient_flow"]["shallow_groups"],
+        code=code("figure12_ratios.py", "analysis.yaml"),
+    shell:
+        "python {params.script:q} --flows {input.flows:q} --paper {input.paper:q}"
+        " --shallow-groups {params.shallow_groups}"
+        " --csv {output.csv:q} --markdown {output.markdown:q} > {log:q} 2>&1 && cat {log:q}"

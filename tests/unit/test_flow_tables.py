@@ -1,0 +1,159 @@
+"""The ratios of figure 12, the figure and what a run's measurement writes."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from resnoise import config, gradient_flows
+from resnoise.data.dataset import Dataset
+from resnoise.errors import ResnoiseError
+from resnoise.figures import figure12
+from resnoise.initialisations import initialise
+from resnoise.metrics.run_gradient_flow import measure_run, snapshots
+from resnoise.metrics.specs import GradientFlowSpec
+from resnoise.networks import build
+from resnoise.tables import read_paper
+from resnoise.trained import TrainedRun
+
+PAPER = read_paper(config.SCHEMA_PATH.with_name("paper.yaml"))
+SPEC = GradientFlowSpec(samples=6, sample_seed=0, precision="float64", epochs=(1,))
+
+
+def dataset() -> Dataset:
+    numbers = np.random.default_rng(0)
+    images = numbers.integers(0, 256, (20, 8, 8, 3), dtype=np.uint8)
+    labels = np.arange(20) % 4
+    statistics = np.full(3, 0.5), np.full(3, 0.3)
+    return Dataset(images, labels, images, labels, ("a", "b", "c", "d"), *statistics, "s", "d")
+
+
+def trained_run(architecture: str, status: str = "done", seed: int = 1) -> TrainedRun:
+    loaded = config.load(
+        {
+            "networks": {"width": 4},
+            "training": {
+                "simplified": {"epochs": 3, "batch_size": 8},
+                "fully_fledged": {"epochs": 3, "batch_size": 8},
+            },
+        }
+    )
+    spec = config.run_spec(loaded, architecture, 8, "kwi", seed)
+    weights = {}
+    for place, label in enumerate(("initial", "iteration1", "epoch1", "final")):
+        net = build(spec.network, 4)
+        initialise(net, "kwi", 10 * seed + place)
+        weights[label] = {name: tensor.numpy() for name, tensor in net.state_dict().items()}
+    return TrainedRun(spec, status, weights, dataset(), {})
+
+
+def measured(run: TrainedRun, folder: Path, spec: GradientFlowSpec = SPEC) -> tuple[Path, Path]:
+    name = run.spec.network.architecture
+    files = folder / f"{name}-{run.spec.seed}.csv", folder / f"{name}-{run.spec.seed}-features.csv"
+    measure_run(run, spec, *files, device="cpu", threads=1)
+    return files
+
+
+@pytest.fixture(scope="module")
+def flows(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("flows")
+    runs = [trained_run(name) for name in ("plain", "residual", "full-plain", "full-residual")]
+    runs.append(trained_run("residual", seed=2))
+    return [measured(run, folder)[0] for run in runs]
+
+
+def test_a_measurement_has_a_row_for_each_snapshot_and_layer(flows: list[Path]) -> None:
+    table = pd.read_csv(flows[1])
+    assert len(table) == 4 * 6
+    first = table[table["snapshot"] == "iteration1"]
+    assert list(first["layer"]) == [1, 2, 3, 4, 5, 6]
+    assert list(first["group"]) == [1, 1, 1, 2, 2, 3]
+    assert list(first["channels"]) == [4, 4, 4, 8, 8, 16]
+    # 20 pictures in batches of 8 are 3 iterations.
+    assert list(table["epoch"].unique()) == pytest.approx([0, 1 / 3, 1, 3])
+    # f of a picture is a multiple of 1 / channels, and a mean over 6 pictures.
+    shares = table["f_mean"] * table["channels"] * 6
+    assert shares.to_numpy() == pytest.approx(shares.round().to_numpy(), abs=1e-9)
+    assert (table["f_mean_error"] > 0).any()
+
+
+def test_a_diverged_run_has_no_final_rows_and_missing_weights_are_named(tmp_path: Path) -> None:
+    diverged = trained_run("plain", "diverged")
+    assert list(snapshots(diverged, SPEC)) == ["initial", "iteration1", "epoch1"]
+    with pytest.raises(ResnoiseError, match="kept no weights epoch2, only initial, iteration1"):
+        snapshots(trained_run("plain"), dataclasses.replace(SPEC, epochs=(2,)))
+    with pytest.raises(ResnoiseError, match="samples: 21 given, allowed: at most the 20"):
+        measured(trained_run("plain"), tmp_path, dataclasses.replace(SPEC, samples=21))
+
+
+def test_weights_without_finite_gradients_are_refused(tmp_path: Path) -> None:
+    run = trained_run("plain")
+    run.weights["final"]["fc.weight"][0, 0] = np.nan
+    with pytest.raises(ResnoiseError, match="final: the weights give no finite gradients"):
+        measured(run, tmp_path)
+
+
+def test_ratios_are_those_of_means_over_layers_and_time(flows: list[Path]) -> None:
+    rows = gradient_flows.over_seeds(gradient_flows.read(flows))
+    assert set(rows.loc[rows["architecture"] == "residual", "seeds"]) == {2}
+    table = gradient_flows.ratios(rows, PAPER["gradient_flow"], 1)
+    table = table.set_index(["family", "layers", "stage"])
+    frames = [pd.read_csv(file) for file in (flows[1], flows[4])]
+
+    def mean(frame: pd.DataFrame, snapshot: str) -> float:
+        deep = frame[(frame["snapshot"] == snapshot) & (frame["group"] > 1)]
+        return float(deep["f_mean"].mean())
+
+    residual = {
+        stage: sum(mean(frame, stage) for frame in frames) / 2
+        for stage in ("iteration1", "epoch1", "final")
+    }
+    plain = {stage: mean(pd.read_csv(flows[0]), stage) for stage in residual}
+    # At the times 1/3, 1 and 3.
+    averages = [
+        (1 / 3 * (f["iteration1"] + f["epoch1"]) + f["epoch1"] + f["final"]) / (8 / 3)
+        for f in (residual, plain)
+    ]
+    row = table.loc[("simplified", "deep", "training")]
+    assert row["f_mean_residual"] == pytest.approx(averages[0])
+    assert row["f_mean_ratio"] == pytest.approx(averages[0] / averages[1])
+    assert row["ratio_paper"] == 4.06
+    last = table.loc[("simplified", "deep", "final")]
+    assert last["f_mean_ratio"] == pytest.approx(residual["final"] / plain["final"])
+    assert math.isnan(last["ratio_paper"])
+    wide = gradient_flows.ratios(rows, PAPER["gradient_flow"], 2).set_index(
+        ["family", "layers", "stage"]
+    )
+    assert wide.loc[("simplified", "deep", "final"), "groups"] == "3"
+    text = gradient_flows.ratios_markdown(table.reset_index())
+    assert "(1.24)" in text
+    assert "(3.07)" in text
+
+
+def test_a_file_that_is_no_measurement_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "flow.csv"
+    with pytest.raises(ResnoiseError, match=r"flow\.csv: not readable"):
+        gradient_flows.read([file])
+    file.write_text("layer,epoch\n1,2\n")
+    with pytest.raises(ResnoiseError, match=r"flow\.csv: no column architecture, "):
+        gradient_flows.read([file])
+
+
+def test_figure12_draws_what_its_csv_holds(flows: list[Path], tmp_path: Path) -> None:
+    rows = gradient_flows.over_seeds(gradient_flows.read(flows))
+    figure = figure12.draw(rows)
+    first = figure.axes[0]
+    lines = {str(line.get_label()): line for line in first.get_lines()}
+    part = rows[(rows["architecture"] == "residual") & (rows["snapshot"] == "final")]
+    assert lines["residual, last iteration"].get_ydata() == pytest.approx(part["f_mean"].to_numpy())
+    assert len(figure.axes) == 6
+    files = [tmp_path / f"figure12.{kind}" for kind in ("pdf", "png", "csv")]
+    figure12.write(rows, *files)
+    assert len(pd.read_csv(files[2])) == len(rows)
+    one_family = rows[rows["family"] == "simplified"]
+    assert len(figure12.draw(one_family).axes) == 3

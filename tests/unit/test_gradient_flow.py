@@ -1,0 +1,231 @@
+"""Dominant gradient flow against brute force: one ordinary backward pass for every feature."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from resnoise.errors import ResnoiseError
+from resnoise.metrics import gradient_flow
+from resnoise.metrics.gradient_flow import (
+    Transposes,
+    dominant_shares,
+    feature_gradients,
+    path_gradients,
+)
+from resnoise.metrics.linearised import linearise
+from resnoise.networks import build
+from resnoise.specs import NetworkSpec
+
+ARCHITECTURES = ("plain", "residual", "full-plain", "full-residual")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Compute with one thread: more cost time on tensors as small as these."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def network(architecture: str, depth: int, width: int, dtype: torch.dtype) -> nn.Module:
+    """Return a network with random parameters that let signals through."""
+    net = build(NetworkSpec(architecture, depth, width), 5).to(dtype)
+    numbers = torch.Generator().manual_seed(depth)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            drawn = torch.randn(parameter.shape, generator=numbers, dtype=torch.float64)
+            if parameter.dim() == 1:
+                parameter.copy_(drawn / 5)
+            else:
+                parameter.copy_(drawn / parameter[0].numel() ** 0.5)
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.weight.add_(1)
+    return net
+
+
+def pictures(batch: int = 5, size: int = 8, dtype: torch.dtype = torch.float64) -> Tensor:
+    numbers = torch.Generator().manual_seed(1)
+    return torch.randn(batch, 3, size, size, generator=numbers, dtype=torch.float64).to(dtype)
+
+
+class FrozenNorm(nn.Module):
+    """Batch normalisation whose statistics have no gradient."""
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        super().__init__()
+        self.norm = norm
+        self.num_features = norm.num_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        constant = x.detach()
+        mean = constant.mean((0, 2, 3), keepdim=True)
+        variance = constant.var((0, 2, 3), correction=0, keepdim=True)
+        scale, shift = (v[None, :, None, None] for v in (self.norm.weight, self.norm.bias))
+        return (x - mean) / torch.sqrt(variance + self.norm.eps) * scale + shift
+
+
+def activations(net: nn.Module, inputs: Tensor) -> list[Tensor]:
+    """Return all post-ReLU activations, with their graph; replaces batch normalisation."""
+    for parent in list(net.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(parent, name, FrozenNorm(child))
+    first = net.bn1(net.conv1(inputs)) if hasattr(net, "bn1") else net.conv1(inputs)
+    found = [F.relu(first)]
+    for group in (net.layer1, net.layer2, net.layer3):
+        for block in group:
+            x = found[-1]
+            if hasattr(block, "conv2"):
+                middle = F.relu(block.bn1(block.conv1(x)))
+                y = block.bn2(block.conv2(middle))
+                shortcut = block.shortcut(x) if block.residual else 0
+                found += [middle, F.relu(y + shortcut)]
+            else:
+                y = block.conv(x)
+                if block.residual:
+                    x = x[:, :, :: block.stride, :: block.stride]
+                    y = y + torch.cat([x] * (y.shape[1] // x.shape[1]), dim=1)
+                found.append(F.relu(y))
+    return found
+
+
+def brute_force(net: nn.Module, inputs: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Return own and other sums of G for every layer but the last, from its definition."""
+    found = activations(net, inputs.requires_grad_())
+    features = found[-1].mean((2, 3))
+    risks = F.cross_entropy(net.fc(features), labels, reduction="none")
+    (gradients,) = torch.autograd.grad(risks.sum(), features, retain_graph=True)
+    own = [torch.zeros_like(x) for x in found[:-1]]
+    rest = [torch.zeros_like(x) for x in found[:-1]]
+    for j in range(features.shape[1]):
+        mediated = (features[:, j] * gradients[:, j]).sum()
+        parts = torch.autograd.grad(mediated, found[:-1], retain_graph=True)
+        for mine, others, part in zip(own, rest, parts, strict=True):
+            for c in range(part.shape[1]):
+                target = mine if j % part.shape[1] == c else others
+                target[:, c] += part[:, c]
+    return list(zip(own, rest, strict=True))
+
+
+def flow(net: nn.Module, inputs: Tensor, labels: Tensor, **options: bool) -> tuple[Tensor, Tensor]:
+    at = linearise(net, inputs)
+    weight = net.get_parameter("fc.weight").detach()
+    return dominant_shares(at, feature_gradients(at.features, at.logits, labels, weight), **options)
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize(
+    ("depth", "width", "size"), [(8, 3, 8), (14, 4, 12), (8, 16, 8), (14, 16, 16)]
+)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_sums_over_paths_are_those_of_brute_force(
+    architecture: str, depth: int, width: int, size: int, native: bool
+) -> None:
+    net = network(architecture, depth, width, torch.float64)
+    inputs, labels = pictures(size=size), torch.arange(5)
+    at = linearise(net, inputs)
+    weight = net.get_parameter("fc.weight").detach()
+    gradients = feature_gradients(at.features, at.logits, labels, weight)
+    found = [
+        list(path_gradients(at, gradients, part, Transposes(native)))[::-1]
+        for part in (slice(0, 2), slice(2, 5))
+    ]
+    expected = brute_force(net, inputs, labels)
+    assert len(found[0]) == len(expected) == depth - 2
+    for first, second, sums in zip(*found, expected, strict=True):
+        for part_1, part_2, whole in zip(first, second, sums, strict=True):
+            ours = torch.cat([part_1, part_2])
+            assert whole.abs().max() > 0, "nothing is compared"
+            assert (ours - whole).norm() <= 1e-12 * whole.norm()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_linearised_networks_compute_what_the_networks_do(architecture: str) -> None:
+    net = network(architecture, 14, 3, torch.float64)
+    at = linearise(net, pictures())
+    state = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    torch.testing.assert_close(at.logits, net.train()(pictures()), rtol=1e-11, atol=1e-11)
+    if "full" not in architecture:
+        return
+    net.load_state_dict(state)
+    linearise(net, pictures())
+    assert all(torch.equal(tensor, state[name]) for name, tensor in net.state_dict().items())
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_shares_follow_from_the_sums(architecture: str) -> None:
+    net = network(architecture, 8, 4, torch.float64)
+    inputs, labels = pictures(), torch.arange(5)
+    by_mean, by_median = flow(net, inputs, labels)
+    assert by_mean.shape == by_median.shape == (5, 6)
+    for layer, (own, rest) in enumerate(brute_force(net, inputs, labels)):
+        for picture in range(5):
+            dominant = {"mean": 0, "median": 0}
+            for c in range(own.shape[1]):
+                ratios = [
+                    0.0 if o == 0 and r == 0 else (abs(o / r) if r else float("inf"))
+                    for o, r in zip(
+                        own[picture, c].flatten().tolist(),
+                        rest[picture, c].flatten().tolist(),
+                        strict=True,
+                    )
+                ]
+                dominant["mean"] += sum(ratios) / len(ratios) > 1
+                dominant["median"] += sorted(ratios)[(len(ratios) - 1) // 2] > 1
+            assert by_mean[picture, layer] == pytest.approx(dominant["mean"] / own.shape[1])
+            assert by_median[picture, layer] == pytest.approx(dominant["median"] / own.shape[1])
+
+
+def test_entries_without_any_gradient_have_ratio_zero_and_without_rest_infinity() -> None:
+    own = torch.tensor([[[[0.0, 0.0]], [[1e-9, 0.0]], [[1.0, 0.5]]]])
+    rest = torch.tensor([[[[0.0, 0.0]], [[0.0, 0.0]], [[1.0, 1.0]]]])
+    by_mean, by_median = gradient_flow.dominant(own, rest)
+    # The second is infinite at one of two positions; no other mean or median exceeds 1.
+    assert by_mean.tolist() == [[False, True, False]]
+    assert not by_median.any()
+
+
+def test_chunks_of_pictures_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = network("residual", 14, 16, torch.float64)
+    whole = flow(net, pictures(), torch.arange(5))
+    monkeypatch.setattr(gradient_flow, "_CHUNK_BYTES", 1)
+    single = flow(net, pictures(), torch.arange(5))
+    for one, two in zip(whole, single, strict=True):
+        assert torch.equal(one, two)
+
+
+def test_identity_alone_has_only_dominant_flows() -> None:
+    """Without weights in blocks, what reaches channel c comes from its own features only."""
+    net = network("residual", 14, 4, torch.float64)
+    with torch.no_grad():
+        net.conv1.bias.fill_(10)
+        for kernel in net.identity_kernels():
+            kernel.zero_()
+        for block in net.blocks():
+            block.conv.bias.fill_(1)
+    by_mean, by_median = flow(net, pictures(), torch.arange(5))
+    # At a subsampling only a quarter of the positions has any gradient, the mean is infinite.
+    assert (by_mean == 1).all()
+    assert (by_median[:, -3:] == 1).all()
+
+
+def test_feature_gradients_are_those_of_each_pictures_risk() -> None:
+    net = network("residual", 8, 4, torch.float64)
+    at = linearise(net, pictures())
+    features = at.features.requires_grad_()
+    risks = F.cross_entropy(net.fc(features), torch.arange(5), reduction="none")
+    (expected,) = torch.autograd.grad(risks.sum(), features)
+    found = feature_gradients(
+        at.features.detach(), at.logits, torch.arange(5), net.fc.weight.detach()
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_networks_of_other_kinds_are_refused() -> None:
+    with pytest.raises(ResnoiseError, match="DominantPathNet asked for, allowed: SimplifiedNet"):
+        linearise(build(NetworkSpec("dominant-path", 8, 4), 5).double(), pictures())

@@ -1,0 +1,39 @@
+"""Measure the dominant gradient flow of a run at each stage of its training."""
+
+import argparse
+from pathlib import Path
+
+from resnoise import commandline, trained
+from resnoise.data import dataset
+from resnoise.metrics.run_gradient_flow import measure_run
+from resnoise.metrics.specs import GradientFlowSpec
+
+
+def main() -> None:
+    """Read the command line and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", required=True, help="what to measure: a GradientFlowSpec as JSON")
+    parser.add_argument("--record", type=Path, required=True, help="record of the run")
+    parser.add_argument("--weights", type=Path, required=True, help="weights after training")
+    parser.add_argument("--snapshots", type=Path, required=True, help="weights before and during")
+    parser.add_argument("--data", type=Path, required=True, help="prepared data set")
+    parser.add_argument("--output", type=Path, required=True, help="output: CSV with f_l")
+    parser.add_argument("--features", type=Path, required=True, help="output: CSV with dR/da")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    arguments = parser.parse_args()
+    run = trained.read(
+        arguments.record, arguments.weights, arguments.snapshots, dataset.load(arguments.data)
+    )
+    measure_run(
+        run,
+        GradientFlowSpec.from_json(arguments.spec),
+        arguments.output,
+        arguments.features,
+        device=arguments.device,
+        threads=arguments.threads,
+    )
+
+
+if __name__ == "__main__":
+    commandline.run(main)

@@ -1,0 +1,157 @@
+"""Dominant gradient flow of a finished run, at each stage of its training (figures 10 and 12)."""
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from resnoise import devices, registry
+from resnoise.data.dataset import Dataset
+from resnoise.errors import ResnoiseError
+from resnoise.files import atomic_path
+from resnoise.metrics.batches import choose_samples
+from resnoise.metrics.gradient_flow import dominant_shares, feature_gradients
+from resnoise.metrics.linearised import Linearised, linearise
+from resnoise.metrics.specs import GradientFlowSpec
+from resnoise.trained import TrainedRun
+from resnoise.training.batches import Normalisation
+
+_log = logging.getLogger(__name__)
+
+# Figure 10 compares these.
+FEATURE_SNAPSHOTS = ("iteration1", "final")
+
+
+def measure_run(
+    run: TrainedRun,
+    spec: GradientFlowSpec,
+    output: Path,
+    features: Path,
+    *,
+    device: str,
+    threads: int,
+) -> None:
+    """Write f_l of a run's networks, and the entries of dR/da.
+
+    The pictures are training pictures without augmentation, the same for all runs with one data
+    set. Batch normalisation uses their statistics.
+
+    ``output`` has a row for each snapshot and layer but the last: architecture, family, residual,
+    depth, initialisation, seed, snapshot, epoch, layer (from 1), group (1 to 3 by the size of the
+    activations, the first convolution among group 1), channels, pictures, f_mean and f_median (by
+    the mean and by the median of the ratios) and their standard errors over the pictures.
+
+    ``features`` has a row for each entry of dR/da after the first iteration and at the end: the
+    columns of the run, snapshot, picture, channel, value.
+
+    Args:
+        run: the run.
+        spec: what to measure.
+        output: CSV file to write.
+        features: CSV file to write.
+        device: "auto", "cpu" or "cuda".
+        threads: CPU threads.
+
+    Raises:
+        ResnoiseError: too few training pictures, weights that the run did not keep, or weights
+            whose gradients are not finite.
+    """
+    chosen = devices.set_up(device, threads)
+    inputs, labels = _pictures(run.dataset, spec, chosen)
+    kind = registry.architecture(run.spec.network.architecture)
+    keys = {
+        "architecture": run.spec.network.architecture,
+        "family": kind.family,
+        "residual": kind.residual,
+        "depth": run.spec.network.depth,
+        "initialisation": run.spec.initialisation,
+        "seed": run.spec.seed,
+    }
+    flows, entries = [], []
+    for snapshot, epoch in snapshots(run, spec).items():
+        network = run.network(snapshot, chosen).to(inputs.dtype)
+        at = linearise(network, inputs)
+        weight = network.get_parameter("fc.weight").detach()
+        gradients = feature_gradients(at.features, at.logits, labels, weight)
+        if not gradients.isfinite().all():
+            raise ResnoiseError(f"{snapshot}: the weights give no finite gradients")
+        _log.info("%s: %d layers", snapshot, len(at.layers) - 1)
+        place = {**keys, "snapshot": snapshot, "epoch": epoch}
+        flows.append(_at(place, _flow_rows(at, gradients)))
+        if snapshot in FEATURE_SNAPSHOTS:
+            entries.append(_at(place, _entry_rows(gradients)))
+    for rows, file in ((flows, output), (entries, features)):
+        with atomic_path(file) as temporary:
+            pd.concat(rows, ignore_index=True).to_csv(temporary, index=False)
+
+
+def snapshots(run: TrainedRun, spec: GradientFlowSpec) -> dict[str, float]:
+    """Return the labels of the weights to measure and the epochs, with fractions, they stand for.
+
+    Raises:
+        ResnoiseError: the run did not keep the weights of an epoch.
+    """
+    steps = math.ceil(len(run.dataset.train_labels) / run.spec.recipe.batch_size)
+    stages = {"initial": 0.0, "iteration1": 1 / steps}
+    stages |= {f"epoch{epoch}": float(epoch) for epoch in sorted(spec.epochs)}
+    stages["final"] = float(run.spec.recipe.epochs)
+    if run.status == "diverged":
+        kept = run.usable(every_snapshot=True)
+        return {label: epoch for label, epoch in stages.items() if label in kept}
+    if missing := stages.keys() - run.weights.keys():
+        raise ResnoiseError(
+            f"the run kept no weights {', '.join(sorted(missing))}, only {', '.join(run.weights)}"
+        )
+    return stages
+
+
+def _pictures(
+    dataset: Dataset, spec: GradientFlowSpec, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return inputs [B, C, H, W] and labels [B] of the mini-batch."""
+    drawn = choose_samples(len(dataset.train_labels), spec.samples, spec.sample_seed)
+    dtype = devices.WEIGHT_DTYPES[spec.precision]
+    normalise = Normalisation(dataset.channel_mean, dataset.channel_std, device, dtype)
+    pictures = torch.from_numpy(dataset.train_images[drawn]).to(device)
+    return normalise(pictures), torch.from_numpy(dataset.train_labels[drawn]).to(device)
+
+
+def _at(place: dict[str, Any], table: pd.DataFrame) -> pd.DataFrame:
+    """Return ``table`` with the columns of ``place`` before its own."""
+    return pd.concat([pd.DataFrame(place, index=table.index), table], axis=1)
+
+
+def _flow_rows(at: Linearised, gradients: Tensor) -> pd.DataFrame:
+    """Return a row for each layer."""
+    sizes = sorted({layer.live.shape[2] for layer in at.layers}, reverse=True)
+    kinds = zip(("f_mean", "f_median"), dominant_shares(at, gradients), strict=True)
+    table = pd.DataFrame(
+        {
+            "layer": range(1, len(at.layers)),
+            "group": [sizes.index(layer.live.shape[2]) + 1 for layer in at.layers[:-1]],
+            "channels": [layer.live.shape[1] for layer in at.layers[:-1]],
+            "pictures": len(gradients),
+        }
+    )
+    for name, shares in kinds:
+        table[name] = shares.mean(0).cpu().numpy()
+        # Of one picture there is no deviation.
+        deviation = shares.std(0) if len(shares) > 1 else torch.full_like(shares[0], math.nan)
+        table[f"{name}_error"] = (deviation / math.sqrt(len(shares))).cpu().numpy()
+    return table
+
+
+def _entry_rows(gradients: Tensor) -> pd.DataFrame:
+    """Return a row for each entry of dR/da."""
+    pictures, channels = gradients.shape
+    return pd.DataFrame(
+        {
+            "picture": torch.arange(pictures).repeat_interleave(channels).numpy(),
+            "channel": torch.arange(channels).repeat(pictures).numpy(),
+            "value": gradients.flatten().cpu().numpy(),
+        }
+    )
