@@ -94,3 +94,36 @@ rule figure12_ratios:
         "python {params.script:q} --flows {input.flows:q} --paper {input.paper:q}"
         " --shallow-groups {params.shallow_groups}"
         " --csv {output.csv:q} --markdown {output.markdown:q} > {log:q} 2>&1 && cat {log:q}"
+
+
+rule figure10:
+    """Figure 10 (appendix D.4.1): entries of dR/da of residual networks, and a normal."""
+    input:
+        features=run_files(
+            [run for run in grid.gradient_flow_runs(CONFIG) if run.architecture == "residual"],
+            "feature_gradients.csv",
+        ),
+    output:
+        pdf="<results>/figure10.pdf",
+        png=report(
+            "<results>/figure10.png",
+            caption="../config/captions/figure10.rst",
+            category="Figures",
+        ),
+        csv="<results>/figure10.csv",
+    log:
+        "<logs>/figure10.log",
+    benchmark:
+        "<benchmarks>/figure10.tsv"
+    localrule: True
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=rising(1000),
+        runtime=rising(10),
+    params:
+        script=script("figure10.py"),
+        code=code("figure10.py", "analysis.yaml"),
+    shell:
+        "python {params.script:q} --features {input.features:q}"
+        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"

@@ -1,4 +1,4 @@
-"""The ratios of figure 12, the figure and what a run's measurement writes."""
+"""The ratios of figure 12, figures 10 and 12 and what a run's measurement writes."""
 
 import dataclasses
 import math
@@ -12,7 +12,7 @@ import torch
 from resnoise import config, gradient_flows
 from resnoise.data.dataset import Dataset
 from resnoise.errors import ResnoiseError
-from resnoise.figures import figure12
+from resnoise.figures import figure10, figure12
 from resnoise.initialisations import initialise
 from resnoise.metrics.run_gradient_flow import measure_run, snapshots
 from resnoise.metrics.specs import GradientFlowSpec
@@ -96,6 +96,21 @@ def test_weights_without_finite_gradients_are_refused(tmp_path: Path) -> None:
     run.weights["final"]["fc.weight"][0, 0] = np.nan
     with pytest.raises(ResnoiseError, match="final: the weights give no finite gradients"):
         measured(run, tmp_path)
+
+
+def test_features_are_written_for_the_first_and_the_last_iteration(tmp_path: Path) -> None:
+    _, features = measured(trained_run("residual"), tmp_path)
+    table = figure10.read([features])
+    assert table.groupby("snapshot").size().to_dict() == {"iteration1": 96, "final": 96}
+    fits = figure10.fits(table).set_index("snapshot")
+    values = table.loc[table["snapshot"] == "final", "value"]
+    assert fits.loc["final", "mean"] == pytest.approx(values.mean())
+    assert fits.loc["final", "standard_deviation"] == pytest.approx(values.std(ddof=0))
+    files = [tmp_path / f"figure10.{kind}" for kind in ("pdf", "png", "csv")]
+    figure10.write(table, *files)
+    assert files[0].read_bytes()[:4] == b"%PDF"
+    figure10.write(table, tmp_path / "again.pdf", tmp_path / "again.png", files[2])
+    assert (tmp_path / "again.pdf").read_bytes() == files[0].read_bytes()
 
 
 def test_ratios_are_those_of_means_over_layers_and_time(flows: list[Path]) -> None:

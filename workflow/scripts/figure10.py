@@ -1,0 +1,24 @@
+"""Draw the distribution of the entries of dR/da."""
+
+import argparse
+from pathlib import Path
+
+from resnoise import commandline
+from resnoise.figures import figure10
+
+
+def main() -> None:
+    """Read the command line and draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--features", type=Path, nargs="+", required=True, help="feature_gradients.csv files"
+    )
+    parser.add_argument("--pdf", type=Path, required=True, help="output: figure as PDF")
+    parser.add_argument("--png", type=Path, required=True, help="output: figure as PNG")
+    parser.add_argument("--csv", type=Path, required=True, help="output: fitted distributions")
+    arguments = parser.parse_args()
+    figure10.write(figure10.read(arguments.features), arguments.pdf, arguments.png, arguments.csv)
+
+
+if __name__ == "__main__":
+    commandline.run(main)

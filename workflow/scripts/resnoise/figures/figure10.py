@@ -1,0 +1,135 @@
+"""Figure 10: entries of dR/da of a residual network with the fitted normal distribution."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy import stats
+
+from resnoise.errors import ResnoiseError
+from resnoise.figures import style
+from resnoise.files import atomic_path
+
+NAMES = {"iteration1": "first iteration", "final": "last iteration"}
+_BINS = 81
+
+
+def read(files: Iterable[Path]) -> pd.DataFrame:
+    """Return the entries of all files (see ``resnoise.metrics.run_gradient_flow``).
+
+    Raises:
+        ResnoiseError: a file that is missing or lacks a column.
+    """
+    frames = []
+    for file in files:
+        try:
+            frames.append(pd.read_csv(file)[["depth", "seed", "snapshot", "value"]])
+        except (OSError, ValueError, KeyError) as error:
+            raise ResnoiseError(f"{file}: not readable as entries of dR/da ({error})") from error
+    return pd.concat(frames, ignore_index=True)
+
+
+def fits(entries: pd.DataFrame) -> pd.DataFrame:
+    """Return the fitted normal of each snapshot, and how far the entries are from it.
+
+    Columns: depth, snapshot, entries, mean, standard_deviation, skewness, excess_kurtosis,
+    kolmogorov_smirnov (largest distance of the two distribution functions).
+
+    Args:
+        entries: rows of ``read``.
+    """
+    rows = []
+    for snapshot in NAMES:
+        of_snapshot = entries[entries["snapshot"] == snapshot]
+        if of_snapshot.empty:
+            continue
+        values = of_snapshot["value"].to_numpy()
+        mean, deviation = values.mean(), values.std()
+        rows.append(
+            {
+                "depth": of_snapshot["depth"].iloc[0],
+                "snapshot": snapshot,
+                "entries": len(values),
+                "mean": mean,
+                "standard_deviation": deviation,
+                "skewness": stats.skew(values),
+                "excess_kurtosis": stats.kurtosis(values),
+                "kolmogorov_smirnov": stats.kstest(values, "norm", (mean, deviation)).statistic,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def draw(entries: pd.DataFrame, table: pd.DataFrame) -> Figure:
+    """Return the figure: a histogram and a Q-Q panel for each snapshot.
+
+    Args:
+        entries: rows of ``read``.
+        table: rows of ``fits``.
+    """
+    figure, axes = plt.subplots(
+        len(table), 2, figsize=(7.0, 2.7 * len(table)), squeeze=False, layout="constrained"
+    )
+    for row, fit, letter in zip(axes, table.to_dict("records"), "ab", strict=False):
+        values = entries.loc[entries["snapshot"] == fit["snapshot"], "value"].to_numpy()
+        _histogram(row[0], values, fit["mean"], fit["standard_deviation"])
+        _quantiles(row[1], values, fit["mean"], fit["standard_deviation"])
+        row[0].set_title(f"({letter}) residual-{fit['depth']}, {NAMES[fit['snapshot']]}")
+        row[1].set_title(
+            f"skewness {fit['skewness']:.2f}, excess kurtosis {fit['excess_kurtosis']:.2f}",
+            fontsize=9,
+        )
+    return figure
+
+
+def _histogram(axis: Axes, values: np.ndarray, mean: float, deviation: float) -> None:
+    """Draw the density of the entries within five standard deviations, and the normal's."""
+    grid = np.linspace(mean - 5 * deviation, mean + 5 * deviation, _BINS)
+    # Normalised by all entries, so that those outside are missing from the area.
+    counts, _ = np.histogram(values, grid)
+    axis.stairs(
+        counts / (len(values) * np.diff(grid)),
+        grid,
+        fill=True,
+        color=style.COLOURS["residual"],
+        alpha=0.6,
+        label="entries",
+    )
+    fine = np.linspace(grid[0], grid[-1], 401)
+    axis.plot(
+        fine,
+        stats.norm.pdf(fine, mean, deviation),
+        color="black",
+        lw=1.2,
+        label=f"normal, mean {mean:.2g},\ndeviation {deviation:.2g}",
+    )
+    axis.set_xlabel(r"entry of $\partial R/\partial a$")
+    axis.set_ylabel("density")
+    axis.margins(y=0.35)
+    axis.legend(fontsize=7, loc="upper right")
+
+
+def _quantiles(axis: Axes, values: np.ndarray, mean: float, deviation: float) -> None:
+    """Draw the quantiles of the entries against those of the standard normal."""
+    ordered = (np.sort(values) - mean) / deviation
+    expected = stats.norm.ppf((np.arange(len(values)) + 0.5) / len(values))
+    axis.plot(expected, expected, color="black", lw=0.8)
+    axis.plot(
+        expected, ordered, ".", color=style.COLOURS["residual"], markersize=2, rasterized=True
+    )
+    axis.set_xlabel("quantile of the normal")
+    axis.set_ylabel("quantile of the entries\n(standardised)")
+
+
+def write(entries: pd.DataFrame, pdf: Path, png: Path, csv: Path) -> None:
+    """Write the figure as PDF and PNG and the fitted distributions as CSV."""
+    table = fits(entries)
+    with atomic_path(csv) as temporary:
+        table.to_csv(temporary, index=False)
+    figure = draw(entries, table)
+    style.save(figure, pdf, png)
+    plt.close(figure)
