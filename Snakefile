@@ -43,6 +43,12 @@ rule all:
         "<results>/noise_stability.pdf",
         "<results>/interlayer_blocks.csv",
         "<results>/interlayer_cushion.pdf",
+        "<results>/table5.csv",
+        "<results>/figure10.pdf",
+        "<results>/figure11.pdf",
+        "<results>/figure12.pdf",
+        "<results>/figure12_ratios.csv",
+        "<results>/figure13.pdf",
 
 
 rule external:

@@ -1,0 +1,69 @@
+"""Gradient flow, Table 5 and the simulation through the workflow, on the tiny configuration."""
+
+import pandas as pd
+import pytest
+from projects import CORE, Project
+
+SECTIONS = """
+gradient_flow: {depth: 8, seeds: [1], epochs: [1, 5], samples: 12}
+table5: {depths: [8], seeds: [1], lower_full: {depths: [8]}}
+trivial_case: {repetitions: 3, n: 8, n_values: [4, 8], layers_values: [1, 2]}
+"""
+FULL = """  fully_fledged: {epochs: 1, batch_size: 20}
+table1:"""
+FIGURES = ("figure10", "figure11", "figure12", "figure13")
+TARGETS = [*(f"results/tiny/{name}.pdf" for name in FIGURES)]
+TARGETS += ["results/tiny/figure12_ratios.csv", "results/tiny/table5.csv"]
+
+
+def test_flow_is_measured_drawn_and_tabulated(project: Project) -> None:
+    project.replace("config/tiny.yaml", "device: cpu", f"device: cpu{SECTIONS}")
+    project.replace("config/tiny.yaml", "table1:", FULL)
+    project.snakemake(*CORE, *TARGETS)
+    results = project.results
+    for name in FIGURES:
+        for kind in ("pdf", "png", "csv"):
+            assert (results / f"{name}.{kind}").stat().st_size > 100
+
+    flow = pd.read_csv(results / "runs/residual-8/hmwi/seed1/gradient_flow.csv")
+    # Epoch 5 is beyond the training's end.
+    assert list(flow["snapshot"].unique()) == ["initial", "iteration1", "epoch1", "final"]
+    assert len(flow) == 4 * 6
+    assert flow["f_mean"].between(0, 1).all()
+    assert (flow["pictures"] == 12).all()
+    full = pd.read_csv(results / "runs/full-plain-8/kwi/seed1/gradient_flow.csv")
+    assert list(full["snapshot"].unique()) == ["initial", "iteration1", "final"]
+    features = pd.read_csv(results / "runs/residual-8/hmwi/seed1/feature_gradients.csv")
+    assert features.groupby("snapshot").size().to_dict() == {
+        "iteration1": 12 * 16,
+        "final": 12 * 16,
+    }
+    ratios = pd.read_csv(results / "figure12_ratios.csv").set_index(["family", "layers", "stage"])
+    row = ratios.loc[("simplified", "deep", "final")]
+    final = flow[(flow["snapshot"] == "final") & (flow["group"] > 1)]
+    assert row["f_mean_residual"] == pytest.approx(final["f_mean"].mean())
+
+    table = pd.read_csv(results / "table5.csv").set_index("network")
+    names = ["residual", "dominant-path", "dominant-path-lower-full"]
+    assert list(table.index) == names
+    for name in names:
+        evaluation = pd.read_csv(results / f"runs/{name}-8/hmwi/seed1/evaluation.csv")
+        assert table.loc[name, "risk_mean"] == evaluation.set_index("snapshot").loc["final", "risk"]
+    assert project.stale(*TARGETS) == {}
+
+    project.replace("config/tiny.yaml", "samples: 12", "samples: 13")
+    flow_only = {"gradient_flow": 4, "figure10": 1, "figure12": 1, "figure12_ratios": 1}
+    assert project.stale(*TARGETS) == flow_only
+    project.replace("config/tiny.yaml", "samples: 13", "samples: 12, shallow_groups: 2")
+    assert project.stale(*TARGETS) == {"figure12_ratios": 1}
+    project.replace("config/tiny.yaml", ", shallow_groups: 2", "")
+    project.replace("config/tiny.yaml", "repetitions: 3", "repetitions: 4")
+    assert project.stale(*TARGETS) == {"trivial_case": 1, "figure11": 1}
+    project.replace("config/tiny.yaml", "repetitions: 4", "repetitions: 3")
+    # A module of the dominant-path networks concerns no other network.
+    project.replace(
+        "workflow/scripts/resnoise/networks/dominant_path.py",
+        "weight.copy_(_diagonal(kernel))",
+        "weight.copy_(2 * _diagonal(kernel))",
+    )
+    assert project.stale(*TARGETS) == {"train": 2, "evaluate": 2, "table5": 1}
