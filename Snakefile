@@ -28,6 +28,7 @@ include: "rules/interlayer.smk"
 include: "rules/external.smk"
 include: "rules/gradient_flow.smk"
 include: "rules/theory.smk"
+include: "rules/report.smk"
 
 
 rule all:
@@ -49,6 +50,7 @@ rule all:
         "<results>/figure12.pdf",
         "<results>/figure12_ratios.csv",
         "<results>/figure13.pdf",
+        "<results>/claims.csv",
 
 
 rule external:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import math
 import os
 import re
@@ -16,6 +17,9 @@ sys.path.insert(0, str(SCRIPTS))
 
 from resnoise import estimates, grid, registry
 from resnoise import config as configuration
+from resnoise.claims import definition as claim_definition
+from resnoise.claims import files as claim_sources
+from resnoise.claims import scale as claim_scale
 from resnoise.data.checksum import tree_digest
 from resnoise.errors import ResnoiseError
 from resnoise.metrics.specs import ExternalSpec, InterlayerCushionSpec
@@ -216,3 +220,29 @@ def twin_files(*names):
 def run_files(runs, name):
     """Return the file called name of every run."""
     return [f"{CONFIG['results']}/{run.folder}/{name}" for run in runs]
+
+
+@functools.cache
+def claim_sources_needed():
+    """Return the result files that the claims use, by source."""
+    try:
+        claims = claim_definition.read(Path(PAPER))
+        return claim_sources.needed(claims, grid.claim_runs(CONFIG), grid.CLAIM_TABLES)
+    except ResnoiseError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def claim_files(wildcards):
+    """Return the result files that the claims use; a function, because reading them takes time."""
+    files = {file.path for source in claim_sources_needed().values() for file in source}
+    return [f"{CONFIG['results']}/{path}" for path in sorted(files)]
+
+
+def claim_spec(wildcards):
+    """Return which file belongs to which source and run, as JSON."""
+    return claim_sources.to_json(claim_sources_needed())
+
+
+def scale_differences():
+    """Return in what the configuration differs from the paper's, as JSON."""
+    return json.dumps(claim_scale.differences(CONFIG, configuration.load({})), sort_keys=True)

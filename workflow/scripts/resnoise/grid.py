@@ -104,3 +104,31 @@ def gradient_flow_runs(config: Mapping[str, Any]) -> list[Run]:
         for architecture, initialisation in GRADIENT_FLOW
         for seed in section["seeds"]
     ]
+def claim_runs(config: Mapping[str, Any]) -> dict[str, list[tuple[dict[str, Any], str]]]:
+    """Return sets of runs by the names that the claims use: each run, and its folder.
+
+    A run is its architecture, depth, initialisation and seed; the folder lies below the results
+    folder. ``twins`` are the networks of Table 2, ``twin_pairs`` stand for both of two.
+    """
+    sets = {
+        "table1": table1_runs(config),
+        "layer_cushion": layer_cushion_runs(config),
+        "noise_stability": noise_stability_runs(config),
+        "interlayer_cushion": interlayer_cushion_runs(config),
+    }
+    found = {name: [(run._asdict(), run.folder) for run in runs] for name, runs in sets.items()}
+    # No configuration trains these yet.
+    found |= {name: [] for name in ("weights", "table5", "gradient_flow", "figure9")}
+    found["twins"], found["twin_pairs"] = [], []
+    for depth in config["twins"]["depths"]:
+        for seed in config["twins"]["seeds"]:
+            folder = TWIN_FOLDER.format(depth=depth, seed=seed)
+            for architecture, initialisation in (("residual", "hmwi"), ("plain", "t-hmwi")):
+                run = Run(architecture, depth, initialisation, seed)._asdict()
+                found["twins"].append((run, f"{folder}/{architecture}"))
+            found["twin_pairs"].append((Run("twins", depth, "hmwi", seed)._asdict(), folder))
+    return found
+
+
+# Files of the results folder itself that claims may use.
+CLAIM_TABLES = ("layer_cushion_counts.csv",)

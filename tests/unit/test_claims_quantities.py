@@ -1,0 +1,219 @@
+"""Quantities of claims against numbers worked out by hand or by brute force."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from resnoise.claims import definition
+from resnoise.claims.files import ResultFile
+from resnoise.claims.quantities import NotMeasured, Results, measure
+from resnoise.errors import ResnoiseError
+
+RISKS = {
+    "plain": {1: [2.0, 1.0, 0.8], 2: [2.2, 1.2, 0.4], 3: [1.8, 1.4, 0.6]},
+    "residual": {1: [2.0, 0.5, 0.3], 2: [2.0, 0.7, 0.1]},
+}
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    """Return curves of two networks and a table without runs."""
+    found = []
+    for network, runs in RISKS.items():
+        for seed, risks in runs.items():
+            path = f"{network}-seed{seed}.csv"
+            rows = {"epoch": [1, 2, 3], "risk": risks, "test_error": [r / 2 for r in risks]}
+            pd.DataFrame(rows).to_csv(tmp_path / path, index=False)
+            run = {"architecture": network, "depth": 20, "initialisation": "kwi", "seed": seed}
+            found.append(ResultFile(path, run))
+    table = {"x": [1, 2, 3, 4], "y": [3.0, -5.0, 1.0, 1.0], "low": 0.0, "high": 4.0, "runs": 1}
+    pd.DataFrame(table).to_csv(tmp_path / "table.csv", index=False)
+    files = {"curves": found, "table": [ResultFile("table.csv", {})], "empty": []}
+    return Results(tmp_path, files, replicates=500, seed=0)
+
+
+def quantity(text: str) -> definition.Quantity:
+    """Return a quantity from YAML; the sources are curves, table, empty and absent."""
+    sources = {
+        name: definition.Source(
+            name, f"{name}.csv", "table1" if name == "curves" else None, {}, name
+        )
+        for name in ("curves", "table", "empty", "absent")
+    }
+    return definition._quantity(yaml.safe_load(text), sources, "test")
+
+
+def number(text: str, results: Results) -> float:
+    return float(measure(quantity(text), results).values[0])
+
+
+CURVE = "{source: curves, column: risk, by: epoch, where: {architecture: %s}}"
+PLAIN, RESIDUAL = CURVE % "plain", CURVE % "residual"
+LAST = "{source: curves, column: risk, where: {architecture: %s, epoch: 3}}"
+Y = "{source: table, column: y, by: x}"
+
+
+def test_a_selection_is_the_mean_over_seeds(results: Results) -> None:
+    value = measure(quantity(LAST % "plain"), results)
+    assert value.values[0] == pytest.approx(0.6)
+    assert value.runs == 3 and value.drawn and value.index is None
+
+
+def test_the_bootstrap_draws_seeds_with_replacement(results: Results) -> None:
+    drawn = measure(quantity(LAST % "plain"), results).values[1:]
+    possible = {
+        round(float(np.mean(values)), 12) for values in itertools.product([0.8, 0.4, 0.6], repeat=3)
+    }
+    assert {round(float(value), 12) for value in drawn} == possible
+    # The bootstrap's variance of a mean is the population variance divided by the number.
+    assert drawn.var() == pytest.approx(np.var([0.8, 0.4, 0.6]) / 3, rel=0.2)
+
+
+def test_selections_over_the_same_seeds_share_the_draws(results: Results) -> None:
+    twice = f"{{ratio: [{LAST % 'plain'}, {LAST % 'plain'}]}}"
+    assert np.array_equal(measure(quantity(twice), results).values, np.ones(501))
+    paired = "{source: curves, column: %s, where: {architecture: residual, epoch: 3}}"
+    halves = measure(quantity(f"{{ratio: [{paired % 'test_error'}, {paired % 'risk'}]}}"), results)
+    np.testing.assert_allclose(halves.values, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2.5", 2.5),
+        (f"{{ratio: [{LAST % 'plain'}, {LAST % 'residual'}]}}", 0.6 / 0.2),
+        (f"{{difference: [1, {LAST % 'plain'}]}}", 0.4),
+        (f"{{product: [2, {LAST % 'plain'}]}}", 1.2),
+        (f"{{mean: {Y}}}", 0.0),
+        (f"{{average: {Y}}}", (3 / 2 - 5 + 1 + 1 / 2) / 3),
+        (f"{{smallest: {Y}}}", -5.0),
+        (f"{{largest: {{absolute: {Y}}}}}", 5.0),
+        (f"{{first: {Y}}}", 3.0),
+        (f"{{last: {Y}}}", 1.0),
+        (f"{{place_of_largest: {Y}}}", 1.0),
+        (f"{{count: {{of: {Y}, greater: 0.5}}}}", 3.0),
+        (f"{{share: {{of: {Y}, less: 1}}}}", 0.25),
+        (f"{{trend: {PLAIN}}}", -1.0),
+        # The ranks 4, 1, 2.5, 2.5 against 1, 2, 3, 4.
+        (f"{{trend: {Y}}}", float(pd.Series([4, 1, 2.5, 2.5]).corr(pd.Series([1, 2, 3, 4])))),
+        (f"{{largest: {{difference: [{PLAIN}, {RESIDUAL}]}}}}", 0.6),
+        (f"{{place_of_largest: {{difference: [{PLAIN}, {RESIDUAL}]}}}}", 2.0),
+        ("{source: table, column: y, reduce: sum}", 0.0),
+        ("{source: table, column: y, reduce: largest, where: {x: {from: 2}}}", 1.0),
+        ("{source: table, column: y, where: {x: 2}}", -5.0),
+        ("{source: curves, column: risk, reduce: median, where: {architecture: residual}}", 0.6),
+        # The smallest risk of both networks for each of the three seeds.
+        (
+            "{largest: {source: curves, column: risk, reduce: smallest, by: depth}}",
+            (0.3 + 0.1 + 0.6) / 3,
+        ),
+    ],
+)
+def test_operations(text: str, expected: float, results: Results) -> None:
+    assert number(text, results) == pytest.approx(expected, abs=1e-12)
+
+
+def test_runs_are_the_smallest_number_of_the_parts(results: Results) -> None:
+    value = measure(quantity(f"{{ratio: [{LAST % 'plain'}, {LAST % 'residual'}]}}"), results)
+    assert value.runs == 2 and value.drawn
+    value = measure(quantity(f"{{mean: {Y}}}"), results)
+    assert value.runs is None and not value.drawn
+
+
+def test_a_table_may_hold_its_own_interval_and_number_of_runs(results: Results) -> None:
+    text = "{source: table, column: y, runs: runs, interval: [low, high], where: {x: 3}}"
+    value = measure(quantity(text), results)
+    assert value.interval == (0.0, 4.0) and value.runs == 1 and not value.drawn
+
+
+def when_reached(curve: list[float], level: float) -> float:
+    """Return when a polygon comes down to a level, by looking at every piece of it."""
+    if curve[0] <= level:
+        return 0.0
+    for place, (before, after) in enumerate(itertools.pairwise(curve)):
+        if after <= level:
+            return place + (before - level) / (before - after)
+    raise AssertionError("never")
+
+
+def test_sooner_compares_when_levels_are_reached(results: Results) -> None:
+    text = "{sooner: [%s, %s]}"
+    residual = np.mean([*RISKS["residual"].values()], axis=0).tolist()
+    plain = np.mean([*RISKS["plain"].values()], axis=0).tolist()
+    levels = np.linspace(min(residual[0], plain[0]), max(residual[-1], plain[-1]), 100)
+    scores = []
+    for level in levels.tolist():
+        a, b = when_reached(residual, level), when_reached(plain, level)
+        scores.append(0.5 if a == b else float(a < b))
+    expected = np.mean(scores)
+    assert 0.9 < expected < 1
+    assert number(text % (RESIDUAL, PLAIN), results) == pytest.approx(expected)
+    assert number(text % (PLAIN, RESIDUAL), results) == pytest.approx(1 - expected)
+    assert number(text % (PLAIN, PLAIN), results) == 0.5
+    # Curves without a common level: the lower one was there from the beginning.
+    tenth = f"{{product: [0.1, {PLAIN}]}}"
+    assert number(text % (tenth, PLAIN), results) == 1.0
+    assert number(text % (PLAIN, tenth), results) == 0.0
+
+
+def test_lower_at_equal_interpolates_both_curves(results: Results) -> None:
+    error = PLAIN.replace("risk", "test_error")
+    same = f"{{lower_at_equal: [{{x: {PLAIN}, y: {error}}}, {{x: {PLAIN}, y: {error}}}]}}"
+    assert number(same, results) == 0.0
+    # Double the risk at the same error: at equal risk a quarter of it against a half.
+    doubled = f"{{product: [2, {PLAIN}]}}"
+    lower = f"{{lower_at_equal: [{{x: {doubled}, y: {error}}}, {{x: {PLAIN}, y: {error}}}]}}"
+    assert number(lower, results) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{source: absent, column: y}", "this configuration makes no absent"),
+        ("{source: empty, column: y, where: {depth: 32}}", "no such networks of depth 32"),
+        (
+            "{source: curves, column: risk, where: {architecture: plain, depth: 44, epoch: 1}}",
+            "no plain networks of depth 44 among its curves",
+        ),
+        (
+            "{source: curves, column: risk, where: {epoch: 200}}",
+            "no row of curves.csv has epoch 200",
+        ),
+        (f"{{trend: {PLAIN.replace('plain', 'plain, epoch: 1')}}}", "one entry has no trend"),
+    ],
+)
+def test_what_the_results_lack_is_not_measured(text: str, reason: str, results: Results) -> None:
+    with pytest.raises(NotMeasured, match=reason):
+        measure(quantity(text), results)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{source: table, column: z, by: x}", "no column z; there are x, y"),
+        ("{source: table, column: y}", "4 rows have"),
+        ("{mean: {source: table, column: y, where: {x: 1}}}", "mean wants a series"),
+    ],
+)
+def test_a_mistake_in_a_quantity_is_named(text: str, message: str, results: Results) -> None:
+    with pytest.raises(ResnoiseError, match=message):
+        measure(quantity(text), results)
+
+
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+    broken = Results(tmp_path, {"table": [ResultFile("table.csv", {})]}, replicates=100, seed=0)
+    with pytest.raises(ResnoiseError, match=r"table\.csv: not readable"):
+        measure(quantity(Y), broken)
+
+
+def test_the_same_seed_gives_the_same_bootstrap(tmp_path: Path, results: Results) -> None:
+    def drawn(seed: int) -> Any:
+        return Results(tmp_path, {}, replicates=50, seed=seed).draws((1, 2, 3))
+
+    assert np.array_equal(drawn(0), drawn(0)) and not np.array_equal(drawn(0), drawn(1))
+    assert np.array_equal(drawn(0)[0], [0, 1, 2])

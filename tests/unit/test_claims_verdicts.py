@@ -1,0 +1,286 @@
+"""Verdicts on made-up results: those like the paper's pass, and each kind of failure fails."""
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from resnoise import config as configuration
+from resnoise import grid
+from resnoise.claims import definition, files, tables
+from resnoise.claims.definition import Claim, Rule, Selection, Source
+from resnoise.claims.files import ResultFile
+from resnoise.claims.names import DIRECTION, FAILED, NOT_MEASURED, REPRODUCED
+from resnoise.claims.quantities import Results
+from resnoise.claims.verdicts import Judgement, judge
+from resnoise.errors import ResnoiseError
+from resnoise.tables import read_paper
+
+PAPER = Path(__file__).resolve().parents[2] / "config" / "paper.yaml"
+SOURCE = Source("trained", "evaluation.csv", "table1", {}, "runs")
+RISK = Selection(SOURCE, "risk", {}, None, "only", None, None)
+
+
+def claim(*, published: float | None = None, **rule: Any) -> Claim:
+    """Return a claim about the risk of the only network."""
+    judged = Rule(
+        rule.get("within"),
+        rule.get("within_absolute"),
+        rule.get("greater"),
+        rule.get("less"),
+        rule.get("one_run_suffices", False),
+    )
+    return Claim("risk", "Table 1", "The risk.", RISK, published, "", judged, ("data",))
+
+
+def verdict(
+    folder: Path, values: list[float], wanted: Claim, **differences: list[str]
+) -> Judgement:
+    """Return the judgement on runs with the given risks."""
+    found = []
+    for seed, value in enumerate(values, start=1):
+        pd.DataFrame({"risk": [value]}).to_csv(folder / f"{seed}.csv", index=False)
+        found.append(
+            ResultFile(f"{seed}.csv", {"architecture": "plain", "depth": 20, "seed": seed})
+        )
+    results = Results(folder, {"trained": found}, replicates=1000, seed=0)
+    return judge(wanted, results, differences, 0.95)
+
+
+@pytest.mark.parametrize(
+    ("values", "rule", "expected"),
+    [
+        # A number near the published one, at the edge of the tolerance, and beyond.
+        ([1.0, 1.1], {"published": 1.0, "within": 0.1}, REPRODUCED),
+        ([1.09], {"published": 1.0, "within": 0.1}, REPRODUCED),
+        ([1.11], {"published": 1.0, "within": 0.1}, FAILED),
+        ([0.89], {"published": 1.0, "within": 0.1}, FAILED),
+        ([-1.0], {"published": 1.0, "within": 0.1}, FAILED),
+        ([3.0], {"published": 2.0, "within_absolute": 1}, REPRODUCED),
+        ([4.0], {"published": 2.0, "within_absolute": 1}, FAILED),
+        # An interval that holds the published number does not make a far one near.
+        ([0.0, 3.0], {"published": 1.0, "within": 0.1}, FAILED),
+        # Beyond the tolerance, but in the direction; near, but against the direction.
+        ([5.0], {"published": 2.0, "within": 0.1, "greater": 1.0}, DIRECTION),
+        ([0.5], {"published": 2.0, "within": 0.1, "greater": 1.0}, FAILED),
+        ([1.0], {"published": 1.05, "within": 0.1, "greater": 1.0}, FAILED),
+        # A direction: in the whole interval, for the mean alone, not at all, at the bound.
+        ([1.5, 1.6, 1.7], {"greater": 1.0}, REPRODUCED),
+        ([0.9, 1.6, 1.7], {"greater": 1.0}, DIRECTION),
+        ([0.1, 0.2, 1.7], {"greater": 1.0}, FAILED),
+        ([1.0, 1.0], {"greater": 1.0}, FAILED),
+        ([0.5, 0.6, 0.7], {"less": 1.0}, REPRODUCED),
+        ([0.5, 0.6, 1.7], {"less": 1.0}, DIRECTION),
+        ([1.5, 1.6], {"less": 1.0}, FAILED),
+        # One run shows no more than a direction, unless chance has no part in it.
+        ([1.5], {"greater": 1.0}, DIRECTION),
+        ([0.5], {"greater": 1.0}, FAILED),
+        ([1.5], {"greater": 1.0, "one_run_suffices": True}, REPRODUCED),
+        ([0.5], {"greater": 1.0, "one_run_suffices": True}, FAILED),
+        # Between two bounds.
+        ([1.0, 1.1], {"greater": 0.8, "less": 1.2}, REPRODUCED),
+        ([0.7, 0.7], {"greater": 0.8, "less": 1.2}, FAILED),
+        ([1.3, 1.3], {"greater": 0.8, "less": 1.2}, FAILED),
+        ([1.0, 1.3], {"greater": 0.8, "less": 1.2}, DIRECTION),
+    ],
+)
+def test_rules(tmp_path: Path, values: list[float], rule: Any, expected: str) -> None:
+    judgement = verdict(tmp_path, values, claim(**rule))
+    assert judgement.verdict == expected, judgement.reason
+    assert judgement.measured == pytest.approx(np.mean(values))
+    assert (judgement.low is None) == (len(values) == 1)
+    assert judgement.runs == len(values)
+
+
+def test_the_interval_is_the_bootstraps(tmp_path: Path) -> None:
+    judgement = verdict(tmp_path, [1.0, 2.0], claim(greater=0.0))
+    # Of two seeds a quarter of the draws takes the first one twice.
+    assert (judgement.low, judgement.high) == (1.0, 2.0)
+    assert "bootstrap over 2 seeds" in judgement.reason
+
+
+def test_a_reduced_scale_is_said_with_every_verdict(tmp_path: Path) -> None:
+    paper = verdict(tmp_path, [1.0, 1.0], claim(published=1.0, within=0.1), data=[])
+    assert (paper.label, paper.scale, paper.differences) == ("reproduced", "paper", ())
+    short = verdict(tmp_path, [1.0, 1.0], claim(published=1.0, within=0.1), data=["digits"])
+    assert short.verdict == REPRODUCED and short.scale == "reduced"
+    assert short.label == "reproduced, at reduced scale"
+    assert short.differences == ("digits",)
+    # A part of the configuration that the claim does not depend on is no matter.
+    other = verdict(tmp_path, [1.0, 1.0], claim(published=1.0, within=0.1), networks=["width 4"])
+    assert other.scale == "paper"
+    fewer = dataclasses.replace(claim(published=1.0, within=0.1), runs=10)
+    assert verdict(tmp_path, [1.0, 1.0], fewer).differences == ("2 runs instead of 10",)
+    text = tables.markdown([paper, short], 0.95)
+    assert "reproduced, at reduced scale" in text and "Reduced here: digits." in text
+
+
+def test_what_is_not_there_is_not_measured(tmp_path: Path) -> None:
+    results = Results(tmp_path, {}, replicates=100, seed=0)
+    judgement = judge(claim(greater=0.0), results, {"data": ["digits"]}, 0.95)
+    assert (judgement.verdict, judgement.measured) == (NOT_MEASURED, None)
+    assert judgement.reason == "this configuration makes no runs"
+    assert judgement.label == "not measured at this scale"
+
+
+def test_infinity_is_no_measurement(tmp_path: Path) -> None:
+    assert verdict(tmp_path, [np.inf], claim(greater=0.0)).verdict == NOT_MEASURED
+
+
+def test_a_mistake_names_the_claim(tmp_path: Path) -> None:
+    wrong = dataclasses.replace(
+        claim(greater=0.0), quantity=dataclasses.replace(RISK, column="loss")
+    )
+    with pytest.raises(ResnoiseError, match=r"claim risk: .*no column loss"):
+        verdict(tmp_path, [1.0], wrong)
+
+
+# The paper's own claims on made-up results: Table 1 as printed, with noise between seeds.
+
+
+@pytest.fixture(scope="module")
+def as_printed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a results folder in which Table 1 and Table 4 come out as the paper prints them."""
+    folder = tmp_path_factory.mktemp("results")
+    numbers = read_paper(PAPER)
+    for run in grid.table1_runs(configuration.load({})):
+        noise = 1 + 0.01 * (run.seed - 2)
+        printed = numbers["table1"][run.depth][run.architecture]
+        before = numbers["table4"][run.depth]["before"][run.architecture]
+        initial = {**before, "cost": before["risk"], "test_error": 0.9}
+        final = {name: value * noise for name, value in printed.items()}
+        final["weight_term"] = numbers["table4"][run.depth]["after"][run.architecture][
+            "weight_term"
+        ]
+        rows = [
+            {
+                "snapshot": snapshot,
+                "status": "ok",
+                **dict(run._asdict()),
+                "weight_term": 5e-4,
+                **row,
+            }
+            for snapshot, row in (("initial", initial), ("final", final))
+        ]
+        path = folder / run.folder / "evaluation.csv"
+        path.parent.mkdir(parents=True)
+        pd.DataFrame(rows).to_csv(path, index=False)
+        epochs = np.arange(1, 201)
+        slower = 1.5 if run.architecture == "plain" else 1.0
+        risk = printed["risk"] + 2.3 * np.exp(-epochs / (10 * slower))
+        error = printed["test_error"] + 0.1 * (slower - 1) + 0.2 * risk
+        curve = {"epoch": epochs, "risk": risk, "test_error": error, "status": "ok"}
+        pd.DataFrame(curve).to_csv(path.with_name("history.csv"), index=False)
+    return folder
+
+
+def judged(folder: Path, **differences: list[str]) -> dict[str, Judgement]:
+    """Return the judgements on a results folder that has the runs of Table 1 and nothing else."""
+    claims = definition.read(PAPER)
+    sets: dict[str, Any] = dict.fromkeys(grid.claim_runs(configuration.load({})), ())
+    sets["table1"] = grid.claim_runs(configuration.load({}))["table1"]
+    needed = files.needed(claims, sets, ())
+    results = Results(folder, needed, replicates=200, seed=0)
+    return {one.id: judge(one, results, differences, 0.95) for one in claims}
+
+
+def changed(source: Path, folder: Path, edit: Callable[[pd.DataFrame], None], runs: str) -> Path:
+    """Return a copy of the results in which ``edit`` has changed the evaluations of some runs."""
+    shutil.copytree(source, folder / "results")
+    paths = sorted((folder / "results").glob(f"runs/{runs}/*/*/evaluation.csv"))
+    assert paths
+    for path in paths:
+        rows = pd.read_csv(path)
+        edit(rows)
+        rows.to_csv(path, index=False)
+    return folder / "results"
+
+
+def test_results_as_printed_are_reproduced(as_printed: Path) -> None:
+    judgements = judged(as_printed)
+    measured = [one for one in judgements.values() if one.measured is not None]
+    assert len(measured) >= 55
+    failures = [f"{one.claim.id}: {one.reason}" for one in measured if one.verdict != REPRODUCED]
+    assert not failures
+    assert all(one.scale == "paper" for one in measured)
+    assert judgements["plain-risk-growth"].measured == pytest.approx(6.85, abs=0.01)
+    assert judgements["residual-risk-growth"].measured == pytest.approx(1.73, abs=0.01)
+    assert judgements["risk-against-weight-term"].measured == pytest.approx(4281, abs=2)
+    assert judgements["table2-20-plain-risk"].verdict == NOT_MEASURED
+
+
+def test_on_another_data_set_the_same_results_are_of_a_reduced_scale(as_printed: Path) -> None:
+    for one in judged(as_printed, data=["digits"]).values():
+        if one.measured is not None and "data" in one.claim.scale:
+            assert one.label == "reproduced, at reduced scale"
+
+
+def test_a_worse_residual_network_is_found(as_printed: Path, tmp_path: Path) -> None:
+    def worse(rows: pd.DataFrame) -> None:
+        rows.loc[rows["snapshot"] == "final", ["risk", "cost", "test_error"]] *= 10
+
+    found = judged(changed(as_printed, tmp_path, worse, "residual-44"))
+    for name in (
+        "table1-44-residual-risk",
+        "table1-44-residual-cost",
+        "table1-44-residual-test-error",
+        "residual-has-smaller-risk-44",
+        "residual-has-smaller-test-error-44",
+        "discrepancy-grows-with-depth",
+        "degradation-is-smaller",
+        "residual-risk-growth",
+        "residual-test-error-stays",
+    ):
+        assert found[name].verdict == FAILED, name
+    assert found["table1-20-residual-risk"].verdict == REPRODUCED
+    assert found["plain-risk-growth"].verdict == REPRODUCED
+
+
+def test_plain_networks_that_do_not_degrade_are_found(as_printed: Path, tmp_path: Path) -> None:
+    def better(rows: pd.DataFrame) -> None:
+        rows.loc[rows["snapshot"] == "final", ["risk", "cost", "test_error"]] *= 0.15
+
+    found = judged(changed(as_printed, tmp_path, better, "plain-44"))
+    assert found["plain-risk-growth"].verdict == FAILED
+    assert found["plain-test-error-rises"].verdict == FAILED
+    assert found["degradation-is-smaller"].verdict == FAILED
+
+
+def test_an_ordering_that_one_seed_breaks_is_a_direction_only(
+    as_printed: Path, tmp_path: Path
+) -> None:
+    def unlucky(rows: pd.DataFrame) -> None:
+        if (rows["seed"] == 1).all():
+            rows.loc[rows["snapshot"] == "final", "risk"] = 0.12
+
+    found = judged(changed(as_printed, tmp_path, unlucky, "residual-20"))
+    one = found["residual-has-smaller-risk-20"]
+    # The mean leads, but not in all draws of the three runs.
+    assert one.verdict == DIRECTION
+    assert one.low is not None and one.high is not None and one.low < 1 < one.high
+
+
+def test_diverged_runs_count_in_no_number(as_printed: Path, tmp_path: Path) -> None:
+    def diverge(rows: pd.DataFrame) -> None:
+        if (rows["seed"] == 2).all():
+            rows["status"] = "diverged"
+            rows["risk"] = np.nan
+
+    one = judged(changed(as_printed, tmp_path, diverge, "plain-20"))["table1-20-plain-risk"]
+    assert one.verdict == REPRODUCED and one.runs == 2
+
+
+def test_the_table_has_a_row_for_each_claim(as_printed: Path, tmp_path: Path) -> None:
+    judgements = [*judged(as_printed).values()]
+    text = tables.write(judgements, 0.95, tmp_path / "claims.csv", tmp_path / "claims.md")
+    table = pd.read_csv(tmp_path / "claims.csv")
+    assert list(table.columns) == list(tables.COLUMNS)
+    assert list(table["id"]) == [one.claim.id for one in judgements]
+    assert text == (tmp_path / "claims.md").read_text("utf-8")
+    for one in judgements:
+        assert (one.claim.statement if one.measured is not None else one.claim.id) in text

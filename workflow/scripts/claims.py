@@ -1,0 +1,44 @@
+"""Measure and judge the paper's claims: a table for programs and a page to read."""
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+
+from resnoise import commandline
+from resnoise.claims import definition, files, tables
+from resnoise.claims.quantities import Results
+from resnoise.claims.verdicts import judge
+
+
+def main() -> None:
+    """Read the command line, judge all claims and print how many got which verdict."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--paper", type=Path, required=True, help="numbers and claims (YAML)")
+    parser.add_argument("--results", type=Path, required=True, help="the results folder")
+    parser.add_argument("--files", required=True, help="files of each source (JSON)")
+    parser.add_argument("--differences", default="{}", help="what differs from the paper (JSON)")
+    parser.add_argument("--replicates", type=int, default=2000, help="of the bootstrap")
+    parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    parser.add_argument("--csv", type=Path, required=True, help="output: a row for each claim")
+    parser.add_argument("--markdown", type=Path, required=True, help="output: the page to read")
+    arguments = parser.parse_args()
+    results = Results(
+        arguments.results,
+        files.from_json(arguments.files),
+        replicates=arguments.replicates,
+        seed=arguments.seed,
+    )
+    differences = json.loads(arguments.differences)
+    judgements = [
+        judge(claim, results, differences, arguments.confidence)
+        for claim in definition.read(arguments.paper)
+    ]
+    tables.write(judgements, arguments.confidence, arguments.csv, arguments.markdown)
+    for label, count in Counter(judgement.label for judgement in judgements).most_common():
+        print(f"{count:4d} {label}")
+
+
+if __name__ == "__main__":
+    commandline.run(main)

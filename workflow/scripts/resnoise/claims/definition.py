@@ -1,0 +1,326 @@
+"""Read the claims of config/paper.yaml: checked, families written out, references resolved.
+
+The rules import this module too, so it must stay quick: no numpy, no pandas.
+"""
+
+import dataclasses
+import functools
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from resnoise.errors import ResnoiseError
+
+SCHEMA = Path(__file__).resolve().parents[4] / "config" / "paper_schema.yaml"
+
+# What a run is known by; conditions on these decide which files a claim needs.
+RUN_KEYS = ("architecture", "depth", "initialisation", "seed")
+# Parts of the configuration that a claim may depend on.
+SCALE = ("data", "networks", "training.simplified", "training.fully_fledged")
+_VARIABLE = re.compile(r"\{(\w+)\}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A kind of result file.
+
+    Attributes:
+        name: what claims call it.
+        file: name of the file, in the folder of each run or in the results folder.
+        runs: which runs have it (see ``resnoise.grid.claim_runs``); None for a single file.
+        where: conditions that all selections from it have in common.
+        about: what it is, for people.
+    """
+
+    name: str
+    file: str
+    runs: str | None
+    where: Mapping[str, Any]
+    about: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """Numbers from a source: one for each run, or one for each run and value of ``by``.
+
+    Attributes:
+        source: where the rows come from.
+        column: the column whose values count.
+        where: column -> value, list of allowed values, or {from, to}; the source's included.
+        by: column that numbers the entries of a series (epoch, say); None for a single number.
+        reduce: how several rows become one number; "only" wants exactly one row.
+        runs: column with the number of runs behind a row of a file without runs, or None.
+        interval: columns with the ends of an interval that the file holds itself, or None.
+    """
+
+    source: Source
+    column: str
+    where: Mapping[str, Any]
+    by: str | None
+    reduce: str
+    runs: str | None
+    interval: tuple[str, str] | None
+
+    def takes(self, run: Mapping[str, Any]) -> bool:
+        """Whether rows of a run can fulfil the conditions, from what the run is known by."""
+        return all(matches(run[key], self.where[key]) for key in RUN_KEYS if key in self.where)
+
+
+@dataclasses.dataclass(frozen=True)
+class Operation:
+    """What is computed from other quantities; see ``resnoise.claims.quantities``.
+
+    Attributes:
+        name: such as "ratio".
+        arguments: what it is computed from.
+        condition: for counts, what an entry must fulfil: ("greater" or "less", bound).
+    """
+
+    name: str
+    arguments: tuple["Quantity", ...]
+    condition: tuple[str, float] | None = None
+
+
+Quantity = float | Selection | Operation
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """How a claim is judged.
+
+    Attributes:
+        within: largest relative distance from the published number, or None.
+        within_absolute: largest distance from it, or None.
+        greater: what the quantity must exceed, or None.
+        less: what it must stay below, or None.
+        one_run_suffices: whether a direction in a single run counts as reproduced.
+    """
+
+    within: float | None
+    within_absolute: float | None
+    greater: Quantity | None
+    less: Quantity | None
+    one_run_suffices: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """A statement of the paper.
+
+    Attributes:
+        id: its name.
+        place: where in the paper it stands.
+        statement: what it says.
+        quantity: what is measured.
+        published: the number that the paper prints; None if it prints none.
+        unit: unit of the quantity; empty for none.
+        rule: how it is judged.
+        scale: parts of the configuration that must be the paper's for a fair comparison.
+        runs: number of runs that the paper says its number stands for; None: it does not say.
+    """
+
+    id: str
+    place: str
+    statement: str
+    quantity: Quantity
+    published: float | None
+    unit: str
+    rule: Rule
+    scale: tuple[str, ...]
+    runs: int | None = None
+
+
+def matches(value: Any, condition: Any) -> bool:
+    """Whether a value fulfils a condition: equal, in a list, or between ``from`` and ``to``."""
+    if isinstance(condition, Mapping):
+        low, high = condition.get("from"), condition.get("to")
+        return (low is None or value >= low) and (high is None or value <= high)
+    if isinstance(condition, list | tuple):
+        return value in condition
+    return bool(value == condition)
+
+
+def selections(quantity: Quantity | None) -> Iterator[Selection]:
+    """Yield all selections in a quantity."""
+    if isinstance(quantity, Selection):
+        yield quantity
+    elif isinstance(quantity, Operation):
+        for argument in quantity.arguments:
+            yield from selections(argument)
+
+
+def claim_selections(claim: Claim) -> list[Selection]:
+    """Return all selections that a claim needs, those of its rule included."""
+    parts = (claim.quantity, claim.rule.greater, claim.rule.less)
+    return [selection for part in parts for selection in selections(part)]
+
+
+def read(file: Path) -> list[Claim]:
+    """Return the claims of ``file``, families (``for``) written out, in the file's order.
+
+    Raises:
+        ResnoiseError: the file has mistakes; the message names claim, key and what is allowed.
+    """
+    content = yaml.load(file.read_text("utf-8"), Loader=_loader())
+    try:
+        return _claims(content, file.name)
+    except ResnoiseError as error:
+        raise ResnoiseError(f"{file.name}: {error}") from None
+
+
+def _loader() -> Any:
+    """Return the loader in C, which takes a tenth of the time, where PyYAML has it."""
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@functools.cache
+def _validator() -> Any:
+    return jsonschema.Draft202012Validator(yaml.load(SCHEMA.read_text("utf-8"), Loader=_loader()))
+
+
+def _claims(content: Mapping[str, Any], name: str) -> list[Claim]:
+    """Return the claims of the parsed file."""
+    error = jsonschema.exceptions.best_match(_validator().iter_errors(content))
+    if error is not None:
+        raise ResnoiseError(f"{_place(content, error.absolute_path)}: {error.message}")
+    sources = {
+        key: Source(
+            key,
+            item["file"],
+            item.get("runs"),
+            item.get("where", {}),
+            " ".join(item["about"].split()),
+        )
+        for key, item in content["sources"].items()
+    }
+    found: dict[str, Claim] = {}
+    for item in content["claims"]:
+        for values in _variables(item.get("for", {})):
+            claim = _claim(_written_out(item, values, item["id"]), sources, content)
+            if claim.id in found:
+                raise ResnoiseError(f"claim {claim.id}: there are two of this id")
+            found[claim.id] = claim
+    return list(found.values())
+
+
+def _place(content: Mapping[str, Any], path: Any) -> str:
+    """Return where a mistake is, for people."""
+    parts = list(path)
+    if len(parts) > 1 and parts[0] == "claims":
+        item = content["claims"][parts[1]]
+        name = item.get("id", parts[1]) if isinstance(item, Mapping) else parts[1]
+        return f"claim {name}" + "".join(f".{part}" for part in parts[2:])
+    return ".".join(map(str, parts)) or "the file"
+
+
+def _variables(families: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the values of the variables of each member of a family; one empty for none."""
+    for values in itertools.product(*families.values()):
+        yield dict(zip(families, values, strict=True))
+
+
+def _written_out(node: Any, values: Mapping[str, Any], name: str) -> Any:
+    """Return ``node`` with {variables} replaced; a text that is one variable takes its type."""
+    if isinstance(node, Mapping):
+        return {
+            key: _written_out(child, values, name) for key, child in node.items() if key != "for"
+        }
+    if isinstance(node, list):
+        return [_written_out(child, values, name) for child in node]
+    if not isinstance(node, str):
+        return node
+    unknown = {*_VARIABLE.findall(node)} - {*values}
+    if unknown:
+        raise ResnoiseError(
+            f"claim {name}: {{{unknown.pop()}}} in {node!r} is none of the variables of its for"
+        )
+    if whole := _VARIABLE.fullmatch(node):
+        return values[whole[1]]
+    return _VARIABLE.sub(lambda match: f"{values[match[1]]}", node)
+
+
+def _claim(
+    item: Mapping[str, Any], sources: Mapping[str, Source], content: Mapping[str, Any]
+) -> Claim:
+    """Return one claim without variables."""
+    name = item["id"]
+    rule = item["rule"]
+    published = _published(item.get("published"), content, name)
+    judged = Rule(
+        within=rule.get("within"),
+        within_absolute=rule.get("within_absolute"),
+        greater=_quantity(rule["greater"], sources, name) if "greater" in rule else None,
+        less=_quantity(rule["less"], sources, name) if "less" in rule else None,
+        one_run_suffices=rule.get("one_run_suffices", False),
+    )
+    if (published is None) != (judged.within is None and judged.within_absolute is None):
+        raise ResnoiseError(
+            f"claim {name}: a published number and within or within_absolute go together"
+        )
+    if unknown := [part for part in item["scale"] if part not in SCALE]:
+        raise ResnoiseError(f"claim {name}: scale {unknown[0]}: allowed are {', '.join(SCALE)}")
+    return Claim(
+        id=name,
+        place=item["place"],
+        statement=" ".join(item["statement"].split()),
+        quantity=_quantity(item["quantity"], sources, name),
+        published=published,
+        unit=item.get("unit", ""),
+        rule=judged,
+        scale=tuple(item["scale"]),
+        runs=item.get("runs"),
+    )
+
+
+def _published(value: Any, content: Mapping[str, Any], name: str) -> float | None:
+    """Return a published number, given as such or as the dotted place of it in the file."""
+    if value is None or isinstance(value, int | float):
+        return value
+    node: Any = content
+    for part in value.split("."):
+        keys = {str(key): key for key in node} if isinstance(node, Mapping) else {}
+        if part not in keys:
+            raise ResnoiseError(f"claim {name}: published: there is no {value} in the file")
+        node = node[keys[part]]
+    if not isinstance(node, int | float):
+        raise ResnoiseError(f"claim {name}: published: {value} is no number")
+    return node
+
+
+def _quantity(node: Any, sources: Mapping[str, Source], name: str) -> Quantity:
+    """Return a quantity; the schema has checked its form."""
+    if isinstance(node, int | float):
+        return float(node)
+    if "source" in node:
+        if node["source"] not in sources:
+            raise ResnoiseError(
+                f"claim {name}: source {node['source']}: allowed are {', '.join(sources)}"
+            )
+        source = sources[node["source"]]
+        interval = node.get("interval")
+        return Selection(
+            source=source,
+            column=node["column"],
+            where={**source.where, **node.get("where", {})},
+            by=node.get("by"),
+            reduce=node.get("reduce", "only"),
+            runs=node.get("runs"),
+            interval=tuple(interval) if interval else None,
+        )
+    ((operation, argument),) = node.items()
+    condition = None
+    if operation in ("count", "share"):
+        ((relation, bound),) = ((k, v) for k, v in argument.items() if k != "of")
+        condition = (relation, float(bound))
+        argument = [argument["of"]]
+    elif operation == "lower_at_equal":
+        argument = [curve[axis] for curve in argument for axis in ("x", "y")]
+    elif not isinstance(argument, list):
+        argument = [argument]
+    arguments = tuple(_quantity(part, sources, name) for part in argument)
+    return Operation(operation, arguments, condition)

@@ -1,0 +1,55 @@
+"""In what a configuration differs from the paper's, for the verdicts. Standard library only."""
+
+from collections.abc import Mapping
+from typing import Any
+
+# Keys of a recipe that change no result but by rounding.
+_NEUTRAL = {"allow_tf32", "compile", "conv_backend", "snapshot_epochs"}
+
+
+def differences(config: Mapping[str, Any], paper: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return part of the configuration -> texts that say in what it differs from the paper's.
+
+    Args:
+        config: a loaded configuration.
+        paper: the loaded default configuration, which is the paper's as far as the paper says.
+    """
+    found = {
+        "data": _data(config["data"]),
+        "networks": _values(config["networks"], paper["networks"], ""),
+    }
+    for family in ("simplified", "fully_fledged"):
+        of_family = _values(config["training"][family], paper["training"][family], "")
+        found[f"training.{family}"] = of_family
+    return found
+
+
+def _data(data: Mapping[str, Any]) -> list[str]:
+    """Return in what the pictures differ from the paper's."""
+    names = {
+        "digits": "scikit-learn's digits instead of CIFAR-10",
+        "pictures": "CIFAR-10 from image files, which may be compressed",
+    }
+    found = [names[data["source"]]] if data["source"] in names else []
+    for key, kind in (("train_per_class", "training"), ("test_per_class", "test")):
+        if data[key] is not None:
+            found.append(f"{data[key]} {kind} pictures of each class")
+    return found
+
+
+def _values(section: Mapping[str, Any], paper: Mapping[str, Any], prefix: str) -> list[str]:
+    """Return the keys of a section with other values than the paper's."""
+    return [
+        f"{prefix}{key.replace('_', ' ')} {_text(value)} instead of {_text(paper[key])}"
+        for key, value in section.items()
+        if key not in _NEUTRAL and value != paper[key]
+    ]
+
+
+def _text(value: Any) -> str:
+    """Return a value as one writes it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list | tuple):
+        return "[" + " ".join(map(str, value)) + "]"
+    return str(value)
