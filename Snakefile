@@ -51,6 +51,7 @@ rule all:
         "<results>/figure12_ratios.csv",
         "<results>/figure13.pdf",
         "<results>/claims.csv",
+        "<results>/report.html",
 
 
 rule external:

@@ -6,16 +6,18 @@ import json
 import math
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
+from snakemake import __version__ as snakemake_version
 from snakemake.exceptions import WorkflowError
 
 ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from resnoise import estimates, grid, registry
+from resnoise import artefacts, estimates, grid, registry
 from resnoise import config as configuration
 from resnoise.claims import definition as claim_definition
 from resnoise.claims import files as claim_sources
@@ -246,3 +248,44 @@ def claim_spec(wildcards):
 def scale_differences():
     """Return in what the configuration differs from the paper's, as JSON."""
     return json.dumps(claim_scale.differences(CONFIG, configuration.load({})), sort_keys=True)
+
+
+def shown_artefacts():
+    """Return the tables and figures that there are rules for, in the paper's order."""
+    return [artefact for artefact in artefacts.ARTEFACTS if workflow.is_rule(artefact.name)]
+
+
+def shown_files(wildcards):
+    """Return what the report shows, and the data behind it."""
+    files = [file for artefact in shown_artefacts() for file in (artefact.file, artefact.data)]
+    return [f"{CONFIG['results']}/{file}" for file in files]
+
+
+def shown_captions(wildcards):
+    """Return the captions of what the report shows, relative as PAPER is."""
+    folder = ROOT / "config" / "captions"
+    return [
+        os.path.relpath(folder / f"{Path(artefact.file).stem}.rst")
+        for artefact in shown_artefacts()
+    ]
+
+
+def report_records():
+    """Return the records of all training runs of this configuration."""
+    folders = {
+        folder
+        for name, runs in grid.claim_runs(CONFIG).items()
+        if name != "twin_pairs"
+        for _, folder in runs
+    }
+    return [f"{CONFIG['results']}/{folder}/run.json" for folder in sorted(folders)]
+
+
+def report_command(wildcards, output):
+    """Return the command that makes the report; taking `output` keeps it out of staleness."""
+    settings = workflow.config_settings
+    words = ["snakemake", "--cores", "all", str(output)]
+    files = [os.path.relpath(file) for file in settings.configfiles]
+    words += ["--configfile", *files] if files else []
+    pairs = [f"{key}={json.dumps(value)}" for key, value in (settings.config or {}).items()]
+    return shlex.join([*words, *(["--config", *pairs] if pairs else [])])

@@ -81,6 +81,7 @@ rule layer_cushion_table:
             "<results>/layer_cushion.md",
             caption="../config/captions/layer_cushion.rst",
             category="Tables",
+            labels={"result": "Layer cushions"},
         ),
     log:
         "<logs>/layer_cushion_table.log",
@@ -113,6 +114,7 @@ rule figure3:
             "<results>/figure3.png",
             caption="../config/captions/figure3.rst",
             category="Figures",
+            labels={"result": "Figure 3"},
         ),
         csv="<results>/figure3.csv",
     log:
@@ -144,6 +146,7 @@ rule figure3_snapshots:
             "<results>/figure3_snapshots.png",
             caption="../config/captions/figure3_snapshots.rst",
             category="Figures",
+            labels={"result": "Figure 3, snapshots"},
         ),
         csv="<results>/figure3_snapshots.csv",
     log:
@@ -175,6 +178,7 @@ rule noise_stability_figure:
             "<results>/noise_stability.png",
             caption="../config/captions/noise_stability.rst",
             category="Figures",
+            labels={"result": "Noise in one layer"},
         ),
         csv="<results>/noise_stability.csv",
     log:

@@ -106,6 +106,7 @@ rule external_table:
             caption="../config/captions/interlayer_blocks.rst",
             category="Networks trained elsewhere",
             subcategory="{external}",
+            labels={"result": "Interlayer cushions of blocks"},
         ),
     log:
         "<logs>/external_table/{external}.log",
@@ -137,6 +138,7 @@ rule external_figure:
             caption="../config/captions/interlayer_cushion.rst",
             category="Networks trained elsewhere",
             subcategory="{external}",
+            labels={"result": "Interlayer cushions of all spans"},
         ),
         csv="<results>/external/{external}/interlayer_heatmap.csv",
     log:
@@ -169,6 +171,7 @@ rule external_layer_figure:
             caption="../config/captions/external_layer_cushion.rst",
             category="Networks trained elsewhere",
             subcategory="{external}",
+            labels={"result": "Layer cushions"},
         ),
         csv="<results>/external/{external}/layer_cushion_summary.csv",
     log:

@@ -12,6 +12,7 @@ rule training_curves:
             "<results>/training_curves.png",
             caption="../config/captions/training_curves.rst",
             category="Figures",
+            labels={"result": "Training curves"},
         ),
         csv="<results>/training_curves.csv",
     log:

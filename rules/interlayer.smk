@@ -46,6 +46,7 @@ rule interlayer_table:
             "<results>/interlayer_blocks.md",
             caption="../config/captions/interlayer_blocks.rst",
             category="Tables",
+            labels={"result": "Interlayer cushions of blocks"},
         ),
     log:
         "<logs>/interlayer_table.log",
@@ -76,6 +77,7 @@ rule interlayer_figure:
             "<results>/interlayer_cushion.png",
             caption="../config/captions/interlayer_cushion.rst",
             category="Figures",
+            labels={"result": "Interlayer cushions of all spans"},
         ),
         csv="<results>/interlayer_cushion.csv",
     log:

@@ -9,7 +9,10 @@ rule claims:
     output:
         csv="<results>/claims.csv",
         markdown=report(
-            "<results>/claims.md", caption="../config/captions/claims.rst", category="Claims"
+            "<results>/claims.md",
+            caption="../config/captions/claims.rst",
+            category="Claims",
+            labels={"result": "Claims"},
         ),
     log:
         "<logs>/claims.log",
@@ -32,3 +35,41 @@ rule claims:
         "python {params.script:q} --paper {input.paper:q} --results {params.results:q}"
         " --files {params.files:q} --differences {params.differences:q} {params.bootstrap}"
         " --csv {output.csv:q} --markdown {output.markdown:q} > {log:q} 2>&1"
+
+
+rule report_page:
+    """One HTML page with claims, tables, figures, and where they come from; it needs no network."""
+    input:
+        claims="<results>/claims.csv",
+        shown=shown_files,
+        captions=shown_captions,
+        records=report_records(),
+        data="<results>/data.safetensors",
+    output:
+        "<results>/report.html",
+    log:
+        "<logs>/report_page.log",
+    benchmark:
+        "<benchmarks>/report_page.tsv"
+    localrule: True
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=rising(1000),
+        runtime=rising(10),
+    params:
+        script=script("report_page.py"),
+        names=lambda wildcards: [artefact.name for artefact in shown_artefacts()],
+        config=json.dumps(CONFIG, sort_keys=True),
+        differences=scale_differences(),
+        command=report_command,
+        snakemake=lambda wildcards, output: snakemake_version,
+        code=code("report_page.py", "report.yaml"),
+        results=lambda wildcards, output: os.path.dirname(output[0]),
+    shell:
+        "python {params.script:q} --results {params.results:q} --claims {input.claims:q}"
+        " --show {params.names:q} --captions {input.captions:q} --records {input.records:q}"
+        " --data {input.data:q}"
+        " --config {params.config:q} --differences {params.differences:q}"
+        " --command {params.command:q} --snakemake {params.snakemake:q}"
+        " --output {output:q} > {log:q} 2>&1"

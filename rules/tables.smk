@@ -9,7 +9,10 @@ rule table1:
     output:
         csv="<results>/table1.csv",
         markdown=report(
-            "<results>/table1.md", caption="../config/captions/table1.rst", category="Tables"
+            "<results>/table1.md",
+            caption="../config/captions/table1.rst",
+            category="Tables",
+            labels={"result": "Table 1"},
         ),
     log:
         "<logs>/table1.log",

@@ -90,7 +90,10 @@ rule table2:
     output:
         csv="<results>/table2.csv",
         markdown=report(
-            "<results>/table2.md", caption="../config/captions/table2.rst", category="Tables"
+            "<results>/table2.md",
+            caption="../config/captions/table2.rst",
+            category="Tables",
+            labels={"result": "Table 2"},
         ),
     log:
         "<logs>/table2.log",
@@ -118,7 +121,10 @@ rule figure6:
     output:
         pdf="<results>/figure6.pdf",
         png=report(
-            "<results>/figure6.png", caption="../config/captions/figure6.rst", category="Figures"
+            "<results>/figure6.png",
+            caption="../config/captions/figure6.rst",
+            category="Figures",
+            labels={"result": "Figure 6"},
         ),
         csv="<results>/figure6.csv",
     log:

@@ -1,0 +1,203 @@
+"""The report: one file that needs nothing else, complete, escaped, and readable."""
+
+import base64
+import itertools
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import report_pages
+import yaml
+
+from resnoise import config as configuration
+from resnoise.artefacts import ARTEFACTS
+from resnoise.errors import ResnoiseError
+from resnoise.report import page
+
+ROOT = Path(__file__).resolve().parents[2]
+# Those of networks trained elsewhere speak of a rule's wildcards; the report does not show them.
+CAPTIONS = sorted((ROOT / "config" / "captions").glob("[!e]*.rst"))
+
+
+class Page(HTMLParser):
+    """The elements of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def values(self, tag: str, name: str) -> list[str]:
+        """Return an attribute of all elements of a kind that have it."""
+        return [found[name] for kind, found in self.elements if kind == tag and name in found]
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return report_pages.write(tmp_path_factory.mktemp("results")).read_text("utf-8")
+
+
+def test_it_needs_nothing_from_elsewhere(text: str) -> None:
+    found = Page(text)
+    for tag, attributes in found.elements:
+        for name in ("src", "href", "srcset", "action", "data", "poster"):
+            assert attributes.get(name, "#").startswith(("#", "data:")), (tag, attributes)
+    assert not re.search(r"@import|url\(|https?://", text)
+    assert not found.values("script", "src") and not found.values("link", "integrity")
+
+
+def test_it_says_everything(text: str) -> None:
+    for words in (
+        "Reduced scale.",
+        "scikit-learn&#39;s digits instead of CIFAR-10",
+        "Training risk of plain networks.",
+        "0.07227",
+        "0.05 to 0.09",
+        "within 25 % of it",
+        "snakemake --cores all results/report.html",
+        "AMD EPYC",
+        "torch 2.14.1",
+        "3 epochs",
+        "11 min 19 s",
+        "2 of 3",
+        "diverged",
+        "cat, dog",
+        "32 x 32 pixels",
+        "5" * 64,
+        "c" * 64,
+        "learning_rate: 0.002",
+    ):
+        assert words in text, words
+    # Names from elsewhere are text, never elements.
+    assert "<b>bold</b>" not in text and "&lt;b&gt;bold&lt;/b&gt;" in text
+
+
+def test_the_summary_counts_the_verdicts(text: str) -> None:
+    counts = re.findall(r'class="count">(\d+)<', text)
+    assert counts == ["2", "1", "1", "1"]
+    assert "1 of them at reduced scale" in text
+
+
+def test_tables_and_figures_come_in_the_given_order_with_captions(text: str) -> None:
+    assert re.findall(r'<article id="(\w+)"', text) == ["figure3", "table1"]
+    found = Page(text)
+    (picture,) = found.values("img", "src")
+    assert base64.b64decode(picture.partition(",")[2]) == report_pages.PNG
+    (alternative,) = found.values("img", "alt")
+    assert alternative == "Figure 3: layer cushions. A figure of depth 20."
+    # The table's title stands as the page's heading and nowhere else.
+    assert "0.1 \N{PLUS-MINUS SIGN} 0.01" in text and "# Table 1" not in text
+    (data,) = {uri for uri in found.values("a", "href") if uri.startswith("data:text/csv")}
+    assert base64.b64decode(data.partition(",")[2]) == b"a,b\n1,2\n"
+
+
+def test_every_name_is_there_once_and_every_link_leads_somewhere(text: str) -> None:
+    found = Page(text)
+    names = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
+    assert len(names) == len(set(names))
+    targets = {link[1:] for link in found.values("a", "href") if link.startswith("#")}
+    assert targets <= {*names}
+    labels = " ".join(a["aria-labelledby"] for _, a in found.elements if "aria-labelledby" in a)
+    assert {*labels.split()} <= {*names}
+
+
+def test_headings_skip_no_level(text: str) -> None:
+    levels = [int(tag[1]) for tag, _ in Page(text).elements if re.fullmatch(r"h\d", tag)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+
+
+def test_the_papers_scale_is_said_too(tmp_path: Path) -> None:
+    full = report_pages.write(tmp_path, differences={"data": []}).read_text("utf-8")
+    assert "The paper's scale." in full and "Reduced scale." not in full
+
+
+@pytest.mark.parametrize("file", CAPTIONS, ids=lambda file: file.stem)
+def test_captions_can_be_shown(file: Path) -> None:
+    html = page._caption(file, configuration.load({}))
+    assert html.startswith("<p>") and "{{" not in html and "problematic" not in html
+
+
+def test_a_caption_that_cannot_be_shown_is_named(tmp_path: Path) -> None:
+    caption = tmp_path / "figure3.rst"
+    for wrong in ("|Wx| is no substitution.", "{{ snakemake.nothing }}", "{% if %}"):
+        caption.write_text(wrong, "utf-8")
+        with pytest.raises(ResnoiseError, match=r"figure3\.rst: not a caption"):
+            page._caption(caption, {})
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    report_pages.write(tmp_path)
+    (tmp_path / "table1.md").unlink()
+    with pytest.raises(ResnoiseError, match=r"table1\.md"):
+        report_pages.build(tmp_path)
+
+
+def test_large_data_is_named_and_not_embedded(tmp_path: Path) -> None:
+    report_pages.write(tmp_path)
+    (tmp_path / "table1.csv").write_text("a\n" + "1\n" * 200_000, "utf-8")
+    text = report_pages.build(tmp_path)
+    assert "<code>table1.csv</code> in the results folder" in text
+    assert len(text) < 200_000
+
+
+def test_durations() -> None:
+    assert [page.duration(s) for s in (0.4, 59, 60, 3599, 3600, 100_000)] == [
+        "0 s",
+        "59 s",
+        "1 min 00 s",
+        "59 min 59 s",
+        "1 h 00 min",
+        "27 h 46 min",
+    ]
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of "#rrggbb" (WCAG 2)."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_text_stands_out_from_its_background_in_light_and_dark() -> None:
+    style = (page.HERE / "style.css").read_text("utf-8")
+    schemes = [dict(re.findall(r"--(\S+): (#\w{6});", part)) for part in style.split("@media")[:2]]
+    assert all(len(scheme) == 14 for scheme in schemes)
+    pairs = [(ink, ground) for ink in ("ink", "soft", "accent") for ground in ("paper", "raised")]
+    pairs += [(tone, f"{tone}-tint") for tone in ("good", "half", "bad", "none")]
+    pairs += [("ink", "half-tint"), ("ink", "good-tint")]
+    for scheme in schemes:
+        for ink, ground in pairs:
+            high, low = sorted((luminance(scheme[ink]), luminance(scheme[ground])), reverse=True)
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (ink, ground)
+
+
+def test_every_table_and_figure_of_the_rules_is_in_the_list() -> None:
+    text = "".join(file.read_text("utf-8") for file in (ROOT / "rules").glob("*.smk"))
+    rules = re.split(r"^rule (\w+):", text, flags=re.MULTILINE)[1:]
+    reported = {
+        name
+        for name, body in zip(rules[::2], rules[1::2], strict=True)
+        if "report(" in body and "external" not in name
+    }
+    # Not of the paper: snapshots of figure 3 are an option, the claims have a place of their own.
+    assert reported - {"figure3_snapshots", "claims"} <= {artefact.name for artefact in ARTEFACTS}
+
+
+def test_every_output_for_people_has_caption_category_and_label() -> None:
+    for file in sorted((ROOT / "rules").glob("*.smk")):
+        for call in re.findall(r"report\((.*?)\n        \)|report\(([^\n]*\))", file.read_text()):
+            text = "".join(call)
+            caption = re.search(r'caption="\.\./(config/captions/\w+\.rst)"', text)
+            assert caption and (ROOT / caption[1]).is_file(), text
+            assert "category=" in text and "labels={" in text, f"{file.name}: {text}"
+
+
+def test_the_configuration_is_shown_as_yaml(text: str) -> None:
+    shown = re.search(r"defaults included</summary>\n<pre><code>(.*?)</code>", text, re.DOTALL)
+    assert shown and yaml.safe_load(shown[1]) == json.loads(json.dumps(report_pages.CONFIG))

@@ -1,0 +1,74 @@
+"""The report through the workflow: complete, sound in a browser, and stale when it should be."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import browsers
+import pytest
+from projects import Project
+from selenium.webdriver.common.by import By
+
+SECTIONS = """
+twins: {depths: [8], seeds: [1]}
+layer_cushion: {depths: [8], seeds: [1], samples: 10}
+noise_stability: {depths: [8], seeds: [1], samples: 4, repeats: 2, sizes: [0.1]}
+interlayer_cushion: {architectures: [residual, plain], depths: [8], seeds: [1], samples: 2}
+table5: {depths: [8], seeds: [1], lower_full: {depths: [8]}}
+gradient_flow: {depth: 8, seeds: [1], samples: 4}
+trivial_case: {repetitions: 2}
+"""
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory, finished: Project) -> Project:
+    """Return a project in which the report has been made."""
+    project = finished.copy_to(tmp_path_factory.mktemp("report") / "project")
+    schema = (project.root / "config" / "schema.yaml").read_text("utf-8")
+    known = [line for line in SECTIONS.splitlines() if f"\n  {line.partition(':')[0]}:\n" in schema]
+    project.replace("config/tiny.yaml", "device: cpu", "\n".join(["device: cpu", *known]))
+    project.snakemake("results/tiny/report.html")
+    return project
+
+
+def test_the_report_is_sound(report: Project) -> None:
+    page = report.results / "report.html"
+    text = page.read_text("utf-8")
+    assert "snakemake --cores all results/tiny/report.html --configfile config/tiny.yaml" in text
+    record = json.loads((report.results / "runs/plain-8/kwi/seed1/run.json").read_text("utf-8"))
+    assert record["data_digest"] in text and record["code_digest"] in text
+    # Snakemake knows which tables and figures there are: all of them are shown.
+    for name in ("figure3", "table1", "table2", "figure6", "interlayer_table"):
+        assert f'<article id="{name}"' in text
+    with browsers.browser() as chrome:
+        chrome.get(page.as_uri())
+        browsers.assert_sound(chrome)
+        for width in (390, 1400):
+            browsers.set_width(chrome, width)
+            assert browsers.overflow(chrome) == 0
+        assert len(chrome.find_elements(By.TAG_NAME, "img")) >= 4
+        assert chrome.find_elements(By.CSS_SELECTOR, ".tables table.sortable")
+
+
+def test_it_goes_stale_with_its_captions_and_its_style_and_nothing_else(
+    report: Project, tmp_path: Path
+) -> None:
+    project = report.copy_to(tmp_path / "project")
+    target = "results/tiny/report.html"
+    assert project.stale(target) == {}
+    project.replace("config/captions/table1.rst", "Table 1", "The first table")
+    assert project.stale(target) == {"report_page": 1}
+    project.replace("config/captions/table1.rst", "The first table", "Table 1")
+    project.replace("workflow/scripts/resnoise/report/style.css", "--ink: #1a1f2b", "--ink: #000")
+    assert project.stale(target) == {"report_page": 1}
+
+
+def test_snakemakes_own_report_has_captions_and_categories(report: Project, tmp_path: Path) -> None:
+    archive = tmp_path / "report.zip"
+    report.snakemake("--report", str(archive), "results/tiny/report.html")
+    with zipfile.ZipFile(archive) as files:
+        pages = [name for name in files.namelist() if name.endswith(".html")]
+        found = "".join(files.read(name).decode("utf-8") for name in pages)
+    for words in ("Figure 3 (section 5)", "Tables", "Figures", "Claims", "Table 2 (section 4.1)"):
+        assert words in found
+    assert "System Message" not in found and "problematic" not in found

@@ -1,0 +1,68 @@
+"""The paper's tables and figures in its order. Standard library only: the rules import it too."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Artefact:
+    """A table or a figure.
+
+    Attributes:
+        name: of the rule that makes it, and of its caption in config/captions.
+        title: what people call it.
+        place: where in the paper it stands.
+        file: what there is to look at: Markdown of a table, PNG of a figure.
+        data: the numbers behind it (CSV).
+    """
+
+    name: str
+    title: str
+    place: str
+    file: str
+    data: str
+
+    @property
+    def is_figure(self) -> bool:
+        """Whether it is a picture."""
+        return self.file.endswith(".png")
+
+
+def _table(name: str, title: str, place: str, stem: str = "") -> Artefact:
+    stem = stem or name
+    return Artefact(name, title, place, f"{stem}.md", f"{stem}.csv")
+
+
+def _figure(name: str, title: str, place: str, stem: str = "") -> Artefact:
+    stem = stem or name
+    return Artefact(name, title, place, f"{stem}.png", f"{stem}.csv")
+
+
+# By rule name, in the paper's order: section 5, then appendices A to E.
+ARTEFACTS = (
+    _figure("figure3", "Figure 3: layer cushions", "Section 5"),
+    _table("layer_cushion_table", "Layer cushions by layer", "Section 5", "layer_cushion"),
+    _table("interlayer_table", "Interlayer cushions of blocks", "Section 5", "interlayer_blocks"),
+    _figure(
+        "interlayer_figure", "Interlayer cushions of all spans", "Section 5", "interlayer_cushion"
+    ),
+    _figure(
+        "noise_stability_figure", "What noise in one layer does", "Section 5", "noise_stability"
+    ),
+    _figure("figure4", "Figure 4: architectures", "Appendix A"),
+    _figure("figure5", "Figure 5: blocks", "Appendix A"),
+    _table("table1", "Table 1: plain and residual networks", "Appendix A"),
+    _figure("training_curves", "Training curves of the networks of Table 1", "Appendix A"),
+    _table("table2", "Table 2: equal networks", "Appendix B"),
+    _figure("figure6", "Figure 6: how equal networks drift apart", "Appendix B"),
+    _figure("figure7", "Figure 7: distributions of weights", "Appendix C"),
+    _table("table3", "Table 3: statistics of weights", "Appendix C"),
+    _table("table4", "Table 4: risk and weight term", "Appendix D"),
+    _figure("figure8", "Figure 8: risk and error in training", "Appendix D"),
+    _figure("figure9", "Figure 9: KWI against T(HMWI)", "Appendix D.1"),
+    _table("table5", "Table 5: dominant paths", "Appendix D.3"),
+    _figure("figure10", "Figure 10: gradients of the pooled outputs", "Appendix D.4.1"),
+    _figure("figure11", "Figure 11: the trivial case", "Appendix D.4.1"),
+    _figure("figure12", "Figure 12: dominant gradient flow", "Appendix D.4.2"),
+    _table("figure12_ratios", "Gradient flow, residual by plain", "Appendix D.4.2"),
+    _figure("figure13", "Figure 13: an inequality of Gaussian variables", "Appendix E"),
+)

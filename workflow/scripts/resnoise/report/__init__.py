@@ -1,0 +1,1 @@
+"""One page with everything: claims, tables, figures, and where they come from."""

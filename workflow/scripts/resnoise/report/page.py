@@ -1,0 +1,320 @@
+"""Make the page: one HTML file that needs nothing else."""
+
+import base64
+import dataclasses
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import docutils.core
+import docutils.utils
+import jinja2
+import markdown_it
+import pandas as pd
+import yaml
+from markupsafe import Markup
+
+from resnoise.claims.names import REDUCED_SCALE, VERDICTS
+from resnoise.data import dataset
+from resnoise.errors import ResnoiseError
+from resnoise.files import write_text
+
+HERE = Path(__file__).resolve().parent
+# Data behind a table or figure beyond this size is named and not embedded.
+_EMBED_BYTES = 300_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """A table or figure on the page.
+
+    Attributes:
+        name: anchor on the page.
+        title: its heading.
+        place: where in the paper it stands.
+        file: Markdown or PNG to show.
+        data: CSV behind it.
+        caption: reStructuredText, with Jinja expressions over the configuration.
+    """
+
+    name: str
+    title: str
+    place: str
+    file: Path
+    data: Path
+    caption: Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What the page says of how the results came about.
+
+    Attributes:
+        config: the configuration.
+        differences: part of the configuration -> in what it differs from the paper's.
+        command: the command that made the page.
+        snakemake: version of Snakemake.
+    """
+
+    config: Mapping[str, Any]
+    differences: Mapping[str, Sequence[str]]
+    command: str
+    snakemake: str
+
+
+def build(
+    claims: Path,
+    items: Sequence[Item],
+    records: Sequence[Path],
+    data: Path,
+    facts: Facts,
+    results: Path,
+) -> str:
+    """Return the page as HTML.
+
+    Args:
+        claims: ``claims.csv``.
+        items: tables and figures in the order of the page.
+        records: ``run.json`` of all runs.
+        data: the prepared data set.
+        facts: the rest.
+        results: the results folder, for names of files.
+
+    Raises:
+        ResnoiseError: a file is missing or damaged.
+    """
+    try:
+        judged = _claims(pd.read_csv(claims))
+        runs = [_run(file, results) for file in records]
+        shown = [_item(item, facts.config, results) for item in items]
+        digests = [_digest(file, results) for file in (claims, *(i.data for i in items))]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ResnoiseError(f"the report's files are not readable ({error})") from error
+    counts = Counter(claim["verdict"] for claim in judged)
+    reduced = Counter(c["verdict"] for c in judged if c["scale"] == REDUCED_SCALE)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["duration"] = duration
+    return environment.get_template("page.html.j2").render(
+        style=Markup((HERE / "style.css").read_text("utf-8")),
+        script=Markup((HERE / "script.js").read_text("utf-8")),
+        claims=judged,
+        verdicts=[
+            {
+                "name": verdict,
+                "slug": verdict.replace(" ", "-"),
+                "count": counts[verdict],
+                "reduced": reduced[verdict],
+            }
+            for verdict in VERDICTS
+        ],
+        differences=_distinct(facts.differences),
+        items=shown,
+        config=yaml.safe_dump(dict(facts.config), sort_keys=False),
+        facts=facts,
+        data=_data(data),
+        runs=runs,
+        hardware=_distinct_values(runs, "hardware"),
+        packages=_distinct_values(runs, "packages"),
+        digests=digests,
+        results=str(results),
+    )
+
+
+def write(
+    claims: Path,
+    items: Sequence[Item],
+    records: Sequence[Path],
+    data: Path,
+    facts: Facts,
+    results: Path,
+    output: Path,
+) -> None:
+    """Write the page (see ``build``)."""
+    write_text(output, build(claims, items, records, data, facts, results))
+
+
+def _distinct(differences: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return all differences, each with the part of the configuration that it is in."""
+    names = {
+        "data": "Data",
+        "networks": "Networks",
+        "training.simplified": "Training of simplified networks",
+        "training.fully_fledged": "Training of fully-fledged networks",
+    }
+    return [f"{names.get(part, part)}: {', '.join(v)}" for part, v in differences.items() if v]
+
+
+def _claims(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of claims.csv with texts of their numbers."""
+    rows = []
+    for row in table.to_dict("records"):
+        empty = pd.isna(row["measured"])
+        reduced = row["scale"] == REDUCED_SCALE and not empty
+        interval = ""
+        if not pd.isna(row["measured_low"]):
+            interval = f"{row['measured_low']:.4g} to {row['measured_high']:.4g}"
+        rows.append(
+            {
+                **{str(key): value for key, value in row.items()},
+                "slug": row["verdict"].replace(" ", "-"),
+                "reduced": reduced,
+                "rank": VERDICTS.index(row["verdict"]),
+                "unit": "" if pd.isna(row["unit"]) else row["unit"],
+                "published_text": _number(row["published"]),
+                "measured_text": _number(row["measured"]),
+                "interval": interval,
+                "reason": "" if pd.isna(row["reason"]) else row["reason"],
+                "differences": "" if pd.isna(row["differences"]) else row["differences"],
+                "runs_text": "" if pd.isna(row["runs"]) else f"{int(row['runs'])}",
+            }
+        )
+    return rows
+
+
+def _number(value: float) -> str:
+    return "" if pd.isna(value) else f"{value:.4g}"
+
+
+def _item(item: Item, config: Mapping[str, Any], results: Path) -> dict[str, Any]:
+    """Return what the template shows of a table or figure."""
+    caption = _caption(item.caption, config)
+    content = item.file.read_bytes()
+    figure = item.file.suffix == ".png"
+    data = item.data.read_bytes()
+    small = len(data) <= _EMBED_BYTES
+    return {
+        "name": item.name,
+        "title": item.title,
+        "place": item.place,
+        "caption": Markup(caption),
+        "plain_caption": Markup(caption).striptags(),
+        "picture": _data_uri(content, "image/png") if figure else "",
+        "size": _png_size(content) if figure else (0, 0),
+        "table": "" if figure else Markup(_table(content.decode("utf-8"))),
+        "data_name": str(_below(item.data, results)),
+        "data_uri": _data_uri(data, "text/csv") if small else "",
+    }
+
+
+def _caption(file: Path, config: Mapping[str, Any]) -> str:
+    """Return a caption as HTML, its expressions filled in as Snakemake's own report does."""
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
+    settings = {
+        "report_level": 2,
+        "halt_level": 2,
+        "warning_stream": False,
+        "raw_enabled": False,
+        "file_insertion_enabled": False,
+    }
+    try:
+        text = environment.from_string(file.read_text("utf-8")).render(
+            snakemake=SimpleNamespace(config=config)
+        )
+        parts = docutils.core.publish_parts(text, writer="html5", settings_overrides=settings)
+    except (jinja2.TemplateError, docutils.utils.SystemMessage) as error:
+        raise ResnoiseError(f"{file}: not a caption that can be shown ({error})") from error
+    return str(parts["fragment"])
+
+
+def _table(markdown: str) -> str:
+    """Return a table's Markdown as HTML without its title, which the page itself gives."""
+    lines = markdown.splitlines()
+    if lines and lines[0].startswith("# "):
+        lines = lines[1:]
+    # html off: the text is ours, but names of networks trained elsewhere may be in it.
+    parser = markdown_it.MarkdownIt("commonmark", {"html": False}).enable("table")
+    html = str(parser.render("\n".join(lines)))
+    # The page's own headings are h2 for sections and h3 for tables.
+    html = html.replace("<h2>", "<h4>").replace("</h2>", "</h4>")
+    return html.replace(" +- ", " \N{PLUS-MINUS SIGN} ")
+
+
+def _data_uri(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _png_size(content: bytes) -> tuple[int, int]:
+    """Return width and height of a PNG from its header."""
+    if content[:8] != b"\x89PNG\r\n\x1a\n":
+        raise ValueError("a figure is no PNG file")
+    return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
+
+
+def _run(file: Path, results: Path) -> dict[str, Any]:
+    """Return what the page says of a run."""
+    record = json.loads(file.read_text("utf-8"))
+    sessions = record["sessions"]
+    last = sessions[-1]
+    spec = record["spec"]
+    processor = last.get("processor") or "unknown processor"
+    return {
+        "name": str(_below(file.parent, results)),
+        "architecture": spec["network"]["architecture"],
+        "depth": spec["network"]["depth"],
+        "initialisation": spec["initialisation"],
+        "seed": spec["seed"],
+        "epochs": record["epochs_done"],
+        "asked": spec["recipe"]["epochs"],
+        "status": record["status"],
+        "seconds": record["seconds"],
+        "duration": duration(record["seconds"]),
+        "sessions": len(sessions),
+        "started": sessions[0]["started"],
+        "hardware": f"{last['host']}: {last['device']}, {processor}, {last['threads']} thread(s), "
+        f"{last['system']}",
+        "packages": f"Python {last['python']}, "
+        + ", ".join(f"{name} {version}" for name, version in sorted(last["packages"].items())),
+        "code": record["code_digest"],
+        "data": record["data_digest"],
+    }
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as people say it, such as "2 h 05 min"."""
+    total = round(seconds)
+    if total < 60:
+        return f"{total} s"
+    if total < 3600:
+        return f"{total // 60} min {total % 60:02d} s"
+    return f"{total // 3600} h {total % 3600 // 60:02d} min"
+
+
+def _data(file: Path) -> list[tuple[str, str]]:
+    """Return what the page says of the data set, each fact with its name."""
+    found = dataset.load(file)
+    _, height, width, _ = found.train_images.shape
+    return [
+        ("Training pictures", f"{len(found.train_images)}"),
+        ("Test pictures", f"{len(found.test_images)}"),
+        ("Size", f"{width} x {height} pixels"),
+        ("Classes", ", ".join(found.class_names)),
+        ("Channel means", ", ".join(f"{value:.4f}" for value in found.channel_mean)),
+        ("Channel standard deviations", ", ".join(f"{value:.4f}" for value in found.channel_std)),
+        ("SHA-256 of the source", found.source_digest),
+        ("SHA-256 of the prepared data", found.digest),
+    ]
+
+
+def _distinct_values(runs: Sequence[Mapping[str, Any]], key: str) -> list[tuple[str, int]]:
+    """Return the different values of a key, each with the number of its runs."""
+    return Counter(run[key] for run in runs).most_common()
+
+
+def _digest(file: Path, results: Path) -> tuple[str, str]:
+    """Return name and SHA-256 of a file."""
+    return str(_below(file, results)), hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _below(file: Path, folder: Path) -> Path:
+    """Return a file's path below a folder, or as it is."""
+    return file.relative_to(folder) if file.is_relative_to(folder) else file
