@@ -44,6 +44,7 @@ rule figure12:
             "<results>/figure12.png",
             caption="../config/captions/figure12.rst",
             category="Figures",
+            labels={"result": "Figure 12"},
         ),
         csv="<results>/figure12.csv",
     log:
@@ -75,6 +76,7 @@ rule figure12_ratios:
             "<results>/figure12_ratios.md",
             caption="../config/captions/figure12_ratios.rst",
             category="Tables",
+            labels={"result": "Gradient flow, residual by plain"},
         ),
     log:
         "<logs>/figure12_ratios.log",
@@ -109,6 +111,7 @@ rule figure10:
             "<results>/figure10.png",
             caption="../config/captions/figure10.rst",
             category="Figures",
+            labels={"result": "Figure 10"},
         ),
         csv="<results>/figure10.csv",
     log:

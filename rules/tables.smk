@@ -43,6 +43,7 @@ rule table5:
             "<results>/table5.md",
             caption="../config/captions/table5.rst",
             category="Tables",
+            labels={"result": "Table 5"},
         ),
     log:
         "<logs>/table5.log",

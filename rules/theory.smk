@@ -33,6 +33,7 @@ rule figure11:
             "<results>/figure11.png",
             caption="../config/captions/figure11.rst",
             category="Figures",
+            labels={"result": "Figure 11"},
         ),
         csv="<results>/figure11.csv",
     log:
@@ -61,6 +62,7 @@ rule figure13:
             "<results>/figure13.png",
             caption="../config/captions/figure13.rst",
             category="Figures",
+            labels={"result": "Figure 13"},
         ),
         csv="<results>/figure13.csv",
     log:

@@ -9,6 +9,9 @@ twins: {depths: [8], seeds: [1]}
 layer_cushion: {depths: [20], seeds: [1], samples: 10}
 noise_stability: {depths: [8], seeds: [1]}
 interlayer_cushion: {architectures: [residual], depths: [8], seeds: [1]}
+table5: {depths: [8], seeds: [1], lower_full: {depths: [8]}}
+gradient_flow: {depth: 8, seeds: [1], epochs: [1], samples: 4}
+trivial_case: {repetitions: 3, n: 8, n_values: [4, 8, 32], layers_values: [1, 2]}
 """
 # A claim that the paper does not make.
 CLAIM = """

@@ -104,6 +104,8 @@ def gradient_flow_runs(config: Mapping[str, Any]) -> list[Run]:
         for architecture, initialisation in GRADIENT_FLOW
         for seed in section["seeds"]
     ]
+
+
 def claim_runs(config: Mapping[str, Any]) -> dict[str, list[tuple[dict[str, Any], str]]]:
     """Return sets of runs by the names that the claims use: each run, and its folder.
 
@@ -115,10 +117,12 @@ def claim_runs(config: Mapping[str, Any]) -> dict[str, list[tuple[dict[str, Any]
         "layer_cushion": layer_cushion_runs(config),
         "noise_stability": noise_stability_runs(config),
         "interlayer_cushion": interlayer_cushion_runs(config),
+        "table5": table5_runs(config),
+        "gradient_flow": gradient_flow_runs(config),
     }
     found = {name: [(run._asdict(), run.folder) for run in runs] for name, runs in sets.items()}
     # No configuration trains these yet.
-    found |= {name: [] for name in ("weights", "table5", "gradient_flow", "figure9")}
+    found |= {name: [] for name in ("weights", "figure9")}
     found["twins"], found["twin_pairs"] = [], []
     for depth in config["twins"]["depths"]:
         for seed in config["twins"]["seeds"]:
@@ -131,4 +135,9 @@ def claim_runs(config: Mapping[str, Any]) -> dict[str, list[tuple[dict[str, Any]
 
 
 # Files of the results folder itself that claims may use.
-CLAIM_TABLES = ("layer_cushion_counts.csv",)
+CLAIM_TABLES = (
+    "layer_cushion_counts.csv",
+    "figure10.csv",
+    "figure11.csv",
+    "figure13.csv",
+)
