@@ -184,3 +184,17 @@ def test_what_differs_from_the_paper() -> None:
         "training.simplified": ["epochs 3 instead of 200"],
         "training.fully_fledged": [],
     }
+
+
+def test_the_example_in_the_documentation_is_a_claim(tmp_path: Path) -> None:
+    text = (PAPER.parent / "README.md").read_text("utf-8").partition("## Adding a claim")[2]
+    lines = [line[4:] for line in text.splitlines() if line.startswith("    ")]
+    content = yaml.safe_load(PAPER.read_text("utf-8"))
+    content["claims"] = yaml.safe_load("\n".join(lines))
+    (tmp_path / "paper.yaml").write_text(yaml.safe_dump(content), "utf-8")
+    found = definition.read(tmp_path / "paper.yaml")
+    assert [claim.id for claim in found] == [
+        f"residual-has-smaller-risk-{depth}" for depth in (20, 32, 44)
+    ]
+    actual = {claim.id: claim for claim in definition.read(PAPER)}
+    assert all(claim.quantity == actual[claim.id].quantity for claim in found)

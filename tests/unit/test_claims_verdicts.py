@@ -132,6 +132,15 @@ def test_infinity_is_no_measurement(tmp_path: Path) -> None:
     assert verdict(tmp_path, [np.inf], claim(greater=0.0)).verdict == NOT_MEASURED
 
 
+def test_a_draw_without_the_quantity_leaves_no_interval(tmp_path: Path) -> None:
+    # A ratio whose denominator is zero for one seed is infinite in the draws of that seed alone.
+    ratio = definition.Operation("ratio", (1.0, RISK))
+    wanted = dataclasses.replace(claim(greater=0.5), quantity=ratio)
+    judgement = verdict(tmp_path, [0.0, 1.0], wanted)
+    assert judgement.measured == 2.0
+    assert (judgement.low, judgement.high) == (None, None)
+
+
 def test_a_mistake_names_the_claim(tmp_path: Path) -> None:
     wrong = dataclasses.replace(
         claim(greater=0.0), quantity=dataclasses.replace(RISK, column="loss")

@@ -193,14 +193,15 @@ def _interval(value: Value, confidence: float) -> tuple[float, float] | None:
     """Return a quantity's interval: the file's own, or the bootstrap's over two seeds or more."""
     if value.interval is not None:
         return value.interval
-    if not value.drawn:
+    # Draws without the quantity (curves with no level in common, say) leave no honest interval.
+    if not value.drawn or not np.isfinite(value.values).all():
         return None
     tail = (1 - confidence) / 2
     return _quantile(value.values[1:], tail), _quantile(value.values[1:], 1 - tail)
 
 
 def _quantile(values: Array, share: float) -> float:
-    """Return a quantile of the replicates; NaN if one of them is."""
+    """Return a quantile of the replicates; NaN, which is not above any bound, if one is."""
     return float(np.quantile(values, share))
 
 

@@ -126,6 +126,7 @@ def build(
         hardware=_distinct_values(runs, "hardware"),
         packages=_distinct_values(runs, "packages"),
         digests=digests,
+        code=_code(runs),
         results=str(results),
     )
 
@@ -269,7 +270,7 @@ def _run(file: Path, results: Path) -> dict[str, Any]:
         "seconds": record["seconds"],
         "duration": duration(record["seconds"]),
         "sessions": len(sessions),
-        "started": sessions[0]["started"],
+        "started": sessions[0]["started"][:16].replace("T", " ") + " UTC",
         "hardware": f"{last['host']}: {last['device']}, {processor}, {last['threads']} thread(s), "
         f"{last['system']}",
         "packages": f"Python {last['python']}, "
@@ -308,6 +309,14 @@ def _data(file: Path) -> list[tuple[str, str]]:
 def _distinct_values(runs: Sequence[Mapping[str, Any]], key: str) -> list[tuple[str, int]]:
     """Return the different values of a key, each with the number of its runs."""
     return Counter(run[key] for run in runs).most_common()
+
+
+def _code(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
+    """Return the digests of the code behind the runs, each with the runs' names."""
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        found.setdefault(run["code"], []).append(run["name"])
+    return [*found.items()]
 
 
 def _digest(file: Path, results: Path) -> tuple[str, str]:
