@@ -140,20 +140,30 @@ def rising(amount):
     return lambda wildcards, attempt: attempt * amount
 
 
-def minutes(spec, runs):
-    """Return a generous estimate of the minutes that some runs of one specification take."""
+def minutes(seconds, spec, attempt):
+    """Return the minutes to ask for: an estimate of resnoise.estimates, times the attempt."""
     pictures = estimates.training_pictures(CONFIG["data"])
-    return math.ceil(runs * estimates.train_seconds(spec, pictures, CONFIG["device"]) / 60)
+    return math.ceil(attempt * seconds(RunSpec.from_json(spec), pictures, CONFIG["device"]) / 60)
 
 
 def train_minutes(wildcards, attempt):
-    """Return a generous estimate of a run's wall time; a second attempt gets twice it."""
-    return minutes(RunSpec.from_json(run_spec(wildcards)), attempt)
+    """Return a generous estimate of the wall time of a run in minutes."""
+    return minutes(estimates.train_seconds, run_spec(wildcards), attempt)
 
 
 def twin_minutes(wildcards, attempt):
     """Return a generous estimate of the wall time of two twins in minutes."""
-    return minutes(RunSpec.from_json(twin_spec(wildcards)), 2 * attempt)
+    return minutes(estimates.train_seconds, twin_spec(wildcards), 2 * attempt)
+
+
+def evaluate_minutes(wildcards, attempt):
+    """Return a generous estimate of the wall time of an evaluation in minutes."""
+    return minutes(estimates.evaluate_seconds, run_spec(wildcards), attempt)
+
+
+def evaluate_twin_minutes(wildcards, attempt):
+    """Return a generous estimate of the wall time of the evaluation of a twin in minutes."""
+    return minutes(estimates.evaluate_seconds, twin_spec(wildcards), attempt)
 
 
 def data_path():
