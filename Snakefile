@@ -17,6 +17,9 @@ pathvars:
     benchmarks=f"{CONFIG['results']}/benchmarks",
 
 
+container: CONFIG["container"]
+
+
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/transfer.smk"

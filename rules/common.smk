@@ -27,7 +27,6 @@ from resnoise.errors import ResnoiseError
 from resnoise.metrics.specs import ExternalSpec, InterlayerCushionSpec
 from resnoise.metrics.specs import LayerCushionSpec, NoiseStabilitySpec
 from resnoise.provenance import code_digest, text_digest
-from resnoise.specs import RunSpec
 from resnoise.theory.specs import TrivialCaseSpec
 
 try:
@@ -62,11 +61,13 @@ def script(name):
     return lambda wildcards, output: str(SCRIPTS / name)
 
 
+@functools.cache
 def code(script, environment, *plugins):
     """Return one string that changes when an edit of script or environment can change a result."""
     return f"{code_digest(script, *plugins)}-{text_digest(ROOT / 'envs' / environment)}"
 
 
+@functools.cache
 def network_code(script, architecture, initialisation=None):
     """Return the digest of a script that builds, and perhaps initialises, one kind of network."""
     entry = registry.architecture(architecture)
@@ -82,19 +83,24 @@ def run_code(wildcards):
     return network_code("train.py", wildcards.architecture, wildcards.initialisation)
 
 
-def run_spec(wildcards):
-    """Return the specification of a run as JSON."""
+def run(wildcards):
+    """Return the specification of a run."""
     return configuration.run_spec(
         CONFIG,
         wildcards.architecture,
         int(wildcards.depth),
         wildcards.initialisation,
         int(wildcards.seed),
-    ).to_json()
+    )
 
 
-def twin_spec(wildcards):
-    """Return the specification of the residual one of two twins as JSON."""
+def run_spec(wildcards):
+    """Return the specification of a run as JSON."""
+    return run(wildcards).to_json()
+
+
+def twin(wildcards):
+    """Return the specification of the residual one of two twins."""
     spec = configuration.run_spec(
         CONFIG, "residual", int(wildcards.depth), "hmwi", int(wildcards.seed)
     )
@@ -104,7 +110,12 @@ def twin_spec(wildcards):
         # Not those that the gradient flow of the single run needs.
         snapshot_epochs=configuration.recipe_spec(CONFIG, "residual").snapshot_epochs,
     )
-    return dataclasses.replace(spec, recipe=recipe).to_json()
+    return dataclasses.replace(spec, recipe=recipe)
+
+
+def twin_spec(wildcards):
+    """Return the specification of the residual one of two twins as JSON."""
+    return twin(wildcards).to_json()
 
 
 def metric_code(script):
@@ -157,20 +168,30 @@ def rising(amount):
     return lambda wildcards, attempt: attempt * amount
 
 
-def minutes(spec, runs):
-    """Return a generous estimate of the minutes that some runs of one specification take."""
+def minutes(seconds, spec, attempt):
+    """Return the minutes to ask for: an estimate of resnoise.estimates, times the attempt."""
     pictures = estimates.training_pictures(CONFIG["data"])
-    return math.ceil(runs * estimates.train_seconds(spec, pictures, CONFIG["device"]) / 60)
+    return math.ceil(attempt * seconds(spec, pictures, CONFIG["device"]) / 60)
 
 
 def train_minutes(wildcards, attempt):
-    """Return a generous estimate of a run's wall time; a second attempt gets twice it."""
-    return minutes(RunSpec.from_json(run_spec(wildcards)), attempt)
+    """Return a generous estimate of the wall time of a run in minutes."""
+    return minutes(estimates.train_seconds, run(wildcards), attempt)
 
 
 def twin_minutes(wildcards, attempt):
     """Return a generous estimate of the wall time of two twins in minutes."""
-    return minutes(RunSpec.from_json(twin_spec(wildcards)), 2 * attempt)
+    return minutes(estimates.train_seconds, twin(wildcards), 2 * attempt)
+
+
+def evaluate_minutes(wildcards, attempt):
+    """Return a generous estimate of the wall time of an evaluation in minutes."""
+    return minutes(estimates.evaluate_seconds, run(wildcards), attempt)
+
+
+def evaluate_twin_minutes(wildcards, attempt):
+    """Return a generous estimate of the wall time of the evaluation of a twin in minutes."""
+    return minutes(estimates.evaluate_seconds, twin(wildcards), attempt)
 
 
 def data_path():

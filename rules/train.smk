@@ -53,7 +53,7 @@ rule evaluate:
     threads: 1
     resources:
         mem_mb=rising(3000),
-        runtime=rising(60),
+        runtime=evaluate_minutes,
         gpu=GPUS,
         device=CONFIG["device"],
     params:

@@ -70,7 +70,7 @@ rule evaluate_twin:
     threads: 1
     resources:
         mem_mb=rising(3000),
-        runtime=rising(60),
+        runtime=evaluate_twin_minutes,
         gpu=GPUS,
         device=CONFIG["device"],
     params:

@@ -3,10 +3,14 @@
 import ast
 import re
 import sys
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from resnoise import provenance, registry
 
@@ -103,3 +107,42 @@ def test_an_environment_has_the_versions_of_the_requirements(file: Path) -> None
 def test_the_requirements_have_nothing_that_no_environment_uses() -> None:
     used = set().union(*(environment_pins(file) for file in ENVIRONMENTS))
     assert {name for name in requirements() if not name.startswith("snakemake")} == used
+
+
+def test_the_requirements_are_what_is_installed_and_tested() -> None:
+    installed = {name: distribution(name).version.partition("+")[0] for name in requirements()}
+    assert installed == requirements()
+
+
+@pytest.mark.parametrize("name", requirements())
+def test_a_version_satisfies_what_the_other_packages_ask_for(name: str) -> None:
+    pinned = requirements()
+    asked = [Requirement(line) for line in distribution(name).requires or []]
+    unmet = [
+        requirement
+        for requirement in asked
+        if requirement.name.lower() in pinned
+        and (requirement.marker is None or requirement.marker.evaluate({"extra": ""}))
+        and not requirement.specifier.contains(pinned[requirement.name.lower()])
+    ]
+    assert unmet == []
+
+
+@pytest.mark.parametrize("file", ENVIRONMENTS, ids=lambda file: file.stem)
+def test_the_python_of_an_environment_is_one_that_its_packages_support(file: Path) -> None:
+    (python,) = [
+        item.partition("=")[2]
+        for item in yaml.safe_load(file.read_text("utf-8"))["dependencies"]
+        if isinstance(item, str) and item.startswith("python=")
+    ]
+    for name in environment_pins(file):
+        asked = SpecifierSet(distribution(name).metadata["Requires-Python"])
+        assert asked.contains(f"{python}.1"), name
+
+
+@pytest.mark.parametrize("build", ["cpu", "cu126"])
+def test_pip_prefers_a_build_of_pytorch_s_own_index_to_the_same_version_of_pypi(build: str) -> None:
+    for name in ("torch", "torchvision"):
+        pinned = requirements()[name]
+        assert SpecifierSet(f"=={pinned}").contains(f"{pinned}+{build}")
+        assert Version(f"{pinned}+{build}") > Version(pinned)

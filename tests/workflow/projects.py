@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("Snakefile", "rules", "workflow", "config", "envs", "profiles", "slurm")
+PARTS = ("Snakefile", "rules", "workflow", "config", "envs", "profiles", "slurm", "ssh")
 
 # What most tests of staleness look at: data, training, evaluation, a table and a figure.
 CORE = ("results/tiny/table1.csv", "results/tiny/training_curves.pdf")

@@ -1,19 +1,22 @@
 """A Slurm of one node on this machine, started and stopped by the tests that need it."""
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 # Slurm's programs read these places, and Snakemake removes the variables that name others.
 CONFIGURATION = Path("/etc/slurm/slurm.conf")
 CARDS = Path("/etc/slurm/gres.conf")
+LOCK = Path(tempfile.gettempdir()) / "resnoise-slurm.lock"
 MARK = "# Written by the tests of resnoise.\n"
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo")
 
@@ -48,8 +51,11 @@ ReturnToService=2
 KillWait=2
 GresTypes=gpu
 NodeName={host} CPUs=8 RealMemory=30000 Gres=gpu:4 State=UNKNOWN
-PartitionName=short Nodes=ALL MaxTime=30 State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=short Nodes=ALL MaxTime=60 State=UP
 PartitionName=batch Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PartitionName=urgent Nodes=ALL PriorityTier=10 State=UP
 """
 
 
@@ -83,10 +89,10 @@ class Slurm:
         lines = _output("squeue", "--noheader", "--states=all", "--format=%A|%T|%k").splitlines()
         return [Job(*line.split("|", 2)) for line in lines]
 
-    def running(self, word: str) -> Job | None:
-        """Return a running job whose rule and wildcards contain ``word``."""
-        jobs = (job for job in self.jobs() if job.state == "RUNNING" and word in job.rule)
-        return next(jobs, None)
+    def preempt(self) -> None:
+        """Take all graphics cards for a moment, as somebody with a higher priority does."""
+        urgent = ["--partition=urgent", "--gpus=4", "--output=/dev/null", "--wrap=sleep 1"]
+        subprocess.run(["sbatch", *urgent], check=True, stdout=subprocess.DEVNULL)
 
     def details(self, number: str) -> str:
         """Return what Slurm says about a job."""
@@ -96,6 +102,15 @@ class Slurm:
 @contextlib.contextmanager
 def one_node(folder: Path) -> Iterator[Slurm]:
     """Start a Slurm whose files are in ``folder``; end it with all its jobs."""
+    with LOCK.open("w") as lock:
+        # Other tests on this machine wait for their turn.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with _one_node(folder) as running:
+            yield running
+
+
+@contextlib.contextmanager
+def _one_node(folder: Path) -> Iterator[Slurm]:
     for name in ("state", "spool"):
         (folder / name).mkdir(parents=True)
     cards = [folder / f"card{number}" for number in range(4)]
@@ -158,7 +173,7 @@ def _end_jobs() -> None:
         time.sleep(0.5)
 
 
-def _wait_for(ready, process: subprocess.Popen[bytes], folder: Path) -> None:  # type: ignore[no-untyped-def]
+def _wait_for(ready: Callable[[], bool], process: subprocess.Popen[bytes], folder: Path) -> None:
     """Wait until ``ready()``; show the logs if the service ends or takes too long."""
     deadline = time.monotonic() + 30
     while not ready():

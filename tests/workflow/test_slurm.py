@@ -12,22 +12,23 @@ from typing import TypeVar
 
 import pytest
 import slurm
-from projects import CORE, Project, digests, fresh_project
+import yaml
+from projects import CORE, PLAIN, RESIDUAL, ROOT, Project, digests, fresh_project
 
 from resnoise import tensorfile
 
-reason = slurm.missing()
-pytestmark = pytest.mark.skipif(reason is not None, reason=str(reason))
+needs_slurm = pytest.mark.skipif(slurm.missing() is not None, reason=str(slurm.missing()))
 
 T = TypeVar("T")
 
+PROFILE = "slurm/config.yaml"
 # Long enough to be hit, and asking for a graphics card, which the node claims to have.
-EDITS = {"epochs: 2,": "epochs: 400,", "device: cpu": "device: auto"}
+EDITS = {"epochs: 2,": "epochs: 300,", "device: cpu": "device: auto"}
 # What a test cannot wait for, and how to ask a Slurm without accounting.
 QUICK = (
     "--slurm-status-command=squeue",
-    "--slurm-init-seconds-before-status-checks=2",
-    "--seconds-between-status-checks=2",
+    "--slurm-init-seconds-before-status-checks=1",
+    "--seconds-between-status-checks=1",
     "--latency-wait=10",
 )
 
@@ -45,7 +46,22 @@ def small_project(folder: Path) -> Project:
     return project
 
 
-def wait_for(look: Callable[[], T | None], process: subprocess.Popen[str]) -> T:
+def switch_on(project: Project, without: tuple[str, ...]) -> None:
+    """Switch on every setting of the profile that is commented out, except some."""
+    file = project.root / PROFILE
+    kept = [line for line in file.read_text("utf-8").splitlines() if not re.match("# ", line)]
+    lines = [line.replace("#", "", 1) for line in kept if not any(word in line for word in without)]
+    file.write_text("\n".join(lines), "utf-8")
+
+
+def start(project: Project, printed: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    with printed.open("w") as stream:
+        return subprocess.Popen(
+            project.command(*arguments), cwd=project.root, stdout=stream, stderr=subprocess.STDOUT
+        )
+
+
+def wait_for(look: Callable[[], T | None], process: subprocess.Popen[bytes]) -> T:
     """Return the first thing that ``look`` finds while Snakemake runs."""
     deadline = time.monotonic() + 300
     while not (found := look()):
@@ -73,49 +89,78 @@ def training_process(project: Project, architecture: str, session: int) -> int |
     return None
 
 
+def job_of(process: int) -> str:
+    """Return the Slurm job that a process belongs to, an array's with the number of the task."""
+    words = Path(f"/proc/{process}/environ").read_text("utf-8").split("\0")
+    values = dict(word.partition("=")[::2] for word in words)
+    if array := values.get("SLURM_ARRAY_JOB_ID"):
+        return f"{array}_{values['SLURM_ARRAY_TASK_ID']}"
+    return values["SLURM_JOB_ID"]
+
+
 def sessions(project: Project, run: str) -> int:
     record = json.loads((project.results / run / "run.json").read_text("utf-8"))
     return len(record["sessions"])
 
 
+def test_every_setting_that_the_profile_offers_can_be_switched_on(tmp_path: Path) -> None:
+    project = fresh_project(tmp_path / "project")
+    switch_on(project, ())
+    profile = yaml.safe_load((project.root / PROFILE).read_text("utf-8"))
+    as_shipped = yaml.safe_load((ROOT / PROFILE).read_text("utf-8"))
+    assert profile.keys() > as_shipped.keys()
+    assert profile["set-resources"]["train"]["slurm_partition"] == "gpu"
+    assert profile["default-resources"].items() > as_shipped["default-resources"].items()
+    printed = project.snakemake(
+        "--dry-run", "--verbose", "--profile", "slurm", *CORE, "--executor=dryrun"
+    )
+    assert "slurm_partition=gpu, slurm_account=my_account" in printed
+
+
+@needs_slurm
 def test_cancelled_killed_preempted_and_starved_jobs_come_back_to_the_same_bits(
     cluster: slurm.Slurm, tmp_path: Path
 ) -> None:
     local = small_project(tmp_path / "local")
-    local.snakemake(*CORE)
     project = small_project(tmp_path / "slurm")
-    # Less memory than the first attempt needs; the third gets three times as much.
+    switch_on(project, ("slurm_account", "slurm_partition", "runtime: attempt", "mem_mb: attempt"))
+    project.replace(PROFILE, "set-resources:\n  train:\n", "")
+    # Less memory than the first attempt needs; a later one gets more.
     project.replace("rules/data.smk", "mem_mb=rising(3000)", "mem_mb=rising(150)")
     printed = tmp_path / "printed"
-    with printed.open("w") as stream:
-        process = subprocess.Popen(
-            project.command("--profile", "slurm", *QUICK, *CORE),
-            cwd=project.root,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        try:
-            plain = wait_for(lambda: training_process(project, "plain", 1), process)
-            os.kill(plain, signal.SIGKILL)
-            wait_for(lambda: training_process(project, "residual", 1), process)
-            residual = wait_for(lambda: cluster.running("train_wildcards_residual"), process)
-            assert "gres:gpu:1" in cluster.details(residual.number)
-            subprocess.run(["scontrol", "requeue", residual.number], check=True)
-            wait_for(lambda: training_process(project, "residual", 2), process)
-            assert "Restarts=1" in cluster.details(residual.number)
-            subprocess.run(["scancel", residual.number], check=True)
-            assert process.wait(500) == 0, printed.read_text("utf-8")
-        finally:
-            process.terminate()
-            process.wait(60)
+    process = start(project, printed, "--profile", "slurm", *QUICK, *CORE)
+    alone = start(local, tmp_path / "local-printed", *CORE)
+    try:
+        for name in ("plain", "residual"):
+            wait_for(lambda name=name: training_process(project, name, 1), process)
+        cluster.preempt()
+        plain = wait_for(lambda: training_process(project, "plain", 2), process)
+        os.kill(plain, signal.SIGKILL)
+        residual = wait_for(lambda: training_process(project, "residual", 2), process)
+        number = job_of(residual)
+        details = cluster.details(number)
+        subprocess.run(["scancel", number], check=True)
+        assert "Restarts=1" in details
+        assert "gres:gpu:1" in details
+        assert "Partition=short" in details
+        assert process.wait(500) == 0, printed.read_text("utf-8")
+        assert alone.wait(500) == 0
+    finally:
+        for started in (process, alone):
+            started.terminate()
+            started.wait(60)
     text = printed.read_text("utf-8")
     assert "Traceback" not in text
     assert digests(project) == digests(local)
-    assert sessions(project, "runs/plain-8/kwi/seed1") == 2
-    assert sessions(project, "runs/residual-8/hmwi/seed1") == 3
+    assert [sessions(project, run) for run in (PLAIN, RESIDUAL)] == [3, 3]
     attempts = [job for job in cluster.jobs() if "prepare_data" in job.rule]
     assert [job.state for job in attempts].count("COMPLETED") == 1 < len(attempts)
-    # Tables and figures are made on the submitting host.
+    # Both networks in one array, both evaluations in one job, tables and figures on this host.
+    assert "Submitted array job" in text
+    evaluations = [job for job in cluster.jobs() if "evaluat" in job.rule]
+    assert [job.state for job in evaluations] == ["COMPLETED"]
+    details = cluster.details(evaluations[0].number)
+    assert "gres:gpu:1" in details
+    assert "Partition=short" in details
     assert not [job for job in cluster.jobs() if re.search("table1|training_curves", job.rule)]
     assert project.stale() == {}

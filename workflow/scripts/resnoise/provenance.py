@@ -33,11 +33,11 @@ def code_digest(script: str, *plugins: str) -> str:
         script: file name of an entry script, such as "train.py".
         plugins: modules that the script loads by name, such as "resnoise.networks.simplified".
     """
-    state = hashlib.sha256(_normalised(SCRIPTS / script).encode())
+    state = hashlib.sha256(_read(SCRIPTS / script)[0].encode())
     for name in sorted(closure(script, *plugins)):
         state.update(f"\n{name}\n".encode())
         for file in _files(name):
-            text = _normalised(file).encode() if file.suffix == ".py" else file.read_bytes()
+            text = _read(file)[0].encode() if file.suffix == ".py" else file.read_bytes()
             state.update(hashlib.sha256(text).digest())
     return state.hexdigest()
 
@@ -46,14 +46,14 @@ def code_digest(script: str, *plugins: str) -> str:
 def closure(script: str, *plugins: str) -> frozenset[str]:
     """Return the modules of this project that a script imports, without the exempt ones."""
     found: set[str] = set()
-    waiting = [*_imports(SCRIPTS / script)]
+    waiting = [*_read(SCRIPTS / script)[1]]
     waiting.extend(name for plugin in plugins for name in _with_parents(plugin))
     while waiting:
         name = waiting.pop()
         if name in found or name in EXEMPT:
             continue
         found.add(name)
-        waiting.extend(_imports(_files(name)[0]))
+        waiting.extend(_read(_files(name)[0])[1])
     return frozenset(found)
 
 
@@ -65,22 +65,19 @@ def text_digest(file: Path) -> str:
 
 
 @functools.cache
-def _normalised(file: Path) -> str:
-    """Return the source of a Python file without comments, docstrings and formatting."""
+def _read(file: Path) -> tuple[str, tuple[str, ...]]:
+    """Return what a Python file does, as normalised source, and the project's modules it imports.
+
+    The source is without comments, docstrings and formatting; imports anywhere in the file count,
+    with packages on the way. Both from one look at the file: this runs whenever Snakemake starts.
+    """
     tree = ast.parse(file.read_text("utf-8"), str(file))
+    names: list[str] = []
     for node in ast.walk(tree):
         kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
         if isinstance(node, kinds) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
-
-
-@functools.cache
-def _imports(file: Path) -> tuple[str, ...]:
-    """Return the project's modules that a file imports anywhere, packages on the way included."""
-    names: list[str] = []
-    for node in ast.walk(ast.parse(file.read_text("utf-8"), str(file))):
-        if isinstance(node, ast.Import):
+        elif isinstance(node, ast.Import):
             names.extend(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             if node.level:
@@ -88,9 +85,8 @@ def _imports(file: Path) -> tuple[str, ...]:
             assert node.module is not None
             names.append(node.module)
             names.extend(f"{node.module}.{alias.name}" for alias in node.names)
-    return tuple(
-        module for name in names for module in _with_parents(name) if _is_project_module(module)
-    )
+    modules = (module for name in names for module in _with_parents(name))
+    return ast.unparse(tree), tuple(name for name in modules if _is_project_module(name))
 
 
 def _with_parents(name: str) -> Iterator[str]:

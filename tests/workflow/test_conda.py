@@ -1,0 +1,65 @@
+"""Rules in environments of their own, made by a stand-in for conda from the packages here."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import stand_in_conda
+import torch
+import yaml
+from projects import CORE, ROOT, Project, digests, fresh_project
+
+from resnoise import networks, specs
+
+# Something for every rule.
+SECTIONS = """
+twins: {depths: [8]}
+layer_cushion: {depths: [8], seeds: [1], samples: 5, every_snapshot: true}
+noise_stability: {depths: [8], seeds: [1], samples: 5, repeats: 2, sizes: [0.1]}
+interlayer_cushion: {architectures: [residual], depths: [8], seeds: [1], samples: 2}
+external: [{name: mine, path: mine.pt}]
+"""
+TARGETS = (
+    "all",
+    "external",
+    "results/tiny/runs/residual-8/hmwi/seed1/transferred.safetensors",
+    "results/tiny/figure3_snapshots.pdf",
+)
+
+
+def test_every_rule_runs_where_there_is_no_snakemake(
+    finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = stand_in_conda.install(tmp_path / "conda")
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    project = fresh_project(tmp_path / "project")
+    project.replace("config/tiny.yaml", "device: cpu", f"device: cpu{SECTIONS}")
+    network = networks.build(specs.NetworkSpec("residual", 8, 4), 10)
+    torch.save(network.state_dict(), project.root / "mine.pt")
+    project.snakemake("--use-conda", *TARGETS)
+    assert digests(project) == digests(finished)
+    environments = [*(project.root / ".snakemake" / "conda").glob("*/bin/python")]
+    activated = (tmp_path / "conda" / "activated").read_text("utf-8").split()
+    assert {Path(line) for line in activated} == {file.parents[1] for file in environments}
+    assert len(environments) == len([*(ROOT / "envs").glob("*.yaml")])
+    for python in environments:
+        command = [python, "-c", "import snakemake"]
+        assert subprocess.run(command, stderr=subprocess.DEVNULL).returncode == 1
+        description = yaml.safe_load(Path(f"{python.parents[1]}.yaml").read_text("utf-8"))
+        assert description["channels"] == ["conda-forge", "nodefaults"]
+
+
+def test_a_missing_conda_is_said_before_any_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = os.environ["PATH"].split(os.pathsep)
+    without = [folder for folder in folders if not Path(folder, "conda").exists()]
+    monkeypatch.setenv("PATH", os.pathsep.join(without))
+    assert shutil.which("conda") is None
+    project = fresh_project(tmp_path / "project")
+    printed = project.snakemake("--use-conda", *CORE, fails=True)
+    assert "Is conda installed and accessible?" in printed
+    assert "Traceback" not in printed
+    assert not project.results.exists()
