@@ -157,6 +157,33 @@ def test_linearised_networks_compute_what_the_networks_do(architecture: str) -> 
     assert all(torch.equal(tensor, state[name]) for name, tensor in net.state_dict().items())
 
 
+@pytest.mark.parametrize("native", [True, False])
+def test_any_number_of_threads_gives_the_same_shares(native: bool) -> None:
+    net = network("residual", 8, 16, torch.float64)
+    inputs, labels = pictures(size=8), torch.arange(5)
+    expected = flow(net, inputs, labels, native=native)
+    try:
+        for threads in (2, 3, 8):
+            torch.set_num_threads(threads)
+            found = flow(net, inputs, labels, native=native)
+            assert torch.get_num_threads() == threads, "the setting is lost"
+            assert all(map(torch.equal, found, expected))
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_an_error_in_a_thread_is_raised_and_leaves_the_number_of_threads() -> None:
+    net = network("plain", 8, 4, torch.float64)
+    at = linearise(net, pictures())
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(RuntimeError):
+            dominant_shares(at, torch.ones(5, 3, dtype=torch.float64))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_shares_follow_from_the_sums(architecture: str) -> None:
     net = network(architecture, 8, 4, torch.float64)
