@@ -419,13 +419,13 @@ def test_values_of_sections_on_the_command_line() -> None:
     raw = read("cifar10-short.yaml")
     entries = [
         "device=cpu",
-        "data={source: digits, path: null, train_per_class: 5}",
+        "data={source: digits, path: null, train_per_class: 20}",
         "training={simplified: {epochs: 3, penalty: 1.0e-4, milestones: [0.5], compile: true}}",
         "table1={depths: [8, 14], seeds: [7]}",
     ]
     update_config(raw, parse_config(entries))
     loaded = config.load(raw)
-    assert loaded["data"]["train_per_class"] == 5
+    assert loaded["data"]["train_per_class"] == 20
     assert loaded["data"]["path"] is None
     recipe = loaded["training"]["simplified"]
     assert (recipe["epochs"], recipe["penalty"], recipe["compile"]) == (3, 1e-4, True)
@@ -602,7 +602,7 @@ def test_a_list_of_sections_is_completed_and_checked_item_by_item(tmp_path: Path
 EXTERNAL_MISTAKES = {
     "no list": ({"name": "a"}, "external: {'name': 'a'} given, allowed: a list of sections"),
     "no section": (["a.pt"], "external[0]: 'a.pt' given, allowed: a section with the keys name"),
-    "no name": ([{"path": "a.pt"}], "external[0].name: missing, needed: a name of letters"),
+    "no name": ([{"path": "a.pt"}], "external[0].name: missing, needed: a name of at most 100"),
     "folder": ([{"name": "../a", "path": "a.pt"}], "external[0].name: '../a' given, allowed: a"),
     "twice": (
         [{"name": "a", "path": "a.pt"}, {"name": "a", "path": "a.pt"}],

@@ -43,6 +43,19 @@ _CODE_FOLDERS = (
     "workflow",
 )
 
+_LARGEST_INTEGER = 2**53
+
+# File systems take so many bytes for a name; Snakemake and the library append to it.
+_LONGEST_NAME = 200
+
+# Training pictures of a class, test pictures of a class and training pictures of all ten classes;
+# the smallest class counts. A source that is not here can have any number.
+_PICTURES = {
+    "cifar10": (5000, 1000, 50_000),
+    "archive": (5000, 1000, 50_000),
+    "digits": (140, 34, 1442),
+}
+
 # What YAML might read as a number, a truth value or null when it is not quoted.
 _SCALAR_TEXT = re.compile(r"[-+.\w~]{1,40}")
 # Numbers that YAML takes for text, because it wants a point and a signed exponent.
@@ -68,7 +81,7 @@ def load(raw: Mapping[str, Any], schema_path: Path = SCHEMA_PATH) -> dict[str, A
     for error in _validator(schema_path).iter_errors(config):
         key = _dotted(error.absolute_path)
         problems.setdefault(key, f"{key}: {_describe(error.schema, error.instance)}")
-    for key, problem in _rules(config, problems):
+    for key, problem in _rules(config, problems, raw):
         problems[key] = f"{key}: {problem}"
     if problems:
         raise ResnoiseError("\n".join(problems.values()))
@@ -170,7 +183,8 @@ def _validator(path: Path) -> Any:
 
 
 def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    """Whether ``value`` is an integer that every file format and library can hold."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST_INTEGER
 
 
 def _is_real(value: object) -> bool:
@@ -290,13 +304,19 @@ def _show(value: object) -> str:
     """Return a value in one line, not too long."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
-    text = repr(value)
+    if isinstance(value, int) and value.bit_length() > 10_000:
+        # Python refuses to write thousands of digits.
+        return f"an integer of {value.bit_length()} bits"
+    try:
+        text = repr(value)
+    except ValueError:
+        return f"a {type(value).__name__} with a number of thousands of digits"
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def _unknown(name: object, location: str, here: Iterable[str], root: Mapping[str, Any]) -> str:
     """Return the message for an unknown key, with the keys that may have been meant."""
-    wanted = str(name)
+    wanted = name if isinstance(name, str) else _show(name)
     elsewhere: dict[str, list[str]] = {}
     for section, key in _all_keys(root):
         if section != location:
@@ -305,6 +325,9 @@ def _unknown(name: object, location: str, here: Iterable[str], root: Mapping[str
     # Keys of the same section share a subject, so a weaker likeness is enough.
     names = [repr(key) for key in difflib.get_close_matches(wanted, here, n=1, cutoff=0.5)]
     names += elsewhere.get(wanted, [])
+    section, _, key = wanted.rpartition(".")
+    if section and (section, key) in _all_keys(root):
+        names = [f"{key!r} in the section {section}"]
     if not names:
         for match in difflib.get_close_matches(wanted, elsewhere, n=1):
             names += elsewhere[match]
@@ -359,6 +382,9 @@ def _allowed(schema: Mapping[str, Any]) -> str:
 def _advice(schema: Mapping[str, Any], value: Any) -> str:
     """Return, in brackets, what to write instead of values that YAML reads unexpectedly."""
     types = _types(schema)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if "integer" in types and whole and abs(value) > _LARGEST_INTEGER:
+        return f" (at most {schema.get('maximum', _LARGEST_INTEGER)})"
     if value is None and "default" in schema:
         return " (leave the key out to take its default)"
     if "array" in types and not isinstance(value, list) and schema["default"]:
@@ -375,24 +401,105 @@ def _advice(schema: Mapping[str, Any], value: Any) -> str:
     return ""
 
 
-def _rules(config: dict[str, Any], problems: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _rules(
+    config: dict[str, Any], problems: Mapping[str, str], raw: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
     """Yield key and problem for everything that involves more than a schema can say.
 
     Args:
         config: the completed configuration, whose values may still be of wrong types.
         problems: what has been found so far, by key.
+        raw: the configuration as it was given.
     """
     for key in ("results", "downloads"):
         if key not in problems:
             yield from _folder_rules(key, config[key])
     if "data.source" not in problems:
         yield from _data_rules(config["data"])
-    yield from _external_rules(config["external"])
+        yield from _size_rules(config, raw, problems)
+        if "results" not in problems:
+            yield from _place_rules(config)
+    yield from _external_rules(config["external"], problems)
     for family, recipe in config["training"].items():
         yield from _recipe_rules(f"training.{family}", recipe)
+    sizes = config["noise_stability"]["sizes"]
+    yield from _order_rules("noise_stability.sizes", sizes, "norms of the noise")
     for name, section in config.items():
         if isinstance(section, Mapping):
             yield from _depth_rules(name, section)
+
+
+def _size_rules(
+    config: Mapping[str, Any], raw: Mapping[str, Any], problems: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Yield a problem for every number of pictures that is larger than the data set.
+
+    Defaults are let pass, because sections whose results nobody asks for have some too; but the
+    tables need the recipe of the simplified networks in any case.
+    """
+    data = config["data"]
+    if data["source"] not in _PICTURES:
+        return
+    train, test, pictures = _PICTURES[data["source"]]
+    for part, largest in (("train", train), ("test", test)):
+        wanted = data[f"{part}_per_class"]
+        if _is_integer(wanted) and wanted > largest:
+            yield (
+                f"data.{part}_per_class",
+                f"{_show(wanted)} given, allowed: an integer >= 1 and <= {largest}, which are the "
+                f"{part} pictures of a class of the source {data['source']}, or null for all",
+            )
+    if _is_integer(data["train_per_class"]):
+        if not 1 <= data["train_per_class"] <= train:
+            return
+        pictures = 10 * data["train_per_class"]
+    wanted_by = {
+        f"training.{family}.batch_size": recipe["batch_size"]
+        for family, recipe in config["training"].items()
+        if _is_given(raw, "training", family, "batch_size")
+        or (family == "simplified" and not {"training", f"training.{family}"} & {*problems})
+    }
+    for name, section in config.items():
+        if isinstance(section, Mapping) and _is_given(raw, name, "samples"):
+            wanted_by[f"{name}.samples"] = section.get("samples")
+    for key, wanted in wanted_by.items():
+        if _is_integer(wanted) and wanted > pictures:
+            yield (
+                key,
+                f"{_show(wanted)} given, allowed: an integer <= {pictures}, the number of training "
+                f"pictures that the section data leads to",
+            )
+
+
+def _is_given(raw: object, *path: str) -> bool:
+    """Whether ``raw`` itself has a key, which else takes its default."""
+    for part in path:
+        if not isinstance(raw, Mapping) or part not in raw:
+            return False
+        raw = raw[part]
+    return True
+
+
+def _place_rules(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield a problem if results would be put among the pictures, or pictures among the results."""
+    path = config["data"]["path"]
+    if config["data"]["source"] not in ("archive", "pictures") or not isinstance(path, str):
+        return
+    results, pictures = (
+        Path(os.path.normpath(Path.cwd() / place)) for place in (config["results"], path)
+    )
+    if stat.S_ISDIR(_mode(path)) and results.is_relative_to(pictures):
+        yield (
+            "results",
+            f"{_show(config['results'])} given, allowed: a folder outside of data.path, which is "
+            f"{_show(path)}",
+        )
+    elif _mode(path) and pictures.is_relative_to(results):
+        yield (
+            "data.path",
+            f"{_show(path)} given, allowed: a place outside of the results folder "
+            f"{_show(config['results'])}, which may be deleted and made again",
+        )
 
 
 def _depth_rules(section: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -414,26 +521,32 @@ def _depth_rules(section: str, values: Mapping[str, Any]) -> Iterator[tuple[str,
             yield from _depth_rules(f"{section}.{name}", below)
 
 
-def _external_rules(networks: Any) -> Iterator[tuple[str, str]]:
+def _external_rules(networks: Any, problems: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield problems of names, files and normalisations of external networks."""
     seen: set[str] = set()
     for index, network in enumerate(networks if isinstance(networks, list) else []):
         key = f"external[{index}]"
         name, path, mean, std = (network[field] for field in ("name", "path", "mean", "std"))
         if isinstance(name, str):
-            if name in seen:
+            # Some file systems take names that differ in case for the same.
+            if name.casefold() in seen:
                 yield (
                     f"{key}.name",
                     f"{_show(name)} given, allowed: a name that no other network of external has",
                 )
-            seen.add(name)
-        if isinstance(path, str) and not stat.S_ISREG(_mode(path)):
+            seen.add(name.casefold())
+        allowed = _plain_path(path)
+        if allowed is None and isinstance(path, str) and not stat.S_ISREG(_mode(path)):
+            allowed = f"a file that exists (seen from {Path.cwd()}; ~ is not expanded)"
+        if allowed:
+            yield f"{key}.path", f"{_show(path)} given, allowed: {allowed}"
+        if network["naming"] == "torchvision" and network["residual"] is False:
             yield (
-                f"{key}.path",
-                f"{_show(path)} given, allowed: a file that exists (seen from {Path.cwd()}; ~ is "
-                "not expanded)",
+                f"{key}.residual",
+                "false given, allowed: true, because the networks of torchvision have shortcuts",
             )
-        if (mean is None) != (std is None):
+        known = any(problem.startswith((f"{key}.mean", f"{key}.std")) for problem in problems)
+        if (mean is None) != (std is None) and not known:
             yield (
                 f"{key}.std",
                 f"{_show(std)} given, allowed: a list if mean is one, and null if mean is null",
@@ -441,7 +554,15 @@ def _external_rules(networks: Any) -> Iterator[tuple[str, str]]:
 
 
 def _folder_rules(key: str, value: str) -> Iterator[tuple[str, str]]:
-    """Yield a problem if outputs in the folder ``value`` would be mixed with the code."""
+    """Yield a problem if there can be no folder ``value``, or it would mix outputs and code."""
+    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in Path(value).parts):
+        yield (
+            key,
+            f"{_show(value)} given, allowed: folders with names of at most {_LONGEST_NAME} bytes",
+        )
+        return
+    if (mode := _mode(value)) and not stat.S_ISDIR(mode):
+        yield key, f"{_show(value)} given, allowed: a folder, and this is a file"
     for base in {_ROOT, Path.cwd()}:
         # normpath looks at the text only: resolving would fail on odd names and symbolic links.
         folder = Path(os.path.normpath(Path.cwd() / value))
@@ -459,8 +580,10 @@ def _data_rules(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     source, path = data["source"], data["path"]
     mode = _mode(path) if isinstance(path, str) else 0
     wanted = "a file" if source == "archive" else "a file or folder"
-    allowed = None
-    if source not in ("archive", "pictures"):
+    allowed = _plain_path(path)
+    if allowed:
+        pass
+    elif source not in ("archive", "pictures"):
         if isinstance(path, str):
             allowed = f"null, because the source {source} reads no local file"
     elif path is None:
@@ -478,6 +601,13 @@ def _data_rules(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         )
 
 
+def _plain_path(path: object) -> str | None:
+    """Return what is allowed if a path has characters that Snakemake reads as wildcards."""
+    if isinstance(path, str) and set(path) & set("{}<>"):
+        return "a path without the characters { } < >"
+    return None
+
+
 def _mode(path: str) -> int:
     """Return the type bits of the file or folder called ``path``, 0 if there is none."""
     try:
@@ -486,14 +616,17 @@ def _mode(path: str) -> int:
         return 0
 
 
+def _order_rules(key: str, values: Any, what: str) -> Iterator[tuple[str, str]]:
+    """Yield a problem if a list of numbers does not increase."""
+    if isinstance(values, list) and all(map(_is_real, values)) and sorted(set(values)) != values:
+        yield key, f"{_show(values)} given, allowed: {what} in increasing order"
+
+
 def _recipe_rules(section: str, recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield problems between the values of one training recipe."""
-    steps = recipe["milestones"]
-    if isinstance(steps, list) and all(map(_is_real, steps)) and sorted(set(steps)) != steps:
-        yield (
-            f"{section}.milestones",
-            f"{_show(steps)} given, allowed: fractions of the epochs in increasing order",
-        )
+    yield from _order_rules(
+        f"{section}.milestones", recipe["milestones"], "fractions of the epochs"
+    )
     epochs, snapshots = recipe["epochs"], recipe["snapshot_epochs"]
     if not (_is_integer(epochs) and epochs >= 1 and isinstance(snapshots, list)):
         return
