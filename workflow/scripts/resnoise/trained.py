@@ -84,6 +84,63 @@ class TrainedRun:
         return [name for name in labels if name != "final" or self.status != "diverged"]
 
 
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """What the record of a run says of it.
+
+    Attributes:
+        spec: what was trained.
+        status: "done" or "diverged".
+        identity: what the run's files of weights must say of themselves, too.
+    """
+
+    spec: RunSpec
+    status: str
+    identity: dict[str, str]
+
+
+def read_record(file: Path, dataset: Dataset) -> Record:
+    """Return the record of a run.
+
+    Args:
+        file: the record (JSON).
+        dataset: the data set that the run was trained on.
+
+    Raises:
+        ResnoiseError: a damaged record, or a run that was trained on other data.
+    """
+    try:
+        facts = json.loads(file.read_text("utf-8"))
+        spec = RunSpec.from_dict(facts["spec"])
+        identity = {
+            "spec": spec.to_json(),
+            "data": facts["data_digest"],
+            "code": facts["code_digest"],
+        }
+        status = facts["status"]
+    except (OSError, ValueError, KeyError, TypeError, ResnoiseError) as error:
+        raise ResnoiseError(f"{file}: not readable as the record of a run ({error})") from error
+    if identity["data"] != dataset.digest:
+        raise ResnoiseError(f"{file}: the run was trained on other data, train it again")
+    return Record(spec, status, identity)
+
+
+def read_weights(file: Path, record: Record) -> tuple[Weights, str]:
+    """Return weights of the run of ``record``, and their digest.
+
+    Raises:
+        ResnoiseError: a damaged file, or one of another run.
+    """
+    weights, identity, digest = tensorfile.load(file)
+    different = [key for key, value in record.identity.items() if identity.get(key) != value]
+    if different:
+        raise ResnoiseError(
+            f"{file}: weights of another run than run.json beside them says (different "
+            f"{' and '.join(different)}), delete both and train again"
+        )
+    return weights, digest
+
+
 def read(record: Path, weights: Path, snapshots: Path, dataset: Dataset) -> TrainedRun:
     """Return the run whose files these are.
 
@@ -94,23 +151,17 @@ def read(record: Path, weights: Path, snapshots: Path, dataset: Dataset) -> Trai
         dataset: the data set that the run was trained on.
 
     Raises:
-        ResnoiseError: a damaged file, or a run that was trained on other data.
+        ResnoiseError: a damaged file, a run that was trained on other data, or files of different
+            runs.
     """
-    try:
-        facts = json.loads(record.read_text("utf-8"))
-        data_digest, status = facts["data_digest"], facts["status"]
-        spec = RunSpec.from_dict(facts["spec"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ResnoiseError(f"{record}: not readable as the record of a run ({error})") from error
-    if data_digest != dataset.digest:
-        raise ResnoiseError(f"{record}: the run was trained on other data, train it again")
-    kept, _, kept_digest = tensorfile.load(snapshots)
-    final, _, final_digest = tensorfile.load(weights)
+    facts = read_record(record, dataset)
+    kept, kept_digest = read_weights(snapshots, facts)
+    final, final_digest = read_weights(weights, facts)
     groups = unflatten(kept)
     ordered = {label: groups[label] for label in sorted(groups, key=training_order)}
     return TrainedRun(
-        spec,
-        status,
+        facts.spec,
+        facts.status,
         {**ordered, "final": final},
         dataset,
         {"weights": final_digest, "snapshots": kept_digest, "data": dataset.digest},

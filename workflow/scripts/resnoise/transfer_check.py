@@ -1,6 +1,5 @@
 """How equal a residual network and its transferred plain network are on real pictures."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ from resnoise.data.dataset import Dataset
 from resnoise.errors import ResnoiseError
 from resnoise.files import write_json
 from resnoise.networks import build
-from resnoise.specs import NetworkSpec, RunSpec
+from resnoise.specs import NetworkSpec
+from resnoise.trained import read_record, read_weights
 from resnoise.training.batches import Normalisation
 from resnoise.transfer import to_plain
 
@@ -44,15 +44,17 @@ def transfer_run(
         threads: CPU threads.
 
     Raises:
-        ResnoiseError: a damaged file, or a run of a network that has no transfer.
+        ResnoiseError: a damaged file, files of different runs, another data set, or a run of a
+            network that has no transfer.
     """
-    spec = RunSpec.from_dict(json.loads(record.read_text("utf-8"))["spec"])
+    facts = read_record(record, dataset)
+    spec = facts.spec
     if spec.network.architecture != "residual":
         raise ResnoiseError(
             f"{record}: transfer of a {spec.network.architecture!r} network asked for, allowed: "
             "'residual'"
         )
-    arrays, identity, digest = tensorfile.load(weights)
+    arrays, digest = read_weights(weights, facts)
     residual = {name: torch.from_numpy(array) for name, array in arrays.items()}
     chosen = devices.set_up(device, threads)
     comparison = {
@@ -60,7 +62,7 @@ def transfer_run(
         for precision in ("float32", "float64")
     }
     plain = {name: tensor.numpy() for name, tensor in to_plain(residual).items()}
-    tensorfile.save(output, plain, {**identity, "transferred_from": digest})
+    tensorfile.save(output, plain, {**facts.identity, "transferred_from": digest})
     write_json(report, comparison)
 
 
