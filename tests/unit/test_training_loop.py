@@ -259,7 +259,32 @@ def test_a_run_that_is_resumed_with_other_convolutions_warns(
     monkeypatch.setattr(native_network, "backend", missing)
     sessions = record(train(spec, data, tmp_path))["sessions"]
     assert [session["conv_backend"] for session in sessions] == ["native", "torch"]
-    assert "computed by native before the stop and are by torch now" in caplog.text
+    assert "conv_backend was native before the stop and is torch now" in caplog.text
+
+
+@pytest.mark.parametrize("what", ["device", "processor", "torch"])
+def test_a_run_that_is_resumed_elsewhere_warns(
+    data: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    spec = run_spec()
+    stop_after(1, spec, data, tmp_path)
+    file = run_files(tmp_path).checkpoint
+    arrays, facts, _ = tensorfile.load(file)
+    session = facts["runs"]["run"]["sessions"][0]
+    (session["packages"] if what == "torch" else session)[what] = "another"
+    tensorfile.save(file, {name: array.copy() for name, array in arrays.items()}, facts)
+    train(spec, data, tmp_path)
+    warnings = [each.message for each in caplog.records if each.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert f"{what} was another before the stop and is" in warnings[0]
+
+
+def test_a_run_that_is_resumed_where_it_was_does_not_warn(
+    data: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop_after(1, run_spec(), data, tmp_path)
+    train(run_spec(), data, tmp_path)
+    assert not [each for each in caplog.records if each.levelname == "WARNING"]
 
 
 def test_a_run_that_dies_at_any_change_of_a_file_ends_with_the_same_bits(

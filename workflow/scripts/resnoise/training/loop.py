@@ -134,22 +134,36 @@ def start(
             _log.info("using %d threads, as when the run was started", threads)
     chosen = devices.set_up(device, threads, recipe.allow_tf32)
     run = Run(spec, dataset, chosen, state)
-    if state and state.sessions[-1]["conv_backend"] != run.backend.name:
-        _log.warning(
-            "convolutions were computed by %s before the stop and are by %s now: the result will "
-            "differ in the last digits from an uninterrupted run's",
-            state.sessions[-1]["conv_backend"],
-            run.backend.name,
-        )
-    run.state.sessions.append(
-        {
-            **describe_environment(chosen, threads),
-            "conv_backend": run.backend.name,
-            "first_epoch": run.state.epoch + 1,
-            "seconds": 0.0,
-        }
-    )
+    session = {
+        **describe_environment(chosen, threads),
+        "conv_backend": run.backend.name,
+        "first_epoch": run.state.epoch + 1,
+        "seconds": 0.0,
+    }
+    if state:
+        _warn_of_changes(state.sessions[-1], session)
+    run.state.sessions.append(session)
     return run
+
+
+def _warn_of_changes(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Log what differs from the process that stopped and decides how sums are rounded."""
+    changes = [
+        (what, before[what], now[what])
+        for what in ("device", "processor", "conv_backend")
+        if before[what] != now[what]
+    ]
+    versions = before["packages"]["torch"], now["packages"]["torch"]
+    if versions[0] != versions[1]:
+        changes.append(("torch", *versions))
+    for what, old, new in changes:
+        _log.warning(
+            "%s was %s before the stop and is %s now: the result will differ in the last digits "
+            "from an uninterrupted run's",
+            what,
+            old,
+            new,
+        )
 
 
 class Run:
