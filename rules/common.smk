@@ -276,6 +276,15 @@ def shown_artefacts():
     return [artefact for artefact in artefacts.ARTEFACTS if workflow.is_rule(artefact.name)]
 
 
+def artefact_files(figures):
+    """Return the figures (PDF), or the tables (CSV), that there are rules for."""
+    return [
+        f"{CONFIG['results']}/{Path(artefact.data).with_suffix('.pdf' if figures else '.csv')}"
+        for artefact in shown_artefacts()
+        if artefact.is_figure == figures
+    ]
+
+
 def shown_files(wildcards):
     """Return what the report shows, and the data behind it."""
     files = [file for artefact in shown_artefacts() for file in (artefact.file, artefact.data)]

@@ -151,6 +151,33 @@ def gradient_flow_spec(config: Mapping[str, Any], architecture: str) -> Gradient
     )
 
 
+def reference(path: Path) -> Iterator[tuple[str, str, str | None, str]]:
+    """Yield key, what it may be, default (JSON, None: must be given) and description of all keys.
+
+    Keys are dotted, those of the items of a list as in ``external[].name``. A section comes before
+    its keys, with nothing that it may be.
+    """
+    return _reference(_schema(path), {}, "")
+
+
+def _reference(
+    schema: Mapping[str, Any], overrides: Mapping[str, Any], location: str
+) -> Iterator[tuple[str, str, str | None, str]]:
+    """Yield what ``reference`` does for the keys of a section."""
+    for name, child in schema["properties"].items():
+        key = _join(location, name)
+        description = child.get("description", "")
+        if "properties" in child:
+            yield key, "", None, description
+            yield from _reference(child, child["default"], key)
+            continue
+        has_default = name in overrides or "default" in child
+        default = json.dumps(overrides.get(name, child.get("default"))) if has_default else None
+        yield key, _allowed(child), default, description
+        if _is_list_of_sections(child):
+            yield from _reference(child["items"], {}, f"{key}[]")
+
+
 @functools.cache
 def _schema(path: Path) -> dict[str, Any]:
     """Return the schema with every ``$ref`` replaced by what it refers to and its siblings."""

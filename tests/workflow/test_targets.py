@@ -1,0 +1,43 @@
+"""Targets: all, tables, figures, quick, and one for each table and figure of the list."""
+
+import pytest
+from projects import Project, fresh_project
+
+from resnoise.artefacts import ARTEFACTS
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a checkout without results."""
+    return fresh_project(tmp_path_factory.mktemp("targets") / "project")
+
+
+def rules_there(project: Project) -> list[str]:
+    """Return the tables and figures of the list that there are rules for."""
+    text = "".join(file.read_text("utf-8") for file in (project.root / "rules").glob("*.smk"))
+    return [artefact.name for artefact in ARTEFACTS if f"\nrule {artefact.name}:" in text]
+
+
+def planned(printed: str) -> set[str]:
+    """Return the rules of which Snakemake would run jobs."""
+    table = printed[printed.index("Job stats:") :].partition("total")[0]
+    return {line.split()[0] for line in table.splitlines()[3:] if line.strip()}
+
+
+def test_quick_makes_everything_in_the_quick_configuration(project: Project) -> None:
+    printed = project.snakemake("--dry-run", "quick", configfile=None)
+    assert "output: results/quick/table1.csv" in printed and "output: results/table1" not in printed
+    assert {*rules_there(project), "claims", "report_page"} <= planned(printed)
+
+
+def test_tables_and_figures_are_those_of_the_list(project: Project) -> None:
+    tables = {a.name for a in ARTEFACTS if not a.is_figure} & set(rules_there(project))
+    figures = {a.name for a in ARTEFACTS if a.is_figure} & set(rules_there(project))
+    assert tables <= planned(project.snakemake("--dry-run", "tables"))
+    drawn = planned(project.snakemake("--dry-run", "figures"))
+    assert figures <= drawn and not tables & drawn
+
+
+def test_each_table_and_figure_is_a_target(project: Project) -> None:
+    names = rules_there(project)
+    assert set(names) <= planned(project.snakemake("--dry-run", *names))
