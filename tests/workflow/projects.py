@@ -25,6 +25,18 @@ training:
 table1: {depths: [8], seeds: [1]}
 """
 
+# Something for every rule, with the same networks as far as it goes.
+EVERYTHING = """
+twins: {depths: [8], seeds: [1]}
+layer_cushion: {depths: [8], seeds: [1], samples: 10}
+noise_stability: {depths: [8], seeds: [1], samples: 4, repeats: 2, sizes: [0.1]}
+interlayer_cushion: {architectures: [residual, plain], depths: [8], seeds: [1], samples: 2}
+table5: {depths: [8], seeds: [1], lower_full: {depths: [8]}}
+gradient_flow: {depth: 8, seeds: [1], epochs: [1], samples: 4}
+trivial_case: {repetitions: 3, n: 8, n_values: [4, 8], layers_values: [1, 2]}
+"""
+FULLY_FLEDGED = """  fully_fledged: {epochs: 1, batch_size: 20}
+table1:"""
 
 RESIDUAL = "runs/residual-8/hmwi/seed1"
 PLAIN = "runs/plain-8/kwi/seed1"
@@ -48,6 +60,11 @@ class Project:
         files = ["--configfile", configfile] if configfile else []
         # The configuration comes last: the option takes every file name that follows it.
         return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, *files]
+
+    def configure_everything(self) -> None:
+        """Give every rule something small to do."""
+        self.replace("config/tiny.yaml", "device: cpu", f"device: cpu{EVERYTHING}")
+        self.replace("config/tiny.yaml", "table1:", FULLY_FLEDGED)
 
     def snakemake(
         self, *arguments: str, configfile: str | None = "config/tiny.yaml", fails: bool = False

@@ -13,14 +13,6 @@ from projects import CORE, ROOT, Project, digests, fresh_project
 
 from resnoise import networks, specs
 
-# Something for every rule.
-SECTIONS = """
-twins: {depths: [8]}
-layer_cushion: {depths: [8], seeds: [1], samples: 5, every_snapshot: true}
-noise_stability: {depths: [8], seeds: [1], samples: 5, repeats: 2, sizes: [0.1]}
-interlayer_cushion: {architectures: [residual], depths: [8], seeds: [1], samples: 2}
-external: [{name: mine, path: mine.pt}]
-"""
 TARGETS = (
     "all",
     "external",
@@ -35,7 +27,12 @@ def test_every_rule_runs_where_there_is_no_snakemake(
     programs = stand_in_conda.install(tmp_path / "conda")
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     project = fresh_project(tmp_path / "project")
-    project.replace("config/tiny.yaml", "device: cpu", f"device: cpu{SECTIONS}")
+    project.configure_everything()
+    mine = "device: cpu\nexternal: [{name: mine, path: mine.pt}]"
+    project.replace("config/tiny.yaml", "device: cpu", mine)
+    project.replace("config/tiny.yaml", "samples: 10}", "samples: 10, every_snapshot: true}")
+    # No more snapshots than the finished project has.
+    project.replace("config/tiny.yaml", "epochs: [1], samples: 4", "epochs: [], samples: 4")
     network = networks.build(specs.NetworkSpec("residual", 8, 4), 10)
     torch.save(network.state_dict(), project.root / "mine.pt")
     project.snakemake("--use-conda", *TARGETS)

@@ -12,25 +12,12 @@ from selenium.webdriver.common.by import By
 
 from resnoise.artefacts import ARTEFACTS
 
-SECTIONS = """
-twins: {depths: [8], seeds: [1]}
-layer_cushion: {depths: [8], seeds: [1], samples: 10}
-noise_stability: {depths: [8], seeds: [1], samples: 4, repeats: 2, sizes: [0.1]}
-interlayer_cushion: {architectures: [residual, plain], depths: [8], seeds: [1], samples: 2}
-table5: {depths: [8], seeds: [1], lower_full: {depths: [8]}}
-gradient_flow: {depth: 8, seeds: [1], epochs: [1], samples: 4}
-trivial_case: {repetitions: 3, n: 8, n_values: [4, 8], layers_values: [1, 2]}
-"""
-FULL = """  fully_fledged: {epochs: 1, batch_size: 20}
-table1:"""
-
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory, finished: Project) -> Project:
     """Return a project in which the report has been made."""
     project = finished.copy_to(tmp_path_factory.mktemp("report") / "project")
-    project.replace("config/tiny.yaml", "device: cpu", f"device: cpu{SECTIONS}")
-    project.replace("config/tiny.yaml", "table1:", FULL)
+    project.configure_everything()
     project.snakemake("results/tiny/report.html")
     return project
 
