@@ -170,7 +170,7 @@ def test_what_differs_from_the_paper() -> None:
     assert not any(scale.differences(paper, paper).values())
     short = configuration.load(
         {
-            "data": {"source": "digits", "train_per_class": 10},
+            "data": {"source": "digits", "train_per_class": 20},
             "training": {"simplified": {"epochs": 3, "conv_backend": "torch"}},
             "networks": {"width": 4},
         }
@@ -178,7 +178,7 @@ def test_what_differs_from_the_paper() -> None:
     assert scale.differences(short, paper) == {
         "data": [
             "scikit-learn's digits instead of CIFAR-10",
-            "10 training pictures of each class",
+            "20 training pictures of each class",
         ],
         "networks": ["width 4 instead of 16"],
         "training.simplified": ["epochs 3 instead of 200"],
