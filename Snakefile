@@ -47,6 +47,8 @@ include: "rules/interlayer.smk"
 include: "rules/external.smk"
 include: "rules/gradient_flow.smk"
 include: "rules/theory.smk"
+include: "rules/weights.smk"
+include: "rules/dynamics.smk"
 include: "rules/report.smk"
 
 

@@ -25,7 +25,7 @@ from resnoise.claims import scale as claim_scale
 from resnoise.data.checksum import tree_digest
 from resnoise.errors import ResnoiseError
 from resnoise.metrics.specs import ExternalSpec, InterlayerCushionSpec
-from resnoise.metrics.specs import LayerCushionSpec, NoiseStabilitySpec
+from resnoise.metrics.specs import LayerCushionSpec, NoiseStabilitySpec, WeightStatisticsSpec
 from resnoise.provenance import code_digest, text_digest
 from resnoise.theory.specs import TrivialCaseSpec
 

@@ -59,6 +59,7 @@ ARTEFACTS = (
     _table("table4", "Table 4: risk and weight term", "Appendix D"),
     _figure("figure8", "Figure 8: risk and error in training", "Appendix D"),
     _figure("figure9", "Figure 9: KWI against T(HMWI)", "Appendix D.1"),
+    _table("figure9_growth", "Growth of the risk with depth", "Appendix D.1"),
     _table("table5", "Table 5: dominant paths", "Appendix D.3"),
     _figure("figure10", "Figure 10: gradients of the pooled outputs", "Appendix D.4.1"),
     _figure("figure11", "Figure 11: the trivial case", "Appendix D.4.1"),

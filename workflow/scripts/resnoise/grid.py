@@ -3,7 +3,7 @@
 Standard library only, because the rules import this module too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 FOLDER = "runs/{architecture}-{depth}/{initialisation}/seed{seed}"
@@ -27,6 +27,9 @@ TWIN_FOLDER = "twins/depth{depth}/seed{seed}"
 
 # Table 1 compares plain networks from KWI with residual networks from HMWI.
 TABLE1 = (("plain", "kwi"), ("residual", "hmwi"))
+
+# Table 4 and Figure 9: plain networks from KWI and from the transferred T(HMWI).
+TRANSFERRED = (("plain", "kwi"), ("plain", "t-hmwi"))
 
 
 def table1_runs(config: Mapping[str, Any]) -> list[Run]:
@@ -57,13 +60,39 @@ def interlayer_cushion_runs(config: Mapping[str, Any]) -> list[Run]:
     ]
 
 
+def weight_statistics_runs(config: Mapping[str, Any]) -> list[Run]:
+    """Return the runs of Table 3 and Figure 7, which compare the networks of Table 1."""
+    section = config["weight_statistics"]
+    return _pairs(TABLE1, [section["depth"]], section["seeds"])
+
+
+def table4_runs(config: Mapping[str, Any]) -> list[Run]:
+    """Return the runs of Table 4: plain networks, some of which start as residual ones."""
+    return _pairs(TRANSFERRED, config["table4"]["depths"], config["table4"]["seeds"])
+
+
+def figure8_runs(config: Mapping[str, Any]) -> list[Run]:
+    """Return the runs of Figure 8, which compares the networks of Table 1."""
+    return _plain_and_residual(config["figure8"])
+
+
+def figure9_runs(config: Mapping[str, Any]) -> list[Run]:
+    """Return the runs of Figure 9: plain networks, some of which start as residual ones."""
+    return _pairs(TRANSFERRED, config["figure9"]["depths"], config["figure9"]["seeds"])
+
+
 def _plain_and_residual(section: Mapping[str, Any]) -> list[Run]:
     """Return the runs of Table 1's networks with the depths and seeds of a section."""
+    return _pairs(TABLE1, section["depths"], section["seeds"])
+
+
+def _pairs(kinds: Iterable[tuple[str, str]], depths: list[int], seeds: list[int]) -> list[Run]:
+    """Return the runs of all kinds (architecture, initialisation), depths and seeds."""
     return [
         Run(architecture, depth, initialisation, seed)
-        for architecture, initialisation in TABLE1
-        for depth in section["depths"]
-        for seed in section["seeds"]
+        for architecture, initialisation in kinds
+        for depth in depths
+        for seed in seeds
     ]
 
 
@@ -119,10 +148,10 @@ def claim_runs(config: Mapping[str, Any]) -> dict[str, list[tuple[dict[str, Any]
         "interlayer_cushion": interlayer_cushion_runs(config),
         "table5": table5_runs(config),
         "gradient_flow": gradient_flow_runs(config),
+        "weight_statistics": weight_statistics_runs(config),
+        "figure9": figure9_runs(config),
     }
     found = {name: [(run._asdict(), run.folder) for run in runs] for name, runs in sets.items()}
-    # No configuration trains these yet.
-    found |= {name: [] for name in ("weights", "figure9")}
     found["twins"], found["twin_pairs"] = [], []
     for depth in config["twins"]["depths"]:
         for seed in config["twins"]["seeds"]:
@@ -137,6 +166,7 @@ def claim_runs(config: Mapping[str, Any]) -> dict[str, list[tuple[dict[str, Any]
 # Files of the results folder itself that claims may use.
 CLAIM_TABLES = (
     "layer_cushion_counts.csv",
+    "table4.csv",
     "figure10.csv",
     "figure11.csv",
     "figure13.csv",

@@ -13,6 +13,9 @@ from resnoise.files import atomic_path, write_text
 TABLE1_MEASURES = ("risk", "cost", "test_error")
 RUN_COLUMNS = ("architecture", "depth", "initialisation", "seed", "snapshot", "status")
 PENDING = "-"
+# What config/paper.yaml calls plain networks of an initialisation where two are compared: those
+# from T(HMWI) are named for the residual networks that they equal.
+PUBLISHED_AS = {"kwi": "plain", "t-hmwi": "residual"}
 
 
 def read_evaluations(files: Iterable[Path]) -> pd.DataFrame:

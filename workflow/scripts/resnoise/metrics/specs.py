@@ -44,6 +44,15 @@ class InterlayerCushionSpec(Spec):
 
 
 @dataclasses.dataclass(frozen=True)
+class WeightStatisticsSpec(Spec):
+    """Weight statistics of a run (config section ``weight_statistics``)."""
+
+    threshold: float
+    id_threshold: float
+    bin_width: float
+
+
+@dataclasses.dataclass(frozen=True)
 class ExternalSpec(Spec):
     """A network trained elsewhere (an item of the config list ``external``); its place, no."""
 

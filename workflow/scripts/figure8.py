@@ -1,0 +1,27 @@
+"""Draw Figure 8: risk against epoch and test error against risk, plain and residual networks."""
+
+import argparse
+from pathlib import Path
+
+from resnoise import commandline
+from resnoise.figures import figure8
+from resnoise.runs import read_histories
+
+
+def main() -> None:
+    """Read the command line and draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--histories", type=Path, nargs="+", required=True, help="history.csv files"
+    )
+    parser.add_argument("--pdf", type=Path, required=True, help="output: figure as PDF")
+    parser.add_argument("--png", type=Path, required=True, help="output: figure as PNG")
+    parser.add_argument("--csv", type=Path, required=True, help="output: data of panel (a)")
+    parser.add_argument("--equal-csv", type=Path, required=True, help="output: data of panel (b)")
+    arguments = parser.parse_args()
+    histories = read_histories(file.parent for file in arguments.histories)
+    figure8.write(histories, arguments.pdf, arguments.png, arguments.csv, arguments.equal_csv)
+
+
+if __name__ == "__main__":
+    commandline.run(main)

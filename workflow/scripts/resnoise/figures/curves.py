@@ -1,0 +1,104 @@
+"""Curves over seeds with bands, values at their ends that do not overlap, and risk axes."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+# Distance of neighbouring labels in points, a little more than their font size.
+_GAP = 9.0
+_FONT_SIZE = 7.5
+
+
+class End(NamedTuple):
+    """The end of a curve, and what is written there."""
+
+    x: float
+    y: float
+    text: str
+    colour: str
+
+
+def band(
+    axis: Axes,
+    rows: pd.DataFrame,
+    x: str,
+    y: str,
+    *,
+    colour: str,
+    linestyle: str,
+    label: str | None = None,
+) -> None:
+    """Draw the mean over seeds (column ``{y}_mean``) and the range over seeds as a band."""
+    axis.plot(rows[x], rows[f"{y}_mean"], color=colour, linestyle=linestyle, label=label)
+    axis.fill_between(rows[x], rows[f"{y}_min"], rows[f"{y}_max"], color=colour, alpha=0.15, lw=0)
+
+
+def write_values(axis: Axes, ends: Sequence[End]) -> None:
+    """Write to the right of each curve its last value, moved apart where two would overlap.
+
+    Limits, scales and layout must be final but for the room that the values take.
+    """
+    figure = axis.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
+    points = 72 / figure.get_dpi()
+    heights = [float(axis.transData.transform((end.x, end.y))[1]) * points for end in ends]
+    for end, height, placed in zip(ends, heights, spread(heights, _GAP), strict=True):
+        axis.annotate(
+            end.text,
+            (end.x, end.y),
+            xytext=(4, placed - height),
+            textcoords="offset points",
+            va="center",
+            color=end.colour,
+            fontsize=_FONT_SIZE,
+            annotation_clip=False,
+        )
+
+
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Return the heights, in their order, moved as little as possible to be ``gap`` apart.
+
+    The sum of squared moves is least: it is an isotonic regression of the sorted heights, of which
+    the k-th is lowered by k gaps before and raised after.
+    """
+    order = np.argsort(heights, kind="stable")
+    lowered = [heights[place] - gap * rank for rank, place in enumerate(order)]
+    # Pool adjacent violators: blocks of (mean, size) in increasing order.
+    blocks: list[tuple[float, int]] = []
+    for value in lowered:
+        mean, size = value, 1
+        while blocks and blocks[-1][0] > mean:
+            other, count = blocks.pop()
+            mean = (mean * size + other * count) / (size + count)
+            size += count
+        blocks.append((mean, size))
+    regressed = [mean for mean, size in blocks for _ in range(size)]
+    placed = [0.0] * len(heights)
+    for rank, place in enumerate(order):
+        placed[place] = regressed[rank] + gap * rank
+    return placed
+
+
+def logarithmic(axes: Axes, axis: Axis) -> None:
+    """Make an axis logarithmic, with plain numbers also where it covers less than a decade."""
+    (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
+    low, high = sorted(axis.get_view_interval())
+    decades = np.log10(high / low)
+    digits: Sequence[float] = (1.0, 2.0, 5.0)
+    if decades < 0.1:
+        digits = [step / 100 for step in range(100, 1000, 5)]
+    elif decades < 0.3:
+        digits = [step / 10 for step in range(10, 100)]
+    elif decades < 0.8:
+        digits = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+    axis.set_major_locator(LogLocator(base=10, subs=digits, numticks=8))
+    formatter = ScalarFormatter()
+    formatter.set_scientific(False)
+    axis.set_major_formatter(formatter)
+    axis.set_minor_formatter(NullFormatter())

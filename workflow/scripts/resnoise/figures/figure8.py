@@ -1,0 +1,75 @@
+"""Figure 8 (appendix D): plain against residual networks, risk by epoch and test error by risk."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from resnoise.dynamics import equal_risk, risk_curves
+from resnoise.figures import style
+from resnoise.figures.curves import End, band, logarithmic, write_values
+from resnoise.files import atomic_path
+
+
+def draw(curves: pd.DataFrame, equal: pd.DataFrame) -> Figure:
+    """Return the figure: (a) risk against epoch, (b) test error against risk.
+
+    The values at the end of the curves are written beside them: in (a) the risk after training, in
+    (b) the test error at the smallest risk that all runs of a depth reach.
+
+    Args:
+        curves: what ``resnoise.dynamics.risk_curves`` returned.
+        equal: what ``resnoise.dynamics.equal_risk`` returned for the same runs.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.2), layout="constrained")
+    depths = sorted(curves["depth"].unique())
+    ends: tuple[list[End], list[End]] = ([], [])
+    for panel, (table, x, y) in enumerate(
+        ((curves, "epoch", "risk"), (equal, "risk", "test_error"))
+    ):
+        for (architecture, depth), rows in table.groupby(["architecture", "depth"]):
+            # Training goes on from the first row to the last.
+            own = rows.sort_values(x, ascending=panel == 0)
+            colour = style.COLOURS[str(architecture)]
+            line = style.LINE_STYLES[depths.index(depth) % len(style.LINE_STYLES)]
+            label = f"{architecture}-{depth}" if panel == 0 else None
+            band(axes[panel], own, x, y, colour=colour, linestyle=line, label=label)
+            value = own[f"{y}_mean"].iloc[-1]
+            ends[panel].append(End(own[x].iloc[-1], value, f"{value:#.3g}", colour))
+    axes[0].set_xlabel("epoch")
+    axes[0].set_ylabel(r"training risk $L_R$")
+    axes[1].set_xlabel(r"training risk $L_R$")
+    axes[1].set_ylabel("test error")
+    for axis, title in zip(axes, ("(a) risk during training", "(b) at equal risk"), strict=True):
+        axis.set_title(title, fontsize=9, loc="left")
+    if len(curves):
+        axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
+        logarithmic(axes[0], axes[0].yaxis)
+    if len(equal):
+        logarithmic(axes[1], axes[1].xaxis)
+        axes[1].invert_xaxis()
+    figure.legend(loc="outside lower center", ncols=4, handlelength=3)
+    for axis, own_ends in zip(axes, ends, strict=True):
+        write_values(axis, own_ends)
+    return figure
+
+
+def write(histories: pd.DataFrame, pdf: Path, png: Path, csv: Path, equal_csv: Path) -> None:
+    """Write the figure as PDF and PNG and the numbers behind it as CSV.
+
+    Args:
+        histories: rows of ``resnoise.runs.read_histories``.
+        pdf: PDF to write.
+        png: PNG to write.
+        csv: CSV of panel (a) to write.
+        equal_csv: CSV of panel (b) to write.
+    """
+    curves, equal = risk_curves(histories), equal_risk(histories)
+    for table, file in ((curves, csv), (equal, equal_csv)):
+        with atomic_path(file) as temporary:
+            table.to_csv(temporary, index=False)
+    figure = draw(curves, equal)
+    style.save(figure, pdf, png)
+    plt.close(figure)

@@ -1,0 +1,101 @@
+"""Figure 9 (appendix D.1): plain networks from KWI against plain networks from T(HMWI)."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from resnoise.dynamics import NAMES, peak_epochs, risk_curves, risk_differences
+from resnoise.figures import style
+from resnoise.figures.curves import End, band, logarithmic, write_values
+from resnoise.files import atomic_path
+
+# The paper's colours: those of plain networks, and of what comes from residual ones.
+COLOURS = {"kwi": style.COLOURS["plain"], "t-hmwi": style.COLOURS["residual"]}
+
+
+def draw(curves: pd.DataFrame, differences: pd.DataFrame) -> Figure:
+    """Return the figure: (a) risk against epoch, (b) difference of the risks against epoch.
+
+    Beside the curves of (a) stands the risk after training; in (b) a dot marks the epoch with the
+    largest difference.
+
+    Args:
+        curves: what ``resnoise.dynamics.risk_curves`` returned.
+        differences: what ``resnoise.dynamics.risk_differences`` returned for the same runs.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.2), layout="constrained")
+    depths = sorted(curves["depth"].unique())
+
+    def line(depth: object) -> str:
+        return style.LINE_STYLES[depths.index(depth) % len(style.LINE_STYLES)]
+
+    ends = []
+    for (initialisation, depth), own in curves.groupby(["initialisation", "depth"]):
+        colour = COLOURS[str(initialisation)]
+        label = f"{NAMES[str(initialisation)]}, depth {depth}"
+        band(axes[0], own, "epoch", "risk", colour=colour, linestyle=line(depth), label=label)
+        value = own["risk_mean"].iloc[-1]
+        ends.append(End(own["epoch"].iloc[-1], value, f"{value:#.2g}", colour))
+    if len(curves):
+        logarithmic(axes[0], axes[0].yaxis)
+    peaks = peak_epochs(differences)
+    for depth, own in differences.groupby("depth"):
+        band(
+            axes[1],
+            own,
+            "epoch",
+            "difference",
+            colour="0.2",
+            linestyle=line(depth),
+            label=f"depth {depth!s}",
+        )
+        peak = own[own["epoch"] == peaks[int(str(depth))]]
+        x, y = float(peak["epoch"].iloc[0]), float(peak["difference_mean"].iloc[0])
+        axes[1].plot(x, y, "o", color="0.2", markersize=4)
+        axes[1].annotate(
+            f"epoch {x:.0f}",
+            (x, y),
+            xytext=(0, 5),
+            textcoords="offset points",
+            ha="center",
+            fontsize=7.5,
+        )
+    axes[1].axhline(0, color="0.6", linewidth=0.8)
+    axes[0].set_ylabel(r"training risk $L_R$")
+    axes[1].set_ylabel(r"$L_R$ from KWI $-$ $L_R$ from T(HMWI)")
+    for axis, title in zip(axes, ("(a) plain networks", "(b) difference"), strict=True):
+        axis.set_xlabel("epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.set_title(title, fontsize=9, loc="left")
+    if len(differences):
+        axes[1].legend(handlelength=3)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=max(len(depths), 2),
+        handlelength=3,
+    )
+    write_values(axes[0], ends)
+    return figure
+
+
+def write(histories: pd.DataFrame, pdf: Path, png: Path, csv: Path, difference_csv: Path) -> None:
+    """Write the figure as PDF and PNG and the numbers behind it as CSV.
+
+    Args:
+        histories: rows of ``resnoise.runs.read_histories``.
+        pdf: PDF to write.
+        png: PNG to write.
+        csv: CSV of panel (a) to write.
+        difference_csv: CSV of panel (b) to write.
+    """
+    curves, differences = risk_curves(histories), risk_differences(histories)
+    for table, file in ((curves, csv), (differences, difference_csv)):
+        with atomic_path(file) as temporary:
+            table.to_csv(temporary, index=False)
+    figure = draw(curves, differences)
+    style.save(figure, pdf, png)
+    plt.close(figure)

@@ -1,0 +1,32 @@
+"""Measure the distribution of a finished run's weights."""
+
+import argparse
+from pathlib import Path
+
+from resnoise import commandline, trained
+from resnoise.data import dataset
+from resnoise.metrics.specs import WeightStatisticsSpec
+from resnoise.metrics.weight_statistics import measure_run
+
+
+def main() -> None:
+    """Read the command line and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--spec", required=True, help="how: WeightStatisticsSpec as JSON")
+    parser.add_argument("--record", type=Path, required=True, help="record of the run")
+    parser.add_argument("--weights", type=Path, required=True, help="weights after training")
+    parser.add_argument("--snapshots", type=Path, required=True, help="weights before and during")
+    parser.add_argument("--data", type=Path, required=True, help="prepared data set")
+    parser.add_argument("--output", type=Path, required=True, help="CSV of statistics")
+    parser.add_argument("--histogram", type=Path, required=True, help="CSV of histograms")
+    arguments = parser.parse_args()
+    run = trained.read(
+        arguments.record, arguments.weights, arguments.snapshots, dataset.load(arguments.data)
+    )
+    measure_run(
+        run, WeightStatisticsSpec.from_json(arguments.spec), arguments.output, arguments.histogram
+    )
+
+
+if __name__ == "__main__":
+    commandline.run(main)
