@@ -1,0 +1,49 @@
+"""Weights and training dynamics through the workflow, on the tiny configuration."""
+
+import pandas as pd
+import pytest
+from projects import CORE, Project
+
+SECTIONS = """
+weight_statistics: {depth: 8, seeds: [1]}
+table4: {depths: [8], seeds: [1]}
+figure8: {depths: [8], seeds: [1]}
+figure9: {depths: [8], seeds: [1]}
+"""
+TARGETS = [f"results/tiny/figure{number}.pdf" for number in (7, 8, 9)]
+TARGETS += [f"results/tiny/{name}.csv" for name in ("table3", "table4", "figure9_growth")]
+
+
+def test_weights_are_measured_drawn_and_tabulated(project: Project) -> None:
+    project.replace("config/tiny.yaml", "device: cpu", f"device: cpu{SECTIONS}")
+    project.snakemake(*CORE, *TARGETS)
+    results = project.results
+    for number in (7, 8, 9):
+        for kind in ("pdf", "png", "csv"):
+            assert (results / f"figure{number}.{kind}").stat().st_size > 100
+
+    # T(HMWI) starts as the equal of the residual network of its seed.
+    risks = {
+        run: pd.read_csv(results / f"runs/{run}/seed1/evaluation.csv").set_index("snapshot")["risk"]
+        for run in ("plain-8/t-hmwi", "residual-8/hmwi", "plain-8/kwi")
+    }
+    before = risks["plain-8/t-hmwi"]["initial"]
+    assert before == pytest.approx(risks["residual-8/hmwi"]["initial"], rel=1e-5)
+    table4 = pd.read_csv(results / "table4.csv").set_index(["moment", "initialisation"])
+    assert table4.loc[("before", "t-hmwi"), "risk_mean"] == before
+    assert table4.loc[("after", "kwi"), "risk_mean"] == risks["plain-8/kwi"]["final"]
+    table3 = pd.read_csv(results / "table3.csv").set_index(["group", "statistic"])
+    mean = table3.loc[("id", "mean")]
+    assert mean["before_transferred_mean"] == pytest.approx(1, abs=0.02)
+    assert mean["before_p_mean"] == pytest.approx(0, abs=0.2)
+    assert project.stale(*TARGETS) == {}
+
+    # What the table shows above which value is measured; how the figure cuts it off is not.
+    project.replace("config/tiny.yaml", "{depth: 8, seeds: [1]}", "{depth: 8, seeds: [1], clip: 9}")
+    assert project.stale(*TARGETS) == {"figure7": 1}
+    project.replace("config/tiny.yaml", "clip: 9", "id_threshold: 0.8")
+    changed = {"weight_statistics": 3, "table3": 1, "table4": 1, "figure7": 1}
+    assert project.stale(*TARGETS) == changed
+    project.replace("config/tiny.yaml", ", id_threshold: 0.8", "")
+    project.replace("workflow/scripts/resnoise/figures/figure8.py", "(7.2, 3.2)", "(7.2, 3.3)")
+    assert project.stale(*TARGETS) == {"figure8": 1}
