@@ -57,12 +57,13 @@ rule table3:
         runtime=rising(10),
     params:
         script=script("table3.py"),
-        thresholds=f"--threshold {CONFIG['weight_statistics']['threshold']}"
-        f" --id-threshold {CONFIG['weight_statistics']['id_threshold']}",
+        threshold=CONFIG["weight_statistics"]["threshold"],
+        id_threshold=CONFIG["weight_statistics"]["id_threshold"],
         code=code("table3.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --statistics {input.statistics:q} --paper {input.paper:q}"
-        " {params.thresholds} --csv {output.csv:q} --markdown {output.markdown:q}"
+        " --threshold {params.threshold:q} --id-threshold {params.id_threshold:q}"
+        " --csv {output.csv:q} --markdown {output.markdown:q}"
         " > {log:q} 2>&1 && cat {log:q}"
 
 
@@ -93,11 +94,12 @@ rule figure7:
         runtime=rising(10),
     params:
         script=script("figure7.py"),
-        options=f"--clip {CONFIG['weight_statistics']['clip']}"
-        f" --id-threshold {CONFIG['weight_statistics']['id_threshold']}",
+        clip=CONFIG["weight_statistics"]["clip"],
+        id_threshold=CONFIG["weight_statistics"]["id_threshold"],
         code=code("figure7.py", "analysis.yaml"),
     shell:
-        "python {params.script:q} --histograms {input.histograms:q} {params.options}"
+        "python {params.script:q} --histograms {input.histograms:q}"
+        " --clip {params.clip:q} --id-threshold {params.id_threshold:q}"
         " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
 
 
