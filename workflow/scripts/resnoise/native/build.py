@@ -1,7 +1,11 @@
 """Compile the C code on first use and keep the library in the user's cache.
 
 Plain ``cc`` and ctypes: the code needs the headers of neither Python nor PyTorch, so it compiles in
-about a second with any C compiler, and one library serves all their versions.
+about a second with any C compiler, and one library serves all their versions. Of the other ways
+(``tests/benchmarks/compile_methods.py``), cffi and torch.utils.cpp_extension run the same code
+equally fast, but need those headers, and the latter C++ and half a minute; numba reaches an eighth
+of the speed, because it cannot keep tiles of sums in vector registers. A call by ctypes takes 3 us
+longer, which is nothing beside a layer.
 """
 
 import ctypes
