@@ -1,0 +1,44 @@
+"""Draw docs/rulegraph.svg, the rules of the workflow by stage, from Snakemake's own graph."""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from resnoise import commandline, rulegraph
+from resnoise.errors import ResnoiseError
+from resnoise.files import write_text
+
+ROOT = Path(__file__).resolve().parents[2]
+# Rules that make no file of their own, then files that they leave out.
+TARGETS = ("all", "external")
+FILES = ("figure3_snapshots", "results/graph/runs/residual-20/hmwi/seed1/transferred.safetensors")
+# Something for every rule: a download, and a network trained elsewhere, which is not read.
+CONFIG = ("results=results/graph", "external=[{name: own, path: Snakefile}]")
+
+
+def rules() -> str:
+    """Return the graph of rules as Snakemake prints it.
+
+    Raises:
+        ResnoiseError: Snakemake fails.
+    """
+    command = [sys.executable, "-m", "snakemake", "--rulegraph", "dot", "--cores", "1", "--nolock"]
+    command += [*TARGETS, *FILES, "--configfile", "config/cifar10-short.yaml", "--config", *CONFIG]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise ResnoiseError(f"snakemake --rulegraph failed:\n{done.stderr.strip()}")
+    return done.stdout
+
+
+def main() -> None:
+    """Read the command line, ask Snakemake and draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "rulegraph.svg")
+    arguments = parser.parse_args()
+    graph = rulegraph.without(rulegraph.parse(rules()), TARGETS)
+    write_text(arguments.output, rulegraph.svg(rulegraph.reduced(graph)))
+
+
+if __name__ == "__main__":
+    commandline.run(main)
