@@ -1,17 +1,29 @@
-"""The documentation: the generated reference is up to date, and links lead to files."""
+"""The documentation says what is so: references, links, names, keys, files and messages."""
 
+import importlib.util
 import re
 from pathlib import Path
 
+import documents
 import pytest
 import yaml
+from documents import PAGES, ROOT
 
 from resnoise import config_page
+from resnoise.config import reference
 
-ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / "config" / "schema.yaml"
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "config" / "README.md"]
-PAGES += sorted((ROOT / "docs").glob("*.md"))
+EXPERIMENTS = ROOT / "docs" / "experiments.md"
+TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
+KEYS = {key for key, _, _, _ in reference(SCHEMA)}
+WORKFLOW = "".join(
+    file.read_text("utf-8") for file in [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]
+)
+RULES = set(re.findall(r"^rule (\w+):", WORKFLOW, re.MULTILINE))
+# Folders whose files pages may name.
+FOLDERS = "config|docs|envs|profiles|rules|slurm|ssh|tests|workflow"
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
 def test_the_reference_is_up_to_date() -> None:
@@ -32,11 +44,107 @@ def test_the_reference_has_every_key_with_its_own_default() -> None:
     assert "**`training.fully_fledged.learning_rate`** (default `0.1`)" in text
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_to_files(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text("utf-8")):
-        if "://" not in target:
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+@every_page
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)", page.read_text("utf-8")):
+        if "://" in target:
+            continue
+        file, _, anchor = target.partition("#")
+        there = page.parent / file if file else page
+        assert there.exists(), f"{page.name}: {target}"
+        assert not anchor or anchor in documents.anchors(there), f"{page.name}: {target}"
+
+
+@every_page
+def test_named_files_exist(page: Path) -> None:
+    named = re.findall(rf"(?<![\w/.])(?:{FOLDERS})/[\w./*-]*\w", page.read_text("utf-8"))
+    # Files that a reader is to write are shown as comments of their content.
+    written = re.findall(r"^ *# (\w+/\w+\.yaml)$", page.read_text("utf-8"), re.MULTILINE)
+    missing = [name for name in {*named} - {*written} if not [*ROOT.glob(name)]]
+    assert missing == []
+
+
+def test_every_page_is_listed_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert [page.name for page in PAGES[3:] if f"](docs/{page.name})" not in readme] == []
+
+
+def rows(start: str) -> list[str]:
+    """Return the rows of tables in the page of experiments whose first cell is ``start``."""
+    return re.findall(rf"^\| {start} \| (.*) \|$", EXPERIMENTS.read_text("utf-8"), re.MULTILINE)
+
+
+def test_keys_of_experiments_exist() -> None:
+    listed = [re.findall(r"`([\w.*]+)`", row) for row in rows("keys")]
+    assert len(listed) > 10
+    unknown = []
+    for names in listed:
+        section = ""
+        for name in names:
+            # The section stands with the first of its keys.
+            section = name.rpartition(".")[0] or section
+            key = name if "." in name else f"{section}.{name}"
+            if not name.startswith("_") and key.removesuffix(".*") not in KEYS:
+                unknown.append(key)
+    assert unknown == []
+
+
+def test_every_section_of_the_configuration_belongs_to_an_experiment() -> None:
+    text = EXPERIMENTS.read_text("utf-8")
+    sections = {key.partition(".")[0] for key in KEYS if "." in key}
+    sections -= {"data", "external[]"}
+    assert [name for name in sorted(sections) if not re.search(rf"`{name}[.`]", text)] == []
+
+
+def test_targets_and_files_of_experiments_are_made_by_rules() -> None:
+    text = EXPERIMENTS.read_text("utf-8")
+    listed = re.findall(r"^\| \[[^|]*\| ([^|]*) \| ([^|]*) \|$", text, re.MULTILINE)
+    assert len(listed) > 10
+    targets = {name for row in listed for name in re.findall(r"`(\w+)`", row[0])}
+    assert targets - RULES == set()
+    files = {name for row in listed for name in re.findall(r"`([\w.]+)`", row[1])}
+    assert [name for name in sorted(files) if f"<results>/{name}" not in WORKFLOW] == []
+    named = {name for row in rows("make") for name in re.findall(r"`(\w+)`", row)}
+    assert named - RULES - {key.rpartition(".")[2] for key in KEYS} == set()
+
+
+def quoted(origin: str) -> list[str]:
+    """Return the messages of one origin that the page of error messages quotes."""
+    found = [
+        line
+        for language, text in documents.blocks(TROUBLESHOOTING)
+        if language == f"text {origin}"
+        for line in text.splitlines()
+    ]
+    assert found
+    return found
+
+
+def test_every_message_has_an_origin() -> None:
+    origins = {"resnoise", "snakemake", "snakemake-slurm", "other"}
+    languages = {language for language, _ in documents.blocks(TROUBLESHOOTING)}
+    assert languages == {f"text {origin}" for origin in origins}
+
+
+def test_quoted_messages_are_the_projects() -> None:
+    texts = documents.templates(ROOT / "workflow" / "scripts")
+    texts += "\n" + re.sub(r"\{\w+\}|\\n", "\0", WORKFLOW)
+    assert [text for text in quoted("resnoise") if not documents.occurs(text, texts)] == []
+
+
+def test_a_message_that_nobody_has_is_noticed() -> None:
+    texts = documents.templates(ROOT / "workflow" / "scripts")
+    assert documents.occurs("...: no such file", texts)
+    assert not documents.occurs("...: no such folder", texts)
+
+
+@pytest.mark.parametrize("origin", ["snakemake", "snakemake-slurm"])
+def test_quoted_messages_are_snakemakes(origin: str) -> None:
+    module = {"snakemake-slurm": "snakemake_executor_plugin_slurm"}.get(origin, origin)
+    found = importlib.util.find_spec(module)
+    assert found is not None and found.origin is not None
+    texts = documents.templates(Path(found.origin).parent)
+    assert [text for text in quoted(origin) if not documents.occurs(text, texts)] == []
 
 
 @pytest.mark.parametrize("name", ["CITATION.cff", ".snakemake-workflow-catalog.yml"])
