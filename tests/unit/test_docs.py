@@ -108,6 +108,12 @@ def test_targets_and_files_of_experiments_are_made_by_rules() -> None:
     assert named - RULES - {key.rpartition(".")[2] for key in KEYS} == set()
 
 
+def test_the_picture_of_the_rules_has_all_that_make_files() -> None:
+    collecting = set(re.findall(r"^rule (\w+):", (ROOT / "Snakefile").read_text("utf-8"), re.M))
+    shown = re.findall(r">(\w+)</text>", (ROOT / "docs" / "rulegraph.svg").read_text("utf-8"))
+    assert RULES - collecting - set(shown) == set()
+
+
 def quoted(origin: str) -> list[str]:
     """Return the messages of one origin that the page of error messages quotes."""
     found = [
