@@ -69,6 +69,15 @@ def test_every_page_is_listed_in_the_readme() -> None:
     assert [page.name for page in PAGES[3:] if f"](docs/{page.name})" not in readme] == []
 
 
+@pytest.mark.parametrize("name", ["README.md", "docs/results.md", "docs/own-networks.md"])
+def test_results_have_the_names_that_pages_say(name: str) -> None:
+    text = (ROOT / name).read_text("utf-8")
+    files = re.findall(r"`[\w/<>-]*?([\w-]+\.(?:csv|html|json|md|pdf|safetensors))`", text)
+    made = WORKFLOW + documents.templates(ROOT / "workflow" / "scripts")
+    missing = [file for file in files if file not in made and not (ROOT / "docs" / file).exists()]
+    assert files and missing == []
+
+
 def rows(start: str) -> list[str]:
     """Return the rows of tables in the page of experiments whose first cell is ``start``."""
     return re.findall(rf"^\| {start} \| (.*) \|$", EXPERIMENTS.read_text("utf-8"), re.MULTILINE)
