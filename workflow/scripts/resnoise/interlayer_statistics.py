@@ -153,9 +153,11 @@ def markdown(table: pd.DataFrame, title: str) -> str:
             larger = int((rows["ratio"] > 1).sum())
             parts.append(f"The residual mean is the larger one in {larger} of {len(rows)} blocks.")
     parts.append(
-        "Statistics over pictures (and runs, if there are several) after training. One block's "
-        "cushion is computed without estimation. Minimal: the smallest cushion of all pictures and "
-        "of all spans that begin with the block (minimal interlayer cushion of Arora et al. 2018)."
+        "Statistics over pictures (and runs, if there are several) after training. Cushions of "
+        "blocks of one or two convolutions are computed without estimation; those of bottlenecks "
+        "are estimated, with the standard errors in interlayer_cushion.csv. Minimal: the smallest "
+        "cushion of all pictures and of all spans that begin with the block (minimal interlayer "
+        "cushion of Arora et al. 2018)."
     )
     return "\n\n".join(parts) + "\n"
 
