@@ -49,6 +49,7 @@ include: "rules/gradient_flow.smk"
 include: "rules/theory.smk"
 include: "rules/weights.smk"
 include: "rules/dynamics.smk"
+include: "rules/runs.smk"
 include: "rules/report.smk"
 
 
@@ -78,6 +79,18 @@ rule quick:
     """All of it on scikit-learn's digits: the target chooses config/quick.yaml (see above)."""
     input:
         rules.all.input,
+
+
+rule runs:
+    """The runs of the list `runs` of the configuration, compared in one table."""
+    input:
+        "<results>/runs.csv",
+
+
+rule metrics:
+    """All metrics of the registry, for the runs of Table 1 and of the list `runs`."""
+    input:
+        [f"{CONFIG['results']}/metrics/{name}.csv" for name in registry.METRICS],
 
 
 rule external:

@@ -39,6 +39,7 @@ TWINS = grid.TWIN_FOLDER
 CIFAR10 = f"{CONFIG['downloads']}/cifar-10-python.tar.gz"
 # Relative, because Snakemake remembers inputs by name: moving the folder must make nothing stale.
 PAPER = os.path.relpath(ROOT / "config" / "paper.yaml")
+SOURCE = registry.source(CONFIG["data"]["source"])
 EXTERNAL = {network["name"]: network for network in CONFIG["external"]}
 GPUS = 0 if CONFIG["device"] == "cpu" else 1
 
@@ -46,6 +47,7 @@ GPUS = 0 if CONFIG["device"] == "cpu" else 1
 wildcard_constraints:
     architecture="|".join(registry.ARCHITECTURES),
     initialisation="|".join(registry.INITIALISATIONS),
+    metric="|".join(registry.METRICS),
     depth=r"\d+",
     seed=r"\d+",
     # A pattern without names would match everything; this one matches nothing.
@@ -68,19 +70,17 @@ def code(script, environment, *plugins):
 
 
 @functools.cache
-def network_code(script, architecture, initialisation=None):
-    """Return the digest of a script that builds, and perhaps initialises, one kind of network."""
+def network_code(script, architecture, *plugins):
+    """Return the digest of a script that builds one kind of network and loads plugins by name."""
     entry = registry.architecture(architecture)
-    plugins = entry.modules
-    if initialisation:
-        plugins = registry.plugin_modules(architecture, initialisation)
     kind = "residual" if entry.residual else "plain"
-    return f"{code(script, 'torch.yaml', *plugins)}-{kind}-{entry.builder}"
+    return f"{code(script, 'torch.yaml', *entry.modules, *plugins)}-{kind}-{entry.builder}"
 
 
 def run_code(wildcards):
     """Return the digest of the code that trains a run: its own architecture and no other's."""
-    return network_code("train.py", wildcards.architecture, wildcards.initialisation)
+    plugins = registry.plugin_modules(wildcards.architecture, wildcards.initialisation)
+    return network_code("train.py", wildcards.architecture, *plugins)
 
 
 def run(wildcards):
@@ -121,6 +121,12 @@ def twin_spec(wildcards):
 def metric_code(script):
     """Return a function that gives the digest of the code that measures a run."""
     return lambda wildcards: network_code(script, wildcards.architecture)
+
+
+def registered_metric_code(wildcards):
+    """Return the digest of the code that measures a run with a metric of the registry."""
+    plugin = registry.metric_module(wildcards.metric)
+    return network_code("measure.py", wildcards.architecture, plugin)
 
 
 def section_spec(section, kind):
@@ -196,7 +202,7 @@ def evaluate_twin_minutes(wildcards, attempt):
 
 def data_path():
     """Return the file or folder that the data set is made from, or None for a built-in one."""
-    if CONFIG["data"]["source"] == "cifar10":
+    if SOURCE.path == "downloaded":
         return CIFAR10
     return CONFIG["data"]["path"]
 
@@ -243,6 +249,25 @@ def twin_files(*names):
 def run_files(runs, name):
     """Return the file called name of every run."""
     return [f"{CONFIG['results']}/{run.folder}/{name}" for run in runs]
+
+
+def further_run_files(name):
+    """Return a function that gives the file called name of every run of the list `runs`."""
+
+    def files(wildcards):
+        if not CONFIG["runs"]:
+            raise WorkflowError(
+                "runs: [] given, needed for this target: a list of sections, each with the keys "
+                "architecture and initialisation, and perhaps depths and seeds"
+            )
+        return run_files(grid.further_runs(CONFIG), name)
+
+    return files
+
+
+def metric_run_files(name):
+    """Return the file called name of every run that the target metrics measures."""
+    return run_files(grid.metric_runs(CONFIG), name)
 
 
 @functools.cache

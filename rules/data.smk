@@ -40,7 +40,7 @@ rule prepare_data:
     params:
         script=script("prepare_data.py"),
         spec=configuration.data_spec(CONFIG).to_json(),
-        code=code("prepare_data.py", "data.yaml"),
+        code=code("prepare_data.py", "data.yaml", SOURCE.module),
         folder_digest=data_folder_digest,
         source=source_option,
     shell:

@@ -16,6 +16,8 @@ from resnoise import networks, specs
 TARGETS = (
     "all",
     "external",
+    "runs",
+    "metrics",
     "results/tiny/runs/residual-8/hmwi/seed1/transferred.safetensors",
     "results/tiny/figure3_snapshots.pdf",
 )
@@ -28,7 +30,8 @@ def test_every_rule_runs_where_there_is_no_snakemake(
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     project = fresh_project(tmp_path / "project")
     project.configure_everything()
-    mine = "device: cpu\nexternal: [{name: mine, path: mine.pt}]"
+    mine = "device: cpu\nexternal: [{name: mine, path: mine.pt}]\n"
+    mine += "runs: [{architecture: plain, initialisation: kwi, depths: [8], seeds: [1]}]"
     project.replace("config/tiny.yaml", "device: cpu", mine)
     project.replace("config/tiny.yaml", "samples: 10}", "samples: 10, every_snapshot: true}")
     # No more snapshots than the finished project has.

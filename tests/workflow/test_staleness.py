@@ -67,6 +67,12 @@ CODE_EDITS = {
         "import numpy as np\nX = 1",
         EVERYTHING,
     ),
+    "pictures from files, of which the data are not": (
+        LIBRARY + "data/pictures.py",
+        "16 << 20",
+        "17 << 20",
+        {},
+    ),
     "environment of tables and figures": (
         "envs/analysis.yaml",
         "pandas==",

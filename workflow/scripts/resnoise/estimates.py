@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from resnoise import registry
 from resnoise.specs import RunSpec
 
 # Seconds for one training picture in one layer of width 16 in float32, with the backward pass.
@@ -24,7 +25,7 @@ def training_pictures(data: Mapping[str, Any]) -> int:
     per_class: int | None = data["train_per_class"]
     if per_class is not None:
         return 10 * per_class
-    return 1500 if data["source"] == "digits" else 50_000
+    return registry.source(data["source"]).pictures or 50_000
 
 
 def evaluate_seconds(spec: RunSpec, pictures: int, device: str) -> float:

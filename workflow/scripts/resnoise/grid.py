@@ -37,6 +37,22 @@ def table1_runs(config: Mapping[str, Any]) -> list[Run]:
     return _plain_and_residual(config["table1"])
 
 
+def further_runs(config: Mapping[str, Any]) -> list[Run]:
+    """Return the runs of the list ``runs`` of the configuration, each once."""
+    runs = [
+        Run(item["architecture"], depth, item["initialisation"], seed)
+        for item in config["runs"]
+        for depth in item["depths"]
+        for seed in item["seeds"]
+    ]
+    return [*dict.fromkeys(runs)]
+
+
+def metric_runs(config: Mapping[str, Any]) -> list[Run]:
+    """Return the runs that the target ``metrics`` measures: of Table 1 and of the list ``runs``."""
+    return [*dict.fromkeys([*table1_runs(config), *further_runs(config)])]
+
+
 def layer_cushion_runs(config: Mapping[str, Any]) -> list[Run]:
     """Return the runs of Figure 3, which compares the networks of Table 1."""
     return _plain_and_residual(config["layer_cushion"])
