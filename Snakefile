@@ -36,6 +36,11 @@ pathvars:
 container: CONFIG["container"]
 
 
+# Written when jobs are about to run, so that it is beside the results of whatever target.
+onstart:
+    configuration.save(CONFIG)
+
+
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/transfer.smk"

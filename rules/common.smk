@@ -11,13 +11,16 @@ import sys
 from pathlib import Path
 
 from snakemake import __version__ as snakemake_version
+from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+from snakemake.utils import update_config
 
 ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from resnoise import artefacts, estimates, grid, registry
+from resnoise import artefacts, estimates, grid, registry, studies
 from resnoise import config as configuration
 from resnoise.claims import definition as claim_definition
 from resnoise.claims import files as claim_sources
@@ -33,6 +36,37 @@ try:
     CONFIG = configuration.load(config)
 except ResnoiseError as error:
     raise WorkflowError(f"the configuration has mistakes:\n{error}") from None
+
+
+def study_changes(given):
+    """Return dotted key -> value of what the keys of --config change in the results."""
+    settings = workflow.config_settings
+    files = {}
+    if not settings.replace_workflow_config:
+        for file in workflow.configfiles:
+            if file not in settings.configfiles:
+                update_config(files, load_configfile(file))
+    for file in settings.configfiles:
+        update_config(files, load_configfile(file))
+    try:
+        base = configuration.load(files)
+    except ResnoiseError:
+        # Complete only with the keys of the command line: there can be no results without them.
+        base = None
+    return studies.changes(given, CONFIG, base)
+
+
+# Keys of --config have a results folder of their own, so that they replace no others' results.
+if (given := workflow.config_settings.config) and "results" not in given:
+    if changed := study_changes(given):
+        usual = CONFIG["results"]
+        CONFIG["results"] = studies.folder(usual, changed)
+        if workflow.is_main_process:
+            logger.info(
+                f"What --config changes has its results in {CONFIG['results']}, and those in "
+                f"{usual} stay as they are. Targets are names, such as table1, or files in that "
+                "folder; --config results=FOLDER chooses another."
+            )
 
 RUN = grid.FOLDER
 TWINS = grid.TWIN_FOLDER

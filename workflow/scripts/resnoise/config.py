@@ -22,6 +22,7 @@ import yaml
 
 from resnoise import grid, registry
 from resnoise.errors import ResnoiseError
+from resnoise.files import write_text
 from resnoise.metrics.specs import GradientFlowSpec
 from resnoise.specs import DataSpec, NetworkSpec, RecipeSpec, RunSpec, Spec
 
@@ -29,6 +30,12 @@ AnySpec = TypeVar("AnySpec", bound=Spec)
 
 _ROOT = Path(__file__).resolve().parents[3]
 SCHEMA_PATH = _ROOT / "config" / "schema.yaml"
+
+# The configuration of a results folder, in that folder.
+SAVED = "configuration.yaml"
+_SAVED_HEAD = """# The configuration that the workflow was last started with for this folder,
+# with all defaults. Written for readers: the workflow does not read it.
+"""
 
 # Outputs here would be mixed with the code, and cleaning them up would delete it.
 _CODE_FOLDERS = (
@@ -141,6 +148,23 @@ def gradient_flow_spec(config: Mapping[str, Any], architecture: str) -> Gradient
         precision=section["precision"],
         epochs=tuple(sorted(epoch for epoch in section["epochs"] if epoch < last)),
     )
+
+
+def leaves(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return dotted key -> value of a configuration or a part of it; lists are values."""
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            found |= {f"{name}.{key}": below for key, below in leaves(value).items()}
+        else:
+            found[name] = value
+    return found
+
+
+def save(config: Mapping[str, Any]) -> None:
+    """Write a loaded configuration to ``configuration.yaml`` in its results folder, for readers."""
+    text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+    write_text(Path(config["results"]) / SAVED, f"{_SAVED_HEAD}{text}")
 
 
 def reference(path: Path) -> Iterator[tuple[str, str, str | None, str]]:
