@@ -269,8 +269,8 @@ def test_what_is_no_results_folder_is_refused(
     (tmp_path / "same").symlink_to(root)
     for other, complaint in (
         (tmp_path / "empty", "no results folder, expected configuration.yaml"),
-        (tmp_path / "nowhere", "no such folder"),
-        (root / "table1.csv", "no such folder"),
+        (tmp_path / "nowhere", "there is no folder of this name"),
+        (root / "table1.csv", "there is no folder of this name"),
         (tmp_path / "same", "are the same folder"),
     ):
         monkeypatch.setattr(sys, "argv", ["compare.py", str(root), str(other)])

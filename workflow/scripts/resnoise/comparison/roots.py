@@ -90,7 +90,7 @@ def open_root(path: Path) -> ResultsRoot:
         ResnoiseError: there is no folder, or one without anything to compare.
     """
     if not path.is_dir():
-        raise ResnoiseError(f"{path}: no such folder, expected a results folder")
+        raise ResnoiseError(f"{path}: there is no folder of this name, expected a results folder")
     root = ResultsRoot(path)
     tables = [CLAIMS, RUNS_TABLE, *(artefact.data for artefact in ARTEFACTS)]
     if not any((path / name).exists() for name in (SAVED, *tables)) and not root.runs():
