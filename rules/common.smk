@@ -234,6 +234,13 @@ def data_folder_digest(wildcards):
     return folder_digest(path) if path and Path(path).is_dir() else ""
 
 
+def drawn_networks():
+    """Return the networks of figures 4 and 5 as options: the smallest ones of Table 1."""
+    depth = min(CONFIG["table1"]["depths"])
+    width = CONFIG["networks"]["width"]
+    return f"--architectures {' '.join(grid.DRAWN)} --depth {depth} --width {width}"
+
+
 def twin_files(*names):
     """Return the files called names of all twins."""
     folders = grid.twin_folders(CONFIG)

@@ -135,6 +135,10 @@ def gradient_flow_runs(config: Mapping[str, Any]) -> list[Run]:
     ]
 
 
+# Figures 4 and 5 draw these, none of which needs a run.
+DRAWN = tuple(architecture for architecture, _ in GRADIENT_FLOW)
+
+
 def claim_runs(config: Mapping[str, Any]) -> dict[str, list[tuple[dict[str, Any], str]]]:
     """Return sets of runs by the names that the claims use: each run, and its folder.
 
