@@ -1,6 +1,5 @@
 """The only place that reads the configuration; what the rules need of it."""
 
-import dataclasses
 import functools
 import json
 import math
@@ -101,16 +100,7 @@ def run_spec(wildcards):
 
 def twin(wildcards):
     """Return the specification of the residual one of two twins."""
-    spec = configuration.run_spec(
-        CONFIG, "residual", int(wildcards.depth), "hmwi", int(wildcards.seed)
-    )
-    recipe = dataclasses.replace(
-        spec.recipe,
-        precision=CONFIG["twins"]["precision"],
-        # Not those that the gradient flow of the single run needs.
-        snapshot_epochs=configuration.recipe_spec(CONFIG, "residual").snapshot_epochs,
-    )
-    return dataclasses.replace(spec, recipe=recipe)
+    return configuration.twin_spec(CONFIG, int(wildcards.depth), int(wildcards.seed))
 
 
 def twin_spec(wildcards):

@@ -22,6 +22,7 @@ EXEMPT = {
     "resnoise.networks.summary",  # what train.py --describe prints
     "resnoise.provenance",
     "resnoise.registry",  # names modules; a run's own modules are passed to code_digest
+    "resnoise.training.log_lines",
     "resnoise.training.progress",
 }
 
