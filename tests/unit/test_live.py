@@ -156,6 +156,17 @@ def test_a_killed_process_is_known_at_once_on_this_computer(job: Job, ended: int
     assert status.note == "silent for 0 s, continues when started again"
 
 
+def test_a_killed_process_that_nobody_has_asked_for_is_gone(job: Job) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    write_log(job, start(HERE, process.pid))
+    write_history(job, 1)
+    assert look(job).state is State.RUNNING
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert look(job).state is State.STOPPED
+    process.communicate()
+
+
 def test_a_killed_process_is_known_by_its_silence_elsewhere(job: Job, ended: int) -> None:
     for age, state in ((states.SILENCE - 1, State.RUNNING), (states.SILENCE + 1, State.STOPPED)):
         write_log(job, start("elsewhere", ended), age=age)
@@ -221,7 +232,8 @@ def test_a_diverged_job(job: Job) -> None:
 def test_a_result_of_other_code_or_another_specification_is_outdated(job: Job) -> None:
     assert job.plan
     write_record(job, code_digest="other")
-    assert look(job).state is State.OUTDATED
+    status = look(job)
+    assert (status.state, status.progress, status.seconds) == (State.OUTDATED, 0, None)
     write_record(job, spec={**dataclasses.asdict(job.plan.spec), "seed": 7})
     assert look(job).state is State.OUTDATED
     # Nobody knows without a configuration.

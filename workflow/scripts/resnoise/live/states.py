@@ -251,16 +251,17 @@ class _Evidence:
 
 def _finished(job: Job, record: dict[str, Any], last: Finished | None) -> Status:
     """Return the status of a job that has written its record, and the last row of its history."""
+    if job.plan and (
+        record["code_digest"] != job.plan.code or RunSpec.from_dict(record["spec"]) != job.plan.spec
+    ):
+        note = "of another specification or program: trained anew"
+        return Status(job, State.OUTDATED, epochs=job.plan.spec.recipe.epochs, note=note)
     state = State.DIVERGED if record["status"] == "diverged" else State.DONE
     note = ""
     if state is State.DIVERGED:
         note = "epoch {epoch}, step {step}".format(**record["diverged_at"])
     elif len(record["sessions"]) > 1:
         note = f"in {len(record['sessions'])} parts"
-    if job.plan and (
-        record["code_digest"] != job.plan.code or RunSpec.from_dict(record["spec"]) != job.plan.spec
-    ):
-        state, note = State.OUTDATED, "of another specification or program: trained anew"
     return Status(
         job,
         state,
@@ -289,11 +290,16 @@ def _last_row(text: str) -> tuple[Finished, float] | None:
 
 
 def _exists(process: int) -> bool:
-    """Whether this computer has a process of that number."""
+    """Whether a process of that number runs on this computer."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        # One that was killed keeps its number until its parent has asked for it.
+        facts = Path(f"/proc/{process}/stat").read_text("utf-8", errors="replace")
+    except OSError:
+        return True
+    return facts.rpartition(") ")[2][:1] not in ("Z", "X")
