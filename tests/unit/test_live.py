@@ -139,6 +139,11 @@ def test_a_running_job(job: Job) -> None:
     assert (status.left, status.note) == (999.0, "")
 
 
+def test_twins_have_no_history_before_their_first_epoch_ends(job: Job) -> None:
+    write_log(job, start(HERE, os.getpid(), first=3), log_lines.step(3, EPOCHS, 50, 100, 9.0))
+    assert (look(job).state, look(job).progress) == (State.RESUMED, 2.5)
+
+
 def test_a_continued_job(job: Job) -> None:
     write_log(job, "continuing after epoch 5 of 20", start(first=6))
     write_history(job, 5)

@@ -223,8 +223,9 @@ class _Evidence:
         if self.log.error:
             return State.FAILED, self.log.error
         start = self.start
-        # The workflow deletes what a job that failed has written, and leaves the log.
-        deleted = start is not None and self.history_age is None
+        # The workflow deletes what a job that failed has written, and leaves the log. Before the
+        # first epoch ends, there may be no history yet.
+        deleted = self.log.finished is not None and self.history_age is None
         # The same of a training that came to its end: somebody deleted the results.
         complete = deleted and start is not None and self.log.progress >= start.epochs
         if (self.silence == math.inf or complete) and not self.resumable:

@@ -8,9 +8,11 @@ and then. Standard library only.
 import dataclasses
 import datetime
 import re
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from resnoise.training.history import Row
+# This module belongs to no digest, so it loads none that does.
+if TYPE_CHECKING:
+    from resnoise.training.history import Row
 
 # Seconds between two lines of a training that goes on: its signs of life.
 INTERVAL = 30.0
@@ -128,7 +130,7 @@ def step(epoch: int, epochs: int, number: int, steps: int, left: float) -> str:
     return f"epoch {epoch}/{epochs}  step {number}/{steps}  {_eta(left)}"
 
 
-def epoch(row: Row, epochs: int, left: float) -> str:
+def epoch(row: "Row", epochs: int, left: float) -> str:
     """Return the line that reports a finished epoch."""
     return (
         f"epoch {row.epoch}/{epochs}  lr {row.lr:g}  risk {row.risk:.4f}  "
