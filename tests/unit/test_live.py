@@ -381,7 +381,9 @@ def test_the_command_without_a_terminal(tmp_path: Path) -> None:
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
-    assert "missing: no such folder" in watch(tmp_path / "missing").stderr
+    assert (
+        "missing given, allowed: a results folder that exists" in watch(tmp_path / "missing").stderr
+    )
     assert "none.yaml: not readable" in watch("--configfile", tmp_path / "none.yaml").stderr
     assert "--interval" in watch(tmp_path, "--interval", "0").stderr
     (tmp_path / "wrong.yaml").write_text("tabel1: {}", "utf-8")

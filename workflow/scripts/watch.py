@@ -52,7 +52,7 @@ def main() -> None:
         results = arguments.results
         found = None
         if not results.is_dir():
-            raise ResnoiseError(f"{results}: no such folder, allowed: a results folder")
+            raise ResnoiseError(f"{results} given, allowed: a results folder that exists")
     else:
         config = configuration.load(configuration.read(arguments.configfile or []))
         results = arguments.results or Path(config["results"])
