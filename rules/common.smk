@@ -1,6 +1,5 @@
 """The only place that reads the configuration; what the rules need of it."""
 
-import dataclasses
 import functools
 import json
 import math
@@ -135,16 +134,7 @@ def run_spec(wildcards):
 
 def twin(wildcards):
     """Return the specification of the residual one of two twins."""
-    spec = configuration.run_spec(
-        CONFIG, "residual", int(wildcards.depth), "hmwi", int(wildcards.seed)
-    )
-    recipe = dataclasses.replace(
-        spec.recipe,
-        precision=CONFIG["twins"]["precision"],
-        # Not those that the gradient flow of the single run needs.
-        snapshot_epochs=configuration.recipe_spec(CONFIG, "residual").snapshot_epochs,
-    )
-    return dataclasses.replace(spec, recipe=recipe)
+    return configuration.twin_spec(CONFIG, int(wildcards.depth), int(wildcards.seed))
 
 
 def twin_spec(wildcards):
@@ -272,6 +262,13 @@ def data_folder_digest(wildcards):
     """Return the digest of the folder of pictures, if the data set is made from one."""
     path = data_path()
     return folder_digest(path) if path and Path(path).is_dir() else ""
+
+
+def drawn_networks():
+    """Return the networks of figures 4 and 5 as options: the smallest ones of Table 1."""
+    depth = min(CONFIG["table1"]["depths"])
+    width = CONFIG["networks"]["width"]
+    return f"--architectures {' '.join(grid.DRAWN)} --depth {depth} --width {width}"
 
 
 def twin_files(*names):

@@ -22,7 +22,7 @@ rule twins:
         ),
         drift=f"<results>/{TWINS}/drift.csv",
     log:
-        "<logs>/twins/depth{depth}-seed{seed}.log",
+        f"<logs>/{grid.TWIN_LOG}",
     benchmark:
         "<benchmarks>/twins/depth{depth}-seed{seed}.tsv"
     conda:

@@ -41,6 +41,27 @@ def read(name: str) -> dict[str, Any]:
     return merged
 
 
+@pytest.mark.parametrize("name", ["config.yaml", "quick.yaml", "cifar10-short.yaml"])
+def test_files_are_merged_as_snakemake_merges_them(name: str) -> None:
+    assert config.read([FOLDER / name]) == read(name)
+
+
+def test_later_files_win_key_by_key(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("table1: {depths: [8]}\ntraining: {simplified: {epochs: 1}}\n", "utf-8")
+    expected = read("quick.yaml")
+    update_config(expected, yaml.safe_load(mine.read_text("utf-8")))
+    assert config.read([FOLDER / "quick.yaml", mine]) == expected
+    assert expected["table1"] == {"depths": [8], "seeds": [1]}
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "key: [", "\xff"])
+def test_a_file_that_is_no_configuration_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "wrong.yaml").write_text(text, "latin-1")
+    with pytest.raises(ResnoiseError, match=r"wrong\.yaml: "):
+        config.read([tmp_path / "wrong.yaml"])
+
+
 def nested(key: str, value: Any) -> dict[str, Any]:
     """Return the configuration in which only the dotted ``key`` is given."""
     for part in reversed(key.split(".")):

@@ -92,7 +92,7 @@ CODE_EDITS = {
     "comment": (LIBRARY + "networks/simplified.py", "import torch\n", "import torch  # !\n", {}),
     "docstring": (LIBRARY + "networks/simplified.py", "One convolution, with", "A layer, with", {}),
     "formatting": (LIBRARY + "networks/simplified.py", "import torch\n", "\n\nimport torch\n", {}),
-    "progress": (LIBRARY + "training/progress.py", "ETA {eta}", "left {eta}", {}),
+    "progress": (LIBRARY + "training/log_lines.py", "ETA {eta}", "left {eta}", {}),
     "error messages": (LIBRARY + "commandline.py", "error: {error}", "mistake: {error}", {}),
     "comment in an environment": ("envs/torch.yaml", "# Training", "# The training", {}),
     "a further architecture": (

@@ -29,6 +29,7 @@ from resnoise.specs import DataSpec, NetworkSpec, RecipeSpec, RunSpec, Spec
 AnySpec = TypeVar("AnySpec", bound=Spec)
 
 _ROOT = Path(__file__).resolve().parents[3]
+DEFAULT_PATH = _ROOT / "config" / "config.yaml"
 SCHEMA_PATH = _ROOT / "config" / "schema.yaml"
 
 # The configuration of a results folder, in that folder.
@@ -93,6 +94,37 @@ def load(raw: Mapping[str, Any], schema_path: Path = SCHEMA_PATH) -> dict[str, A
     return canonical
 
 
+def read(files: Iterable[Path]) -> dict[str, Any]:
+    """Return configuration files merged key by key, later ones winning, as Snakemake merges them.
+
+    Args:
+        files: YAML files; ``config/config.yaml`` goes before all of them.
+
+    Raises:
+        ResnoiseError: a file is missing or is not YAML with keys and values.
+    """
+    merged: dict[str, Any] = {}
+    for file in (DEFAULT_PATH, *files):
+        try:
+            found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise ResnoiseError(f"{file}: not readable as a configuration ({error})") from error
+        if not isinstance(found, dict):
+            raise ResnoiseError(f"{file}: {_show(found)} given, allowed: keys and their values")
+        merged = _merge(merged, found)
+    return merged
+
+
+def _merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``old`` with the keys of ``new``, sections merged."""
+    both = {
+        key: _merge(old[key], value)
+        for key, value in new.items()
+        if isinstance(value, Mapping) and isinstance(old.get(key), Mapping)
+    }
+    return {**old, **new, **both}
+
+
 def data_spec(config: Mapping[str, Any]) -> DataSpec:
     """Return what a loaded configuration says about the pictures."""
     return section_spec(config["data"], DataSpec)
@@ -132,6 +164,18 @@ def run_spec(
         seed=seed,
         recipe=recipe,
     )
+
+
+def twin_spec(config: Mapping[str, Any], depth: int, seed: int) -> RunSpec:
+    """Return the residual one of two twins under a loaded configuration."""
+    spec = run_spec(config, "residual", depth, "hmwi", seed)
+    recipe = dataclasses.replace(
+        spec.recipe,
+        precision=config["twins"]["precision"],
+        # Not those that the gradient flow of the single run needs.
+        snapshot_epochs=recipe_spec(config, "residual").snapshot_epochs,
+    )
+    return dataclasses.replace(spec, recipe=recipe)
 
 
 def gradient_flow_spec(config: Mapping[str, Any], architecture: str) -> GradientFlowSpec:

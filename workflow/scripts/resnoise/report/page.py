@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from resnoise.claims.names import REDUCED_SCALE, VERDICTS
 from resnoise.data import dataset
+from resnoise.durations import duration
 from resnoise.errors import ResnoiseError
 from resnoise.files import write_text
 
@@ -351,16 +352,6 @@ def _run(file: Path, results: Path) -> dict[str, Any]:
         "code": record["code_digest"],
         "data": record["data_digest"],
     }
-
-
-def duration(seconds: float) -> str:
-    """Return a duration as people say it, such as "2 h 05 min"."""
-    total = round(seconds)
-    if total < 60:
-        return f"{total} s"
-    if total < 3600:
-        return f"{total // 60} min {total % 60:02d} s"
-    return f"{total // 3600} h {total % 3600 // 60:02d} min"
 
 
 def _data(file: Path) -> list[tuple[str, str]]:
