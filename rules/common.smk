@@ -10,10 +10,8 @@ import sys
 from pathlib import Path
 
 from snakemake import __version__ as snakemake_version
-from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
-from snakemake.utils import update_config
 
 ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "workflow" / "scripts"
@@ -39,16 +37,8 @@ except ResnoiseError as error:
 
 def study_changes(given):
     """Return dotted key -> value of what the keys of --config change in the results."""
-    settings = workflow.config_settings
-    files = {}
-    if not settings.replace_workflow_config:
-        for file in workflow.configfiles:
-            if file not in settings.configfiles:
-                update_config(files, load_configfile(file))
-    for file in settings.configfiles:
-        update_config(files, load_configfile(file))
     try:
-        base = configuration.load(files)
+        base = configuration.load(configuration.read(workflow.config_settings.configfiles))
     except ResnoiseError:
         # Complete only with the keys of the command line: there can be no results without them.
         base = None
