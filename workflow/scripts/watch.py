@@ -91,7 +91,7 @@ def _screen() -> Iterator[None]:
 def _show(statuses: list[states.Status]) -> None:
     """Draw over what is there, without a blank moment between."""
     size = shutil.get_terminal_size()
-    colour = "NO_COLOR" not in os.environ
+    colour = not os.environ.get("NO_COLOR")
     # The last line stays free, so that nothing scrolls.
     text = view.text(statuses, columns=size.columns, rows=size.lines - 1, colour=colour)
     lines = "".join(f"{line}\x1b[K\n" for line in text.splitlines())
