@@ -86,6 +86,11 @@ def script(name):
     return lambda wildcards, output: str(SCRIPTS / name)
 
 
+def with_digest(csv):
+    """Return a CSV file and its digest, which whoever reads it checks, as outputs of a rule."""
+    return [csv, f"{csv}.sha256"]
+
+
 @functools.cache
 def code(script, environment, *plugins):
     """Return one string that changes when an edit of script or environment can change a result."""
