@@ -58,6 +58,12 @@ include: "rules/runs.smk"
 include: "rules/report.smk"
 
 
+onstart:
+    # Snakemake itself would end with a traceback.
+    if message := unwritable_results():
+        sys.exit(message)
+
+
 rule tables:
     """Every table, and the claims; one alone: its name, such as table1 (see resnoise/artefacts.py)."""
     input:

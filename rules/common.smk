@@ -86,6 +86,11 @@ def script(name):
     return lambda wildcards, output: str(SCRIPTS / name)
 
 
+def with_digest(csv):
+    """Return a CSV file and its digest, which whoever reads it checks, as outputs of a rule."""
+    return [csv, f"{csv}.sha256"]
+
+
 @functools.cache
 def code(script, environment, *plugins):
     """Return one string that changes when an edit of script or environment can change a result."""
@@ -183,6 +188,18 @@ def bootstrap_options(section):
     )
 
 
+def unwritable_results():
+    """Return what to say if nothing can be written among the results, or an empty text."""
+    folder = Path(CONFIG["results"])
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return ""
+    return (
+        f"results: {CONFIG['results']!r} given, but nothing can be written to {there} (permissions,"
+        " or a read-only disk); allowed: a folder that can be written to"
+    )
+
+
 def rising(amount):
     """Return a resource that grows with each attempt: a job killed for want of it gets more."""
     return lambda wildcards, attempt: attempt * amount
@@ -245,7 +262,8 @@ def folder_digest(path):
     try:
         return tree_digest(Path(path))
     except ResnoiseError as error:
-        raise WorkflowError(f"data.path: {error}") from None
+        # Not a WorkflowError, which Snakemake shows with a traceback where a parameter is computed.
+        sys.exit(f"data.path: {error}")
 
 
 def data_folder_digest(wildcards):

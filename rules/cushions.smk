@@ -10,7 +10,7 @@ rule layer_cushion:
         snapshots=f"<results>/{RUN}/snapshots.safetensors",
         record=f"<results>/{RUN}/run.json",
     output:
-        f"<results>/{RUN}/layer_cushion.csv",
+        with_digest(f"<results>/{RUN}/layer_cushion.csv"),
     log:
         "<logs>/layer_cushion/{architecture}-{depth}-{initialisation}-seed{seed}.log",
     benchmark:
@@ -31,7 +31,7 @@ rule layer_cushion:
     shell:
         "python {params.script:q} --spec {params.spec:q} --record {input.record:q}"
         " --weights {input.weights:q} --snapshots {input.snapshots:q} --data {input.data:q}"
-        " --output {output:q} --device {resources.device} --threads {threads}"
+        " --output {output[0]:q} --device {resources.device} --threads {threads}"
         " --memory-mb {resources.memory_mb} > {log:q} 2>&1"
 
 
@@ -43,7 +43,7 @@ rule noise_stability:
         snapshots=f"<results>/{RUN}/snapshots.safetensors",
         record=f"<results>/{RUN}/run.json",
     output:
-        f"<results>/{RUN}/noise_stability.csv",
+        with_digest(f"<results>/{RUN}/noise_stability.csv"),
     log:
         "<logs>/noise_stability/{architecture}-{depth}-{initialisation}-seed{seed}.log",
     benchmark:
@@ -64,7 +64,7 @@ rule noise_stability:
     shell:
         "python {params.script:q} --spec {params.spec:q} --record {input.record:q}"
         " --weights {input.weights:q} --snapshots {input.snapshots:q} --data {input.data:q}"
-        " --output {output:q} --device {resources.device} --threads {threads}"
+        " --output {output[0]:q} --device {resources.device} --threads {threads}"
         " --memory-mb {resources.memory_mb} > {log:q} 2>&1"
 
 
@@ -75,8 +75,8 @@ rule layer_cushion_table:
         records=run_files(grid.layer_cushion_runs(CONFIG), "run.json"),
         paper=PAPER,
     output:
-        csv="<results>/layer_cushion.csv",
-        counts="<results>/layer_cushion_counts.csv",
+        csv=with_digest("<results>/layer_cushion.csv"),
+        counts=with_digest("<results>/layer_cushion_counts.csv"),
         markdown=report(
             "<results>/layer_cushion.md",
             caption="../config/captions/layer_cushion.rst",
@@ -99,7 +99,7 @@ rule layer_cushion_table:
         bootstrap=bootstrap_options("layer_cushion"),
     shell:
         "python {params.script:q} --cushions {input.cushions:q} --paper {input.paper:q}"
-        " {params.bootstrap} --csv {output.csv:q} --counts {output.counts:q}"
+        " {params.bootstrap} --csv {output.csv[0]:q} --counts {output.counts[0]:q}"
         " --markdown {output.markdown:q} > {log:q} 2>&1"
 
 
@@ -116,7 +116,7 @@ rule figure3:
             category="Figures",
             labels={"result": "Figure 3"},
         ),
-        csv="<results>/figure3.csv",
+        csv=with_digest("<results>/figure3.csv"),
     log:
         "<logs>/figure3.log",
     benchmark:
@@ -132,7 +132,7 @@ rule figure3:
         code=code("figure3.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --cushions {input.cushions:q}"
-        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"
 
 
 rule figure3_snapshots:
@@ -148,7 +148,7 @@ rule figure3_snapshots:
             category="Figures",
             labels={"result": "Figure 3, snapshots"},
         ),
-        csv="<results>/figure3_snapshots.csv",
+        csv=with_digest("<results>/figure3_snapshots.csv"),
     log:
         "<logs>/figure3_snapshots.log",
     benchmark:
@@ -164,7 +164,7 @@ rule figure3_snapshots:
         code=code("figure3_snapshots.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --cushions {input.cushions:q}"
-        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"
 
 
 rule noise_stability_figure:
@@ -180,7 +180,7 @@ rule noise_stability_figure:
             category="Figures",
             labels={"result": "Noise in one layer"},
         ),
-        csv="<results>/noise_stability.csv",
+        csv=with_digest("<results>/noise_stability.csv"),
     log:
         "<logs>/noise_stability.log",
     benchmark:
@@ -196,4 +196,4 @@ rule noise_stability_figure:
         code=code("noise_stability_figure.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --stability {input.stability:q}"
-        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"

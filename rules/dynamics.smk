@@ -14,8 +14,8 @@ rule figure8:
             category="Figures",
             labels={"result": "Figure 8"},
         ),
-        csv="<results>/figure8.csv",
-        equal_csv="<results>/figure8_equal_risk.csv",
+        csv=with_digest("<results>/figure8.csv"),
+        equal_csv=with_digest("<results>/figure8_equal_risk.csv"),
     log:
         "<logs>/figure8.log",
     benchmark:
@@ -31,8 +31,8 @@ rule figure8:
         code=code("figure8.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --histories {input.histories:q}"
-        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q}"
-        " --equal-csv {output.equal_csv:q} > {log:q} 2>&1"
+        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q}"
+        " --equal-csv {output.equal_csv[0]:q} > {log:q} 2>&1"
 
 
 rule figure9:
@@ -48,8 +48,8 @@ rule figure9:
             category="Figures",
             labels={"result": "Figure 9"},
         ),
-        csv="<results>/figure9.csv",
-        difference_csv="<results>/figure9_difference.csv",
+        csv=with_digest("<results>/figure9.csv"),
+        difference_csv=with_digest("<results>/figure9_difference.csv"),
     log:
         "<logs>/figure9.log",
     benchmark:
@@ -65,8 +65,8 @@ rule figure9:
         code=code("figure9.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --histories {input.histories:q}"
-        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q}"
-        " --difference-csv {output.difference_csv:q} > {log:q} 2>&1"
+        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q}"
+        " --difference-csv {output.difference_csv[0]:q} > {log:q} 2>&1"
 
 
 rule figure9_growth:
@@ -76,7 +76,7 @@ rule figure9_growth:
         records=run_files(grid.figure9_runs(CONFIG), "run.json"),
         paper=PAPER,
     output:
-        csv="<results>/figure9_growth.csv",
+        csv=with_digest("<results>/figure9_growth.csv"),
         markdown=report(
             "<results>/figure9_growth.md",
             caption="../config/captions/figure9_growth.rst",
@@ -98,4 +98,4 @@ rule figure9_growth:
         code=code("figure9_growth.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --histories {input.histories:q} --paper {input.paper:q}"
-        " --csv {output.csv:q} --markdown {output.markdown:q} > {log:q} 2>&1 && cat {log:q}"
+        " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1 && cat {log:q}"

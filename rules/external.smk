@@ -36,7 +36,7 @@ rule external_interlayer_cushion:
         data="<results>/data.safetensors",
         network=external_path,
     output:
-        "<results>/external/{external}/interlayer_cushion.csv",
+        with_digest("<results>/external/{external}/interlayer_cushion.csv"),
     log:
         "<logs>/external_interlayer_cushion/{external}.log",
     benchmark:
@@ -57,7 +57,7 @@ rule external_interlayer_cushion:
         code=code("external_cushion.py", "external.yaml"),
     shell:
         "python {params.script:q} interlayer --network {params.network:q} --spec {params.spec:q}"
-        " --state-dict {input.network:q} --data {input.data:q} --output {output:q}"
+        " --state-dict {input.network:q} --data {input.data:q} --output {output[0]:q}"
         " --device {resources.device} --threads {threads}"
         " --memory-mb {resources.memory_mb} > {log:q} 2>&1"
 
@@ -68,7 +68,7 @@ rule external_layer_cushion:
         data="<results>/data.safetensors",
         network=external_path,
     output:
-        "<results>/external/{external}/layer_cushion.csv",
+        with_digest("<results>/external/{external}/layer_cushion.csv"),
     log:
         "<logs>/external_layer_cushion/{external}.log",
     benchmark:
@@ -89,7 +89,7 @@ rule external_layer_cushion:
         code=code("external_cushion.py", "external.yaml"),
     shell:
         "python {params.script:q} layer --network {params.network:q} --spec {params.spec:q}"
-        " --state-dict {input.network:q} --data {input.data:q} --output {output:q}"
+        " --state-dict {input.network:q} --data {input.data:q} --output {output[0]:q}"
         " --device {resources.device} --threads {threads}"
         " --memory-mb {resources.memory_mb} > {log:q} 2>&1"
 
@@ -100,7 +100,7 @@ rule external_table:
         cushions="<results>/external/{external}/interlayer_cushion.csv",
         record="<results>/external/{external}/network.json",
     output:
-        csv="<results>/external/{external}/interlayer_blocks.csv",
+        csv=with_digest("<results>/external/{external}/interlayer_blocks.csv"),
         markdown=report(
             "<results>/external/{external}/interlayer_blocks.md",
             caption="../config/captions/interlayer_blocks.rst",
@@ -123,7 +123,7 @@ rule external_table:
         code=code("interlayer_table.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --cushions {input.cushions:q} --external {input.record:q}"
-        " --csv {output.csv:q} --markdown {output.markdown:q} > {log:q} 2>&1"
+        " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1"
 
 
 rule external_figure:
@@ -140,7 +140,7 @@ rule external_figure:
             subcategory="{external}",
             labels={"result": "Interlayer cushions of all spans"},
         ),
-        csv="<results>/external/{external}/interlayer_heatmap.csv",
+        csv=with_digest("<results>/external/{external}/interlayer_heatmap.csv"),
     log:
         "<logs>/external_figure/{external}.log",
     benchmark:
@@ -156,7 +156,7 @@ rule external_figure:
         code=code("interlayer_figure.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --cushions {input.cushions:q} --external {input.record:q}"
-        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"
 
 
 rule external_layer_figure:
@@ -173,7 +173,7 @@ rule external_layer_figure:
             subcategory="{external}",
             labels={"result": "Layer cushions"},
         ),
-        csv="<results>/external/{external}/layer_cushion_summary.csv",
+        csv=with_digest("<results>/external/{external}/layer_cushion_summary.csv"),
     log:
         "<logs>/external_layer_figure/{external}.log",
     benchmark:
@@ -189,4 +189,4 @@ rule external_layer_figure:
         code=code("external_layer_figure.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --cushions {input.cushions:q} --record {input.record:q}"
-        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"

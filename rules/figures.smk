@@ -14,7 +14,7 @@ rule training_curves:
             category="Figures",
             labels={"result": "Training curves"},
         ),
-        csv="<results>/training_curves.csv",
+        csv=with_digest("<results>/training_curves.csv"),
     log:
         "<logs>/training_curves.log",
     benchmark:
@@ -30,7 +30,7 @@ rule training_curves:
         code=code("training_curves.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --histories {input.histories:q}"
-        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"
 
 
 rule network_layers:
@@ -38,7 +38,7 @@ rule network_layers:
     input:
         data="<results>/data.safetensors",
     output:
-        "<results>/network_layers.csv",
+        with_digest("<results>/network_layers.csv"),
     log:
         "<logs>/network_layers.log",
     benchmark:
@@ -54,7 +54,7 @@ rule network_layers:
         networks=drawn_networks(),
         code="-".join(network_code("network_layers.py", name) for name in grid.DRAWN),
     shell:
-        "python {params.script:q} {params.networks:q} --data {input.data:q} --output {output:q}"
+        "python {params.script:q} {params.networks:q} --data {input.data:q} --output {output[0]:q}"
         " > {log:q} 2>&1"
 
 
@@ -70,7 +70,7 @@ rule figure4:
             category="Figures",
             labels={"result": "Figure 4"},
         ),
-        csv="<results>/figure4.csv",
+        csv=with_digest("<results>/figure4.csv"),
     log:
         "<logs>/figure4.log",
     benchmark:
@@ -86,7 +86,7 @@ rule figure4:
         code=code("figure4.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --layers {input.layers:q}"
-        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"
 
 
 rule figure5:
@@ -101,7 +101,7 @@ rule figure5:
             category="Figures",
             labels={"result": "Figure 5"},
         ),
-        csv="<results>/figure5.csv",
+        csv=with_digest("<results>/figure5.csv"),
     log:
         "<logs>/figure5.log",
     benchmark:
@@ -117,4 +117,4 @@ rule figure5:
         code=code("figure5.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --layers {input.layers:q}"
-        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"

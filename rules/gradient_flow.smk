@@ -9,8 +9,8 @@ rule gradient_flow:
         snapshots=f"<results>/{RUN}/snapshots.safetensors",
         record=f"<results>/{RUN}/run.json",
     output:
-        flow=f"<results>/{RUN}/gradient_flow.csv",
-        features=f"<results>/{RUN}/feature_gradients.csv",
+        flow=with_digest(f"<results>/{RUN}/gradient_flow.csv"),
+        features=with_digest(f"<results>/{RUN}/feature_gradients.csv"),
     log:
         "<logs>/gradient_flow/{architecture}-{depth}-{initialisation}-seed{seed}.log",
     benchmark:
@@ -30,7 +30,7 @@ rule gradient_flow:
     shell:
         "python {params.script:q} --spec {params.spec:q} --record {input.record:q}"
         " --weights {input.weights:q} --snapshots {input.snapshots:q} --data {input.data:q}"
-        " --output {output.flow:q} --features {output.features:q}"
+        " --output {output.flow[0]:q} --features {output.features[0]:q}"
         " --device {resources.device} --threads {threads} > {log:q} 2>&1"
 
 
@@ -46,7 +46,7 @@ rule figure12:
             category="Figures",
             labels={"result": "Figure 12"},
         ),
-        csv="<results>/figure12.csv",
+        csv=with_digest("<results>/figure12.csv"),
     log:
         "<logs>/figure12.log",
     benchmark:
@@ -62,7 +62,7 @@ rule figure12:
         code=code("figure12.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --flows {input.flows:q}"
-        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"
 
 
 rule figure12_ratios:
@@ -71,7 +71,7 @@ rule figure12_ratios:
         flows=run_files(grid.gradient_flow_runs(CONFIG), "gradient_flow.csv"),
         paper=PAPER,
     output:
-        csv="<results>/figure12_ratios.csv",
+        csv=with_digest("<results>/figure12_ratios.csv"),
         markdown=report(
             "<results>/figure12_ratios.md",
             caption="../config/captions/figure12_ratios.rst",
@@ -95,7 +95,7 @@ rule figure12_ratios:
     shell:
         "python {params.script:q} --flows {input.flows:q} --paper {input.paper:q}"
         " --shallow-groups {params.shallow_groups}"
-        " --csv {output.csv:q} --markdown {output.markdown:q} > {log:q} 2>&1 && cat {log:q}"
+        " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1 && cat {log:q}"
 
 
 rule figure10:
@@ -113,7 +113,7 @@ rule figure10:
             category="Figures",
             labels={"result": "Figure 10"},
         ),
-        csv="<results>/figure10.csv",
+        csv=with_digest("<results>/figure10.csv"),
     log:
         "<logs>/figure10.log",
     benchmark:
@@ -129,4 +129,4 @@ rule figure10:
         code=code("figure10.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --features {input.features:q}"
-        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"

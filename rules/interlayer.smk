@@ -9,7 +9,7 @@ rule interlayer_cushion:
         snapshots=f"<results>/{RUN}/snapshots.safetensors",
         record=f"<results>/{RUN}/run.json",
     output:
-        f"<results>/{RUN}/interlayer_cushion.csv",
+        with_digest(f"<results>/{RUN}/interlayer_cushion.csv"),
     log:
         "<logs>/interlayer_cushion/{architecture}-{depth}-{initialisation}-seed{seed}.log",
     benchmark:
@@ -30,7 +30,7 @@ rule interlayer_cushion:
     shell:
         "python {params.script:q} --spec {params.spec:q} --record {input.record:q}"
         " --weights {input.weights:q} --snapshots {input.snapshots:q} --data {input.data:q}"
-        " --output {output:q} --device {resources.device} --threads {threads}"
+        " --output {output[0]:q} --device {resources.device} --threads {threads}"
         " --memory-mb {resources.memory_mb} > {log:q} 2>&1"
 
 
@@ -41,7 +41,7 @@ rule interlayer_table:
         records=run_files(grid.interlayer_cushion_runs(CONFIG), "run.json"),
         paper=PAPER,
     output:
-        csv="<results>/interlayer_blocks.csv",
+        csv=with_digest("<results>/interlayer_blocks.csv"),
         markdown=report(
             "<results>/interlayer_blocks.md",
             caption="../config/captions/interlayer_blocks.rst",
@@ -63,7 +63,7 @@ rule interlayer_table:
         code=code("interlayer_table.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --cushions {input.cushions:q} --paper {input.paper:q}"
-        " --csv {output.csv:q} --markdown {output.markdown:q} > {log:q} 2>&1"
+        " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1"
 
 
 rule interlayer_figure:
@@ -79,7 +79,7 @@ rule interlayer_figure:
             category="Figures",
             labels={"result": "Interlayer cushions of all spans"},
         ),
-        csv="<results>/interlayer_cushion.csv",
+        csv=with_digest("<results>/interlayer_cushion.csv"),
     log:
         "<logs>/interlayer_figure.log",
     benchmark:
@@ -95,4 +95,4 @@ rule interlayer_figure:
         code=code("interlayer_figure.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --cushions {input.cushions:q}"
-        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"

@@ -7,7 +7,7 @@ rule claims:
         files=claim_files,
         paper=PAPER,
     output:
-        csv="<results>/claims.csv",
+        csv=with_digest("<results>/claims.csv"),
         markdown=report(
             "<results>/claims.md",
             caption="../config/captions/claims.rst",
@@ -30,11 +30,11 @@ rule claims:
         differences=scale_differences(),
         bootstrap=bootstrap_options("claims"),
         code=code("claims.py", "claims.yaml") + text_digest(ROOT / "config" / "paper_schema.yaml"),
-        results=lambda wildcards, output: os.path.dirname(output.csv),
+        results=lambda wildcards, output: os.path.dirname(output.csv[0]),
     shell:
         "python {params.script:q} --paper {input.paper:q} --results {params.results:q}"
         " --files {params.files:q} --differences {params.differences:q} {params.bootstrap}"
-        " --csv {output.csv:q} --markdown {output.markdown:q} > {log:q} 2>&1"
+        " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1"
 
 
 rule report_page:

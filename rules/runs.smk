@@ -8,7 +8,7 @@ rule run_table:
         evaluations=further_run_files("evaluation.csv"),
         records=further_run_files("run.json"),
     output:
-        csv="<results>/runs.csv",
+        csv=with_digest("<results>/runs.csv"),
         markdown=report(
             "<results>/runs.md",
             caption="../config/captions/runs.rst",
@@ -30,7 +30,7 @@ rule run_table:
         code=code("seed_table.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --records {input.records:q} --name evaluation.csv"
-        " --title 'Further runs' --csv {output.csv:q} --markdown {output.markdown:q}"
+        " --title 'Further runs' --csv {output.csv[0]:q} --markdown {output.markdown:q}"
         " > {log:q} 2>&1 && cat {log:q}"
 
 
@@ -42,7 +42,7 @@ rule metric:
         snapshots=f"<results>/{RUN}/snapshots.safetensors",
         record=f"<results>/{RUN}/run.json",
     output:
-        f"<results>/{RUN}/metrics/{{metric}}.csv",
+        with_digest(f"<results>/{RUN}/metrics/{{metric}}.csv"),
     log:
         "<logs>/metrics/{metric}/{architecture}-{depth}-{initialisation}-seed{seed}.log",
     benchmark:
@@ -61,7 +61,7 @@ rule metric:
     shell:
         "python {params.script:q} --metric {wildcards.metric:q} --record {input.record:q}"
         " --weights {input.weights:q} --snapshots {input.snapshots:q} --data {input.data:q}"
-        " --output {output:q} --device {resources.device} --threads {threads} > {log:q} 2>&1"
+        " --output {output[0]:q} --device {resources.device} --threads {threads} > {log:q} 2>&1"
 
 
 rule metric_table:
@@ -70,7 +70,7 @@ rule metric_table:
         measurements=metric_run_files("metrics/{metric}.csv"),
         records=metric_run_files("run.json"),
     output:
-        csv="<results>/metrics/{metric}.csv",
+        csv=with_digest("<results>/metrics/{metric}.csv"),
         markdown=report(
             "<results>/metrics/{metric}.md",
             caption="../config/captions/metric.rst",
@@ -92,5 +92,5 @@ rule metric_table:
         code=code("seed_table.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --records {input.records:q} --name metrics/{wildcards.metric:q}.csv"
-        " --title {wildcards.metric:q} --csv {output.csv:q} --markdown {output.markdown:q}"
+        " --title {wildcards.metric:q} --csv {output.csv[0]:q} --markdown {output.markdown:q}"
         " > {log:q} 2>&1 && cat {log:q}"

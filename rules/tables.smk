@@ -7,7 +7,7 @@ rule table1:
         evaluations=run_files(grid.table1_runs(CONFIG), "evaluation.csv"),
         paper=PAPER,
     output:
-        csv="<results>/table1.csv",
+        csv=with_digest("<results>/table1.csv"),
         markdown=report(
             "<results>/table1.md",
             caption="../config/captions/table1.rst",
@@ -29,7 +29,7 @@ rule table1:
         code=code("table1.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --evaluations {input.evaluations:q} --paper {input.paper:q}"
-        " --csv {output.csv:q} --markdown {output.markdown:q} > {log:q} 2>&1 && cat {log:q}"
+        " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1 && cat {log:q}"
 
 
 rule table5:
@@ -38,7 +38,7 @@ rule table5:
         evaluations=run_files(grid.table5_runs(CONFIG), "evaluation.csv"),
         paper=PAPER,
     output:
-        csv="<results>/table5.csv",
+        csv=with_digest("<results>/table5.csv"),
         markdown=report(
             "<results>/table5.md",
             caption="../config/captions/table5.rst",
@@ -60,4 +60,4 @@ rule table5:
         code=code("table5.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --evaluations {input.evaluations:q} --paper {input.paper:q}"
-        " --csv {output.csv:q} --markdown {output.markdown:q} > {log:q} 2>&1 && cat {log:q}"
+        " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1 && cat {log:q}"

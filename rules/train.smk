@@ -8,7 +8,7 @@ rule train:
     output:
         weights=f"<results>/{RUN}/weights.safetensors",
         snapshots=f"<results>/{RUN}/snapshots.safetensors",
-        history=f"<results>/{RUN}/history.csv",
+        history=with_digest(f"<results>/{RUN}/history.csv"),
         record=f"<results>/{RUN}/run.json",
     log:
         f"<logs>/{grid.LOG}",
@@ -31,7 +31,7 @@ rule train:
     shell:
         "python {params.script:q} --spec {params.spec:q} --data {input.data:q}"
         " --weights {output.weights:q} --snapshots {output.snapshots:q}"
-        " --history {output.history:q} --record {output.record:q}"
+        " --history {output.history[0]:q} --record {output.record:q}"
         " --device {resources.device} --threads {threads} > {log:q} 2>&1"
 
 
@@ -43,7 +43,7 @@ rule evaluate:
         snapshots=f"<results>/{RUN}/snapshots.safetensors",
         record=f"<results>/{RUN}/run.json",
     output:
-        f"<results>/{RUN}/evaluation.csv",
+        with_digest(f"<results>/{RUN}/evaluation.csv"),
     log:
         "<logs>/evaluate/{architecture}-{depth}-{initialisation}-seed{seed}.log",
     benchmark:
@@ -61,5 +61,5 @@ rule evaluate:
         code=metric_code("evaluate.py"),
     shell:
         "python {params.script:q} --record {input.record:q} --weights {input.weights:q}"
-        " --snapshots {input.snapshots:q} --data {input.data:q} --output {output:q}"
+        " --snapshots {input.snapshots:q} --data {input.data:q} --output {output[0]:q}"
         " --device {resources.device} --threads {threads} > {log:q} 2>&1"

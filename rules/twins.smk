@@ -11,6 +11,7 @@ rule twins:
             "weights.safetensors",
             "snapshots.safetensors",
             "history.csv",
+            "history.csv.sha256",
             "run.json",
         ),
         plain=multiext(
@@ -18,9 +19,10 @@ rule twins:
             "weights.safetensors",
             "snapshots.safetensors",
             "history.csv",
+            "history.csv.sha256",
             "run.json",
         ),
-        drift=f"<results>/{TWINS}/drift.csv",
+        drift=with_digest(f"<results>/{TWINS}/drift.csv"),
     log:
         f"<logs>/{grid.TWIN_LOG}",
     benchmark:
@@ -44,11 +46,11 @@ rule twins:
             *registry.plugin_modules("residual", "hmwi"),
             *registry.plugin_modules("plain", "t-hmwi"),
         ),
-        folder=lambda wildcards, output: os.path.dirname(output.drift),
+        folder=lambda wildcards, output: os.path.dirname(output.drift[0]),
     shell:
         "python {params.script:q} --spec {params.spec:q} --data {input.data:q}"
         " --residual {params.folder:q}/residual --plain {params.folder:q}/plain"
-        " --drift {output.drift:q} {params.drift}"
+        " --drift {output.drift[0]:q} {params.drift}"
         " --device {resources.device} --threads {threads} > {log:q} 2>&1"
 
 
@@ -60,7 +62,7 @@ rule evaluate_twin:
         snapshots=f"<results>/{TWINS}/{{architecture}}/snapshots.safetensors",
         record=f"<results>/{TWINS}/{{architecture}}/run.json",
     output:
-        f"<results>/{TWINS}/{{architecture}}/evaluation.csv",
+        with_digest(f"<results>/{TWINS}/{{architecture}}/evaluation.csv"),
     log:
         "<logs>/evaluate/twins-depth{depth}-seed{seed}-{architecture}.log",
     benchmark:
@@ -78,7 +80,7 @@ rule evaluate_twin:
         code=metric_code("evaluate.py"),
     shell:
         "python {params.script:q} --record {input.record:q} --weights {input.weights:q}"
-        " --snapshots {input.snapshots:q} --data {input.data:q} --output {output:q}"
+        " --snapshots {input.snapshots:q} --data {input.data:q} --output {output[0]:q}"
         " --device {resources.device} --threads {threads} > {log:q} 2>&1"
 
 
@@ -88,7 +90,7 @@ rule table2:
         evaluations=twin_files("residual/evaluation.csv", "plain/evaluation.csv"),
         paper=PAPER,
     output:
-        csv="<results>/table2.csv",
+        csv=with_digest("<results>/table2.csv"),
         markdown=report(
             "<results>/table2.md",
             caption="../config/captions/table2.rst",
@@ -110,7 +112,7 @@ rule table2:
         code=code("table1.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --evaluations {input.evaluations:q} --paper {input.paper:q}"
-        " --section table2 --title 'Table 2' --csv {output.csv:q}"
+        " --section table2 --title 'Table 2' --csv {output.csv[0]:q}"
         " --markdown {output.markdown:q} > {log:q} 2>&1 && cat {log:q}"
 
 
@@ -126,7 +128,7 @@ rule figure6:
             category="Figures",
             labels={"result": "Figure 6"},
         ),
-        csv="<results>/figure6.csv",
+        csv=with_digest("<results>/figure6.csv"),
     log:
         "<logs>/figure6.log",
     benchmark:
@@ -142,4 +144,4 @@ rule figure6:
         code=code("figure6.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --drifts {input:q}"
-        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"

@@ -9,8 +9,8 @@ rule weight_statistics:
         snapshots=f"<results>/{RUN}/snapshots.safetensors",
         record=f"<results>/{RUN}/run.json",
     output:
-        statistics=f"<results>/{RUN}/weight_statistics.csv",
-        histogram=f"<results>/{RUN}/weight_histogram.csv",
+        statistics=with_digest(f"<results>/{RUN}/weight_statistics.csv"),
+        histogram=with_digest(f"<results>/{RUN}/weight_histogram.csv"),
     log:
         "<logs>/weight_statistics/{architecture}-{depth}-{initialisation}-seed{seed}.log",
     benchmark:
@@ -28,7 +28,7 @@ rule weight_statistics:
     shell:
         "python {params.script:q} --spec {params.spec:q} --record {input.record:q}"
         " --weights {input.weights:q} --snapshots {input.snapshots:q} --data {input.data:q}"
-        " --output {output.statistics:q} --histogram {output.histogram:q} > {log:q} 2>&1"
+        " --output {output.statistics[0]:q} --histogram {output.histogram[0]:q} > {log:q} 2>&1"
 
 
 rule table3:
@@ -38,7 +38,7 @@ rule table3:
         records=run_files(grid.weight_statistics_runs(CONFIG), "run.json"),
         paper=PAPER,
     output:
-        csv="<results>/table3.csv",
+        csv=with_digest("<results>/table3.csv"),
         markdown=report(
             "<results>/table3.md",
             caption="../config/captions/table3.rst",
@@ -63,7 +63,7 @@ rule table3:
     shell:
         "python {params.script:q} --statistics {input.statistics:q} --paper {input.paper:q}"
         " --threshold {params.threshold:q} --id-threshold {params.id_threshold:q}"
-        " --csv {output.csv:q} --markdown {output.markdown:q}"
+        " --csv {output.csv[0]:q} --markdown {output.markdown:q}"
         " > {log:q} 2>&1 && cat {log:q}"
 
 
@@ -81,7 +81,7 @@ rule figure7:
             category="Figures",
             labels={"result": "Figure 7"},
         ),
-        csv="<results>/figure7.csv",
+        csv=with_digest("<results>/figure7.csv"),
     log:
         "<logs>/figure7.log",
     benchmark:
@@ -100,7 +100,7 @@ rule figure7:
     shell:
         "python {params.script:q} --histograms {input.histograms:q}"
         " --clip {params.clip:q} --id-threshold {params.id_threshold:q}"
-        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
+        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"
 
 
 rule table4:
@@ -111,7 +111,7 @@ rule table4:
         records=run_files(grid.table4_runs(CONFIG), "run.json"),
         paper=PAPER,
     output:
-        csv="<results>/table4.csv",
+        csv=with_digest("<results>/table4.csv"),
         markdown=report(
             "<results>/table4.md",
             caption="../config/captions/table4.rst",
@@ -133,5 +133,5 @@ rule table4:
         code=code("table4.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --statistics {input.statistics:q} --paper {input.paper:q}"
-        " --csv {output.csv:q} --markdown {output.markdown:q} > {log:q} 2>&1"
+        " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1"
         " && cat {log:q}"

@@ -1,7 +1,6 @@
 """A report of made-up results, for the tests of the page and of the page in a browser."""
 
 import base64
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,15 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from resnoise import csvfile
 from resnoise.claims.tables import COLUMNS
 from resnoise.data import dataset
 from resnoise.data.samples import Samples
+from resnoise.digests import write_json, write_markdown
 from resnoise.report import page
 
 # Four white pixels.
 PNG = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEElEQVR4nGP8z8Dwn4GBgQEABgkBAf0H1+IAAAAASUVO"
-    "RK5CYII="
+    "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAFklEQVR4nGP8//8/AwMDEwMDAwMDAwAkBgMB/DXemwAA"
+    "AABJRU5ErkJggg=="
 )
 CONFIG = {
     "results": "results",
@@ -59,15 +60,15 @@ CLAIMS: list[tuple[Any, ...]] = [
 def write(folder: Path, differences: Mapping[str, list[str]] = DIFFERENCES) -> Path:
     """Write made-up results and their report into a folder; return the report's path."""
     table = pd.DataFrame(CLAIMS, columns=list(COLUMNS)).astype({"runs": "Int64"})
-    table.to_csv(folder / "claims.csv", index=False)
+    csvfile.write(folder / "claims.csv", table)
     (folder / "figure3.png").write_bytes(PNG)
-    (folder / "table1.md").write_text(
+    write_markdown(
+        folder / "table1.md",
         "# Table 1\n\n| depth | risk |\n|---|---|\n| 20 | 0.1 +- 0.01 |\n| 8 | 0.02 +- 0.01 |\n"
         "| 44 | 0.5 +- 0.1 |\n\nMeasured.\n",
-        "utf-8",
     )
     for name in ("figure3", "table1"):
-        (folder / f"{name}.csv").write_text("a,b\n1,2\n", "utf-8")
+        csvfile.write(folder / f"{name}.csv", pd.DataFrame({"a": [1], "b": [2]}))
     captions = {
         "figure3": "A *figure* of depth {{ snakemake.config['layer_cushion']['depths'][0] }}.",
         "table1": "A table.",
@@ -77,7 +78,7 @@ def write(folder: Path, differences: Mapping[str, list[str]] = DIFFERENCES) -> P
     for seed, status in ((1, "done"), (2, "diverged")):
         run = folder / "runs" / "plain-20" / "kwi" / f"seed{seed}"
         run.mkdir(parents=True, exist_ok=True)
-        (run / "run.json").write_text(json.dumps(record(seed, status)), "utf-8")
+        write_json(run / "run.json", record(seed, status))
     pictures = np.arange(4 * 32 * 32 * 3, dtype=np.uint8).reshape(4, 32, 32, 3)
     labels = np.arange(4) % 2
     samples = Samples(pictures, labels, pictures[:2], labels[:2], ("cat", "dog"))

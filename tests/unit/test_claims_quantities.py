@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from resnoise import csvfile
 from resnoise.claims import definition
 from resnoise.claims.files import ResultFile
 from resnoise.claims.quantities import NotMeasured, Results, measure
@@ -28,11 +29,11 @@ def results(tmp_path: Path) -> Results:
         for seed, risks in runs.items():
             path = f"{network}-seed{seed}.csv"
             rows = {"epoch": [1, 2, 3], "risk": risks, "test_error": [r / 2 for r in risks]}
-            pd.DataFrame(rows).to_csv(tmp_path / path, index=False)
+            csvfile.write(tmp_path / path, pd.DataFrame(rows))
             run = {"architecture": network, "depth": 20, "initialisation": "kwi", "seed": seed}
             found.append(ResultFile(path, run))
     table = {"x": [1, 2, 3, 4], "y": [3.0, -5.0, 1.0, 1.0], "low": 0.0, "high": 4.0, "runs": 1}
-    pd.DataFrame(table).to_csv(tmp_path / "table.csv", index=False)
+    csvfile.write(tmp_path / "table.csv", pd.DataFrame(table))
     files = {"curves": found, "table": [ResultFile("table.csv", {})], "empty": []}
     return Results(tmp_path, files, replicates=500, seed=0)
 
@@ -207,7 +208,7 @@ def test_a_mistake_in_a_quantity_is_named(text: str, message: str, results: Resu
 
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     broken = Results(tmp_path, {"table": [ResultFile("table.csv", {})]}, replicates=100, seed=0)
-    with pytest.raises(ResnoiseError, match=r"table\.csv: not readable"):
+    with pytest.raises(ResnoiseError, match=r"table\.csv: cannot be read"):
         measure(quantity(Y), broken)
 
 

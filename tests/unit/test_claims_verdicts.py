@@ -11,13 +11,14 @@ import pandas as pd
 import pytest
 
 from resnoise import config as configuration
-from resnoise import grid
+from resnoise import csvfile, grid
 from resnoise.claims import definition, files, tables
 from resnoise.claims.definition import Claim, Rule, Selection, Source
 from resnoise.claims.files import ResultFile
 from resnoise.claims.names import DIRECTION, FAILED, NOT_MEASURED, REPRODUCED
 from resnoise.claims.quantities import Results
 from resnoise.claims.verdicts import Judgement, judge
+from resnoise.digests import read_markdown
 from resnoise.errors import ResnoiseError
 from resnoise.tables import read_paper
 
@@ -44,7 +45,7 @@ def verdict(
     """Return the judgement on runs with the given risks."""
     found = []
     for seed, value in enumerate(values, start=1):
-        pd.DataFrame({"risk": [value]}).to_csv(folder / f"{seed}.csv", index=False)
+        csvfile.write(folder / f"{seed}.csv", pd.DataFrame({"risk": [value]}))
         found.append(
             ResultFile(f"{seed}.csv", {"architecture": "plain", "depth": 20, "seed": seed})
         )
@@ -178,13 +179,13 @@ def as_printed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ]
         path = folder / run.folder / "evaluation.csv"
         path.parent.mkdir(parents=True)
-        pd.DataFrame(rows).to_csv(path, index=False)
+        csvfile.write(path, pd.DataFrame(rows))
         epochs = np.arange(1, 201)
         slower = 1.5 if run.architecture == "plain" else 1.0
         risk = printed["risk"] + 2.3 * np.exp(-epochs / (10 * slower))
         error = printed["test_error"] + 0.1 * (slower - 1) + 0.2 * risk
         curve = {"epoch": epochs, "risk": risk, "test_error": error, "status": "ok"}
-        pd.DataFrame(curve).to_csv(path.with_name("history.csv"), index=False)
+        csvfile.write(path.with_name("history.csv"), pd.DataFrame(curve))
     return folder
 
 
@@ -206,7 +207,7 @@ def changed(source: Path, folder: Path, edit: Callable[[pd.DataFrame], None], ru
     for path in paths:
         rows = pd.read_csv(path)
         edit(rows)
-        rows.to_csv(path, index=False)
+        csvfile.write(path, rows)
     return folder / "results"
 
 
@@ -290,6 +291,6 @@ def test_the_table_has_a_row_for_each_claim(as_printed: Path, tmp_path: Path) ->
     table = pd.read_csv(tmp_path / "claims.csv")
     assert list(table.columns) == list(tables.COLUMNS)
     assert list(table["id"]) == [one.claim.id for one in judgements]
-    assert text == (tmp_path / "claims.md").read_text("utf-8")
+    assert text == read_markdown(tmp_path / "claims.md")
     for one in judgements:
         assert (one.claim.statement if one.measured is not None else one.claim.id) in text

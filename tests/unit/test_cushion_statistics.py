@@ -1,7 +1,6 @@
 """Tables and figures of layer cushions: counts against brute force, bootstrap, files."""
 
 import csv
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from resnoise.cushion_statistics import (
     read_cushions,
     residual_shares,
 )
+from resnoise.digests import csv_path, read_markdown, write_json
 from resnoise.errors import ResnoiseError
 from resnoise.figures import figure3, figure3_snapshots
 
@@ -164,8 +164,8 @@ def write_run(folder: Path, kind: str, seed: int, snapshots: dict[str, float]) -
         "initialisation": "kwi",
         "seed": seed,
     }
-    (folder / "run.json").write_text(json.dumps({"spec": spec}))
-    with (folder / "layer_cushion.csv").open("w", newline="") as stream:
+    write_json(folder / "run.json", {"spec": spec})
+    with csv_path(folder / "layer_cushion.csv") as path, path.open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["snapshot", "layer", "name", "sample", "cushion"])
         for snapshot, factor in snapshots.items():
@@ -199,11 +199,12 @@ def test_cushions_are_read_as_they_were_written(folders: list[Path]) -> None:
 
 
 def test_a_file_without_cushions_is_named(folders: list[Path]) -> None:
-    (folders[0] / "layer_cushion.csv").write_text("snapshot,layer\nfinal,1\n")
+    with csv_path(folders[0] / "layer_cushion.csv") as path:
+        path.write_text("snapshot,layer\nfinal,1\n")
     with pytest.raises(ResnoiseError, match=r"layer_cushion\.csv: not readable as layer cushions"):
         read_cushions(folders[0])
     (folders[1] / "layer_cushion.csv").unlink()
-    with pytest.raises(ResnoiseError, match=r"no readable record and layer_cushion\.csv"):
+    with pytest.raises(ResnoiseError, match=r"layer_cushion\.csv: cannot be read"):
         read_cushions(folders[1])
 
 
@@ -213,7 +214,7 @@ def test_the_written_tables_agree(folders: list[Path], tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("layers.csv", "counts.csv", "table.md")]
     options = {"replicates": 50, "confidence": 0.9, "seed": 0}
     text = cushion_tables.write(folders, paper, *files, **options)
-    assert files[2].read_text("utf-8") == text
+    assert read_markdown(files[2]) == text
     assert "3 of 3, 3 to 3 (paper: 1)" in text
     assert "90 % intervals" in text
     with files[1].open(newline="") as stream:

@@ -1,12 +1,13 @@
 """The figure of layer cushions of a network that was trained elsewhere."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from resnoise import csvfile
+from resnoise.digests import write_json
 from resnoise.errors import ResnoiseError
 from resnoise.figures import external_layer_cushion
 
@@ -25,8 +26,8 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
         }
     )
     cushions, record = tmp_path / "layer_cushion.csv", tmp_path / "network.json"
-    rows.to_csv(cushions, index=False)
-    record.write_text(json.dumps({"name": "mine", "residual": False}), "utf-8")
+    csvfile.write(cushions, rows)
+    write_json(record, {"name": "mine", "depth": 20, "residual": False})
     return cushions, record
 
 
@@ -56,5 +57,5 @@ def test_the_figure_shows_every_layer(files: tuple[Path, Path], tmp_path: Path) 
 
 def test_damaged_files_are_an_error(files: tuple[Path, Path]) -> None:
     files[1].write_text("{", "utf-8")
-    with pytest.raises(ResnoiseError, match=r"network\.json: not readable"):
+    with pytest.raises(ResnoiseError, match=r"network\.json: damaged"):
         external_layer_cushion.read(*files)

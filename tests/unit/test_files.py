@@ -1,14 +1,20 @@
 """Atomic writing: the old file or the new one, nothing else beside it, usual permissions."""
 
-import json
+import errno
+import fcntl
 import os
+import signal
 import stat
-from collections.abc import Iterator
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from resnoise.files import atomic_path, write_json, write_text
+from resnoise.errors import ResnoiseError
+from resnoise.files import atomic_path, exclusive, remove, write_text
 
 
 @pytest.fixture
@@ -62,14 +68,14 @@ def test_an_exception_leaves_the_old_file_and_no_temporary(
 
 def test_a_failed_move_leaves_no_temporary(file: Path) -> None:
     file.mkdir()
-    with pytest.raises(OSError, match=r"result\.csv"):
+    with pytest.raises(ResnoiseError, match=r"result\.csv: cannot be written"):
         write_text(file, "new")
     assert [*file.parent.iterdir()] == [file]
 
 
 def test_a_block_that_removes_its_file_fails_and_leaves_the_old_one(file: Path) -> None:
     file.write_text("old")
-    with pytest.raises(FileNotFoundError), atomic_path(file) as temporary:
+    with pytest.raises(ResnoiseError, match="cannot be written"), atomic_path(file) as temporary:
         temporary.unlink()
     assert file.read_text() == "old"
 
@@ -112,20 +118,93 @@ def test_text_is_utf_8_with_unix_line_ends(file: Path) -> None:
     assert file.read_bytes() == "naïve ± 1\n".encode()
 
 
-def test_json_has_sorted_keys_and_comes_back(file: Path) -> None:
-    value = {"b": [1, None], "a": {"d": True, "c": 0.1}}
-    write_json(file, value)
-    text = file.read_text()
-    assert json.loads(text) == value
-    assert list(json.loads(text)) == ["a", "b"]
-    assert list(json.loads(text)["a"]) == ["c", "d"]
-    assert text.endswith("}\n")
-    write_json(file, dict(reversed(value.items())))
-    assert file.read_text() == text
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from resnoise.files import atomic_path
+with atomic_path(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half of the n")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+# Says when it holds, and holds until its input ends.
+HOLDS = """
+import sys
+from pathlib import Path
+from resnoise.files import atomic_path, exclusive
+with {call}(Path(sys.argv[1])):
+    print("holds", flush=True)
+    sys.stdin.read()
+"""
 
 
-def test_json_that_cannot_be_written_leaves_the_old_file(file: Path) -> None:
-    write_json(file, {"a": 1})
-    with pytest.raises(TypeError):
-        write_json(file, {"a": file})
-    assert json.loads(file.read_text()) == {"a": 1}
+def python(code: str, path: Path) -> "subprocess.Popen[str]":
+    """Start Python code on a path."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("clean", [lambda file: write_text(file, "new"), remove])
+def test_what_a_killed_writer_left_is_removed(file: Path, clean: Callable[[Path], None]) -> None:
+    file.write_text("old")
+    other = file.with_name(".result-kept.csv")
+    other.write_text("of somebody else")
+    assert python(KILLED, file).wait() == -signal.SIGKILL
+    assert len([*file.parent.iterdir()]) == 3
+    clean(file)
+    assert {*file.parent.iterdir()} - {file} == {other}
+
+
+def test_what_another_writer_is_writing_is_not_removed(file: Path) -> None:
+    with python(HOLDS.format(call="atomic_path"), file) as writer:
+        assert writer.stdout and writer.stdin
+        assert writer.stdout.readline() == "holds\n"
+        write_text(file, "new")
+        assert len([*file.parent.iterdir()]) == 2
+        writer.stdin.close()
+        assert writer.wait() == 0
+    assert file.read_text() == "" and [*file.parent.iterdir()] == [file]
+
+
+def test_a_held_folder_is_waited_for_however_its_holder_ends(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with exclusive(tmp_path) as waited:
+        assert not waited
+    with python(HOLDS.format(call="exclusive"), tmp_path) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == "holds\n"
+        threading.Timer(0.2, holder.kill).start()
+        with exclusive(tmp_path) as waited:
+            assert waited and holder.wait() == -signal.SIGKILL
+    assert "another process writes this, waiting" in caplog.text
+
+
+def test_without_locks_files_are_written_and_none_is_removed(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_handle: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    abandoned = file.with_name(".result-abcdefgh.csv")
+    abandoned.write_text("perhaps of a living writer")
+    with exclusive(file.parent) as waited:
+        assert not waited
+        write_text(file, "new")
+    assert file.read_text() == "new" and abandoned.exists()
+
+
+def test_a_full_disk_is_named_with_the_file(file: Path) -> None:
+    def fill() -> None:
+        with atomic_path(file):
+            Path("/dev/full").write_text("more than fits")
+
+    file.write_text("old")
+    with pytest.raises(ResnoiseError, match=r"result\.csv: cannot be written .*No space left"):
+        fill()
+    assert file.read_text() == "old" and [*file.parent.iterdir()] == [file]

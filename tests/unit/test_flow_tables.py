@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from resnoise import config, gradient_flows
+from resnoise import config, csvfile, gradient_flows
 from resnoise.data.dataset import Dataset
 from resnoise.errors import ResnoiseError
 from resnoise.figures import figure10, figure12
@@ -152,9 +152,9 @@ def test_ratios_are_those_of_means_over_layers_and_time(flows: list[Path]) -> No
 
 def test_a_file_that_is_no_measurement_is_named(tmp_path: Path) -> None:
     file = tmp_path / "flow.csv"
-    with pytest.raises(ResnoiseError, match=r"flow\.csv: not readable"):
+    with pytest.raises(ResnoiseError, match=r"flow\.csv: cannot be read"):
         gradient_flows.read([file])
-    file.write_text("layer,epoch\n1,2\n")
+    csvfile.write(file, pd.DataFrame({"layer": [1], "epoch": [2]}))
     with pytest.raises(ResnoiseError, match=r"flow\.csv: no column architecture, "):
         gradient_flows.read([file])
 

@@ -66,4 +66,4 @@ def test_writing_replaces_the_old_rows(tmp_path: Path) -> None:
     write(file, [row, row, row])
     write(file, [row])
     assert len(file.read_text().splitlines()) == 2
-    assert [*tmp_path.iterdir()] == [file]
+    assert {*tmp_path.iterdir()} == {file, file.with_name("history.csv.sha256")}

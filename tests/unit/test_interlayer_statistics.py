@@ -1,6 +1,5 @@
 """Summaries, table and heat maps of interlayer cushions, from made-up files."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from resnoise import config
+from resnoise import config, csvfile
+from resnoise.digests import write_json
 from resnoise.errors import ResnoiseError
 from resnoise.figures import interlayer_cushion
 from resnoise.interlayer_statistics import blocks, markdown, read, read_external, summarise, write
@@ -55,8 +55,8 @@ def run(
     path.mkdir()
     network = {"architecture": architecture, "depth": depth, "width": 16}
     record = {"spec": {"network": network, "initialisation": "kwi", "seed": seed}}
-    (path / "run.json").write_text(json.dumps(record), "utf-8")
-    made_up(count, scale).to_csv(path / "interlayer_cushion.csv", index=False)
+    write_json(path / "run.json", record)
+    csvfile.write(path / "interlayer_cushion.csv", made_up(count, scale))
     return path
 
 
@@ -155,20 +155,20 @@ def test_the_figure_draws_the_means_and_their_ratio(rows: pd.DataFrame, tmp_path
 
 def test_a_network_trained_elsewhere_has_a_table_of_its_own(tmp_path: Path) -> None:
     record = tmp_path / "network.json"
-    record.write_text(json.dumps({"name": "mine", "depth": 20, "residual": True}), "utf-8")
-    made_up(9, 0.2).query("snapshot == 'final'").to_csv(tmp_path / "c.csv", index=False)
+    write_json(record, {"name": "mine", "depth": 20, "residual": True})
+    csvfile.write(tmp_path / "c.csv", made_up(9, 0.2).query("snapshot == 'final'"))
     rows = read_external(tmp_path / "c.csv", record)
     text = write(rows, None, tmp_path / "t.csv", tmp_path / "t.md", "Cushions")
     assert "## mine, depth 20" in text
     assert "plain" not in text
     assert len(pd.read_csv(tmp_path / "t.csv")) == 9
     plt.close(interlayer_cushion.draw(summarise(rows)))
-    with pytest.raises(ResnoiseError, match="not readable"):
+    with pytest.raises(ResnoiseError, match=r"missing\.csv: cannot be read"):
         read_external(tmp_path / "missing.csv", record)
 
 
 def test_runs_that_all_diverged_are_an_error(tmp_path: Path) -> None:
     folder = run(tmp_path, "plain", 8, 6, 0.1)
-    made_up(6, 0.1).iloc[:0].to_csv(folder / "interlayer_cushion.csv", index=False)
+    csvfile.write(folder / "interlayer_cushion.csv", made_up(6, 0.1).iloc[:0])
     with pytest.raises(ResnoiseError, match="all of them diverged"):
         read([folder])

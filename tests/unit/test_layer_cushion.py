@@ -278,7 +278,7 @@ def test_the_file_holds_every_snapshot_layer_and_picture(tmp_path: Path) -> None
             values = [float(row["cushion"]) for row in own]
             np.testing.assert_allclose(values, found[:, layer], rtol=1e-6)
     assert {row["name"] for row in rows if row["layer"] == "8"} == {"fc"}
-    assert list(tmp_path.iterdir()) == [tmp_path / "out.csv"]
+    assert {file.name for file in tmp_path.iterdir()} == {"out.csv", "out.csv.sha256"}
 
 
 def test_a_diverged_run_has_no_final_rows(tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ def test_a_killed_measurement_continues_to_the_same_bytes(
     measure(run, tmp_path / "killed.csv", code=code)
     assert sum(measured) == 2 * (30 - 14 if continues else 30)
     assert (tmp_path / "killed.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 4  # with their digests
 
 
 def test_a_torn_checkpoint_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

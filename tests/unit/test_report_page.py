@@ -7,11 +7,14 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import report_pages
 import yaml
 
 from resnoise import config as configuration
+from resnoise import csvfile
 from resnoise.artefacts import ARTEFACTS
 from resnoise.errors import ResnoiseError
 from resnoise.report import page
@@ -138,9 +141,25 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         report_pages.build(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("claims.csv", "table1.md", "table1.csv", "figure3.png", "figure3.csv"),
+        *("runs/plain-20/kwi/seed1/run.json", "data.safetensors"),
+    ],
+)
+def test_a_changed_file_is_named_and_not_shown(tmp_path: Path, name: str) -> None:
+    report_pages.write(tmp_path)
+    content = bytearray((tmp_path / name).read_bytes())
+    content[len(content) * 3 // 4] ^= 1
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ResnoiseError, match=f"{name}: .*delete it and rerun"):
+        report_pages.build(tmp_path)
+
+
 def test_large_data_is_named_and_not_embedded(tmp_path: Path) -> None:
     report_pages.write(tmp_path)
-    (tmp_path / "table1.csv").write_text("a\n" + "1\n" * 200_000, "utf-8")
+    csvfile.write(tmp_path / "table1.csv", pd.DataFrame({"a": np.ones(200_000)}))
     text = report_pages.build(tmp_path)
     assert "<code>table1.csv</code> in the results folder" in text
     assert len(text) < 200_000

@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from resnoise import config, provenance
+from resnoise import config, csvfile, provenance
+from resnoise.digests import csv_path, read_markdown
 from resnoise.errors import ResnoiseError
 from resnoise.tables import markdown_table, read_evaluations, read_paper, table1, write_table1
 
@@ -48,7 +49,7 @@ def write_evaluation(folder: Path, run: tuple[str, int, int]) -> Path:
     if numbers:
         rows[1].update(zip(("risk", "cost", "test_error"), numbers, strict=True))
     file = folder / f"{network}-{depth}-{seed}.csv"
-    with file.open("w", newline="") as stream:
+    with csv_path(file) as path, path.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
@@ -171,7 +172,7 @@ def test_the_markdown_shows_measured_and_printed_numbers(files: list[Path], tmp_
     text = write_table1(
         files, PAPER, tmp_path / "t.csv", tmp_path / "t.md", section="table1", title="Table 1"
     )
-    assert (tmp_path / "t.md").read_text() == text
+    assert read_markdown(tmp_path / "t.md") == text
     title, _, *lines = text.splitlines()[:9]
     assert title == "# Table 1"
     assert len({len(line) for line in lines}) == 1
@@ -221,13 +222,14 @@ def test_an_unreadable_evaluation_is_named(
     files: list[Path], tmp_path: Path, content: bytes
 ) -> None:
     broken = tmp_path / "broken.csv"
-    broken.write_bytes(content)
+    with csv_path(broken) as temporary:
+        temporary.write_bytes(content)
     with pytest.raises(ResnoiseError, match=r"broken\.csv: not readable as an evaluation"):
         read_evaluations([*files, broken])
 
 
 def test_a_missing_evaluation_is_named(files: list[Path], tmp_path: Path) -> None:
-    with pytest.raises(ResnoiseError, match=r"missing\.csv: not readable as an evaluation"):
+    with pytest.raises(ResnoiseError, match=r"missing\.csv: cannot be read"):
         read_evaluations([*files, tmp_path / "missing.csv"])
 
 
@@ -237,7 +239,7 @@ def test_a_missing_evaluation_is_named(files: list[Path], tmp_path: Path) -> Non
 def test_an_evaluation_without_a_column_is_named(
     files: list[Path], tmp_path: Path, column: str
 ) -> None:
-    pd.read_csv(files[0]).drop(columns=column).to_csv(tmp_path / "broken.csv", index=False)
+    csvfile.write(tmp_path / "broken.csv", pd.read_csv(files[0]).drop(columns=column))
     with pytest.raises(ResnoiseError, match=rf"broken\.csv: no column {column}"):
         read_evaluations([*files, tmp_path / "broken.csv"])
 
@@ -250,6 +252,6 @@ def test_the_script_ends_with_one_line_about_an_unreadable_file(
     command += ["--evaluations", *files, tmp_path / "missing.csv"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
-    assert ended.stderr.startswith(f"error: {tmp_path / 'missing.csv'}: not readable")
+    assert ended.stderr.startswith(f"error: {tmp_path / 'missing.csv'}: cannot be read")
     assert ended.stderr.count("\n") == 1
     assert not (tmp_path / "t.csv").exists()

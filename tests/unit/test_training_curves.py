@@ -1,7 +1,6 @@
 """The figure of the training curves: its numbers, its axes, and the same bytes each time."""
 
 import csv
-import json
 import math
 import os
 import statistics
@@ -13,6 +12,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 from resnoise import provenance
+from resnoise.digests import write_json
 from resnoise.errors import ResnoiseError
 from resnoise.figures import style, training_curves
 from resnoise.runs import read_histories
@@ -38,7 +38,7 @@ def write_run(results: Path, run: tuple[str, int, int]) -> Path:
         "initialisation": "kwi",
         "seed": seed,
     }
-    (folder / "run.json").write_text(json.dumps({"spec": spec}))
+    write_json(folder / "run.json", {"spec": spec})
     nan = math.nan
     rows = [
         Row(epoch, 0.1, numbers[0], nan, nan, nan, numbers[1], 1.0, nan)
@@ -176,7 +176,7 @@ def test_figures_are_drawn_even_if_every_run_diverged_at_once(
 def test_a_missing_file_is_named(histories: list[Path], name: str) -> None:
     folder = histories[1].parent
     (folder / name).unlink()
-    with pytest.raises(ResnoiseError, match=f"{folder}: no readable record and history .*{name}"):
+    with pytest.raises(ResnoiseError, match=f"{folder}/{name}: cannot be read"):
         read_histories(file.parent for file in histories)
 
 
@@ -194,5 +194,5 @@ def test_a_missing_file_is_named(histories: list[Path], name: str) -> None:
 def test_a_damaged_file_is_named(histories: list[Path], name: str, text: str) -> None:
     folder = histories[1].parent
     (folder / name).write_text(text)
-    with pytest.raises(ResnoiseError, match=f"{folder}: no readable record and history"):
+    with pytest.raises(ResnoiseError, match=f"{folder}/{name}: "):
         read_histories(file.parent for file in histories)

@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -26,7 +27,9 @@ from resnoise import config, devices, evaluation, provenance, registry, tensorfi
 from resnoise.data import dataset
 from resnoise.data.dataset import Dataset
 from resnoise.data.samples import Samples
+from resnoise.digests import digest_file
 from resnoise.errors import ResnoiseError
+from resnoise.files import exclusive
 from resnoise.initialisations import initialise
 from resnoise.native import build as native_build
 from resnoise.native import network as native_network
@@ -334,9 +337,11 @@ def test_a_run_that_dies_at_any_change_of_a_file_ends_with_the_same_bits(
             assert result(files) == whole, (number, before)
             assert record(files)["status"] == "done"
             names = {files.weights, files.snapshots, files.history, files.record}
+            names.add(digest_file(files.history))
             assert {*folder.iterdir()} == names
-    # History, twice checkpoint and history, four results, removal of the checkpoint.
-    assert number - 1 == 1 + 2 * 2 + 4 + 1
+    # History with its digest, twice checkpoint and history, four results (one with a digest),
+    # removal of the checkpoint.
+    assert number - 1 == 2 + 2 * 3 + 5 + 1
 
 
 def test_a_script_killed_at_random_moments_ends_with_the_same_bits(
@@ -726,10 +731,10 @@ def test_the_evaluation_refuses_other_data_and_damaged_files(data: Dataset, tmp_
         file.write_bytes(whole)
     for text in ("", "{", "[]", "{}", '{"spec": 1, "status": "done", "data_digest": ""}'):
         files.record.write_text(text)
-        with pytest.raises(ResnoiseError, match=r"run\.json: not readable|exactly the keys"):
+        with pytest.raises(ResnoiseError, match=r"run\.json: .*delete it and rerun"):
             evaluate(files, data)
     files.record.unlink()
-    with pytest.raises(ResnoiseError, match=r"run\.json: not readable"):
+    with pytest.raises(ResnoiseError, match=r"run\.json: cannot be read"):
         evaluate(files, data)
 
 
@@ -786,3 +791,34 @@ def test_training_leaves_evaluation_mode_to_evaluation(data: Dataset, tmp_path: 
         train(run_spec("full-residual", epochs=2), data, tmp_path)
     batches = [(True, True, 16)] * 3 + [(True, True, TRAIN - 48)]
     assert modes == [*batches, (False, False, TEST)] * 2
+
+
+def test_a_second_process_waits_and_takes_the_finished_run(
+    data: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    files = train(run_spec(), data, tmp_path)
+    before = files.record.read_bytes()
+    with exclusive(tmp_path):
+        second = threading.Thread(target=train, args=(run_spec(), data, tmp_path))
+        second.start()
+        while "another process writes this, waiting" not in caplog.text:
+            second.join(0.05)
+    second.join()
+    assert "the other process has finished the run" in caplog.text
+    assert files.record.read_bytes() == before
+
+
+def test_a_second_process_trains_what_the_first_did_not_finish(
+    data: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = result(train(run_spec(), data, tmp_path / "whole"))
+    folder = tmp_path / "waits"
+    stop_after(1, run_spec(), data, folder)
+    with exclusive(folder):
+        second = threading.Thread(target=train, args=(run_spec(), data, folder))
+        second.start()
+        while "another process writes this, waiting" not in caplog.text:
+            second.join(0.05)
+    second.join()
+    assert result(run_files(folder)) == whole

@@ -1,6 +1,5 @@
 """Tables 3 and 4 and Figure 7 from made-up statistics, beside the paper's numbers."""
 
-import json
 import math
 from pathlib import Path
 
@@ -8,7 +7,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from resnoise import config
+from resnoise import config, csvfile
+from resnoise.digests import read_markdown, write_json
 from resnoise.errors import ResnoiseError
 from resnoise.figures import figure7
 from resnoise.tables import read_paper
@@ -33,7 +33,7 @@ def write_run(results: Path, network: str, initialisation: str, seed: int, size:
         "initialisation": initialisation,
         "seed": seed,
     }
-    (folder / "run.json").write_text(json.dumps({"spec": spec}))
+    write_json(folder / "run.json", {"spec": spec})
     rows = []
     bins = []
     for snapshot, factor in (("initial", 1.0), ("epoch1", 50.0), ("final", 2.0)):
@@ -56,9 +56,9 @@ def write_run(results: Path, network: str, initialisation: str, seed: int, size:
             bins.append((snapshot, view, "all", 1.0, 1.5, 4 * factor))
             bins.append((snapshot, view, "id", 1.0, 1.5, 4 * factor))
     columns = ["snapshot", "view", "group", "statistic", "value"]
-    pd.DataFrame(rows, columns=columns).to_csv(folder / "weight_statistics.csv", index=False)
+    csvfile.write(folder / "weight_statistics.csv", pd.DataFrame(rows, columns=columns))
     columns = ["snapshot", "view", "group", "low", "high", "count"]
-    pd.DataFrame(bins, columns=columns).to_csv(folder / "weight_histogram.csv", index=False)
+    csvfile.write(folder / "weight_histogram.csv", pd.DataFrame(bins, columns=columns))
     evaluation = [
         {
             "architecture": network,
@@ -73,7 +73,7 @@ def write_run(results: Path, network: str, initialisation: str, seed: int, size:
         }
         for snapshot, risk in (("initial", 2.3), ("final", 0.1 * size))
     ]
-    pd.DataFrame(evaluation).to_csv(folder / "evaluation.csv", index=False)
+    csvfile.write(folder / "evaluation.csv", pd.DataFrame(evaluation))
     return folder
 
 
@@ -109,7 +109,7 @@ def test_table3_is_written_with_the_papers_numbers_in_brackets(
 ) -> None:
     files = tmp_path / "table3.csv", tmp_path / "table3.md"
     text = write_table3(folders, PAPER, *files, threshold=0.25, id_threshold=0.7)
-    assert files[1].read_text("utf-8") == text
+    assert read_markdown(files[1]) == text
     line = next(line for line in text.splitlines() if "mass, ID entries" in line)
     assert [cell.strip() for cell in line.split("|")[3:7]] == [
         "2 +- 1.4 (67)",
@@ -165,7 +165,7 @@ def test_ratios_of_the_paper_stand_at_depth_20(equals: list[Path]) -> None:
 def test_a_diverged_run_counts_in_no_mean(equals: list[Path]) -> None:
     evaluation = pd.read_csv(equals[1] / "evaluation.csv")
     evaluation.loc[evaluation["snapshot"] == "final", ["status", "risk"]] = ["diverged", math.nan]
-    evaluation.to_csv(equals[1] / "evaluation.csv", index=False)
+    csvfile.write(equals[1] / "evaluation.csv", evaluation)
     evaluations = pd.concat(pd.read_csv(folder / "evaluation.csv") for folder in equals)
     table = table4(evaluations, read_statistics(equals), read_paper(PAPER))
     after = table[table["moment"] == "after"].set_index("initialisation")
@@ -174,7 +174,7 @@ def test_a_diverged_run_counts_in_no_mean(equals: list[Path]) -> None:
 
 
 def test_a_damaged_file_is_named(folders: list[Path]) -> None:
-    (folders[0] / "weight_statistics.csv").write_text("snapshot,view\n")
+    csvfile.write(folders[0] / "weight_statistics.csv", pd.DataFrame(columns=["snapshot", "view"]))
     with pytest.raises(ResnoiseError, match=r"weight_statistics\.csv: no column group"):
         read_statistics(folders[:1])
     (folders[0] / "weight_statistics.csv").unlink()

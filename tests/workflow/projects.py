@@ -71,11 +71,18 @@ class Project:
         self.replace("config/tiny.yaml", "table1:", FULLY_FLEDGED)
 
     def snakemake(
-        self, *arguments: str, configfile: str | None = "config/tiny.yaml", fails: bool = False
+        self,
+        *arguments: str,
+        configfile: str | None = "config/tiny.yaml",
+        fails: bool = False,
+        prefix: tuple[str, ...] = (),
     ) -> str:
-        """Run Snakemake and return all that it printed; it must succeed, or fail if ``fails``."""
+        """Run Snakemake and return all that it printed; it must succeed, or fail if ``fails``.
+
+        ``prefix`` are words before the command.
+        """
         done = subprocess.run(
-            self.command(*arguments, configfile=configfile),
+            [*prefix, *self.command(*arguments, configfile=configfile)],
             cwd=self.root,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -13,13 +13,10 @@ from selenium.webdriver.common.by import By
 from resnoise.artefacts import ARTEFACTS
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory, finished: Project) -> Project:
+@pytest.fixture
+def report(finished_everything: Project) -> Project:
     """Return a project in which the report has been made."""
-    project = finished.copy_to(tmp_path_factory.mktemp("report") / "project")
-    project.configure_everything()
-    project.snakemake("results/tiny/report.html")
-    return project
+    return finished_everything
 
 
 def test_the_report_is_sound(report: Project) -> None:

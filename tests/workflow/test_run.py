@@ -1,11 +1,7 @@
-"""Real runs of the workflow: results, failures, divergence, kills."""
+"""Real runs of the workflow: results, failures, divergence."""
 
 import json
-import random
 import re
-import signal
-import subprocess
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -137,25 +133,3 @@ def test_the_slurm_profile_makes_a_plan_from_a_fresh_checkout(finished: Project)
         "--dry-run", "--profile", "slurm", "results/table1.csv", configfile=None
     )
     assert re.search(r"^train +18$", printed, re.MULTILINE)
-
-
-def test_killed_again_and_again_it_ends_with_the_same_bits(
-    finished: Project, tmp_path: Path
-) -> None:
-    project = fresh_project(tmp_path / "killed")
-    random_numbers = random.Random(1)
-    for _ in range(3):
-        process = subprocess.Popen(
-            project.command(*CORE),
-            cwd=project.root,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        time.sleep(random_numbers.uniform(4, 14))
-        subprocess.run(["pkill", "-KILL", "-s", str(process.pid)], check=False)
-        process.wait()
-        assert process.returncode in (0, -signal.SIGKILL)
-        project.snakemake("--unlock")
-    project.snakemake(*CORE)
-    assert digests(project) == digests(finished)

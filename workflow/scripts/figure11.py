@@ -3,9 +3,7 @@
 import argparse
 from pathlib import Path
 
-import pandas as pd
-
-from resnoise import commandline
+from resnoise import commandline, csvfile
 from resnoise.figures import figure11
 
 
@@ -17,7 +15,8 @@ def main() -> None:
     parser.add_argument("--png", type=Path, required=True, help="output: figure as PNG")
     parser.add_argument("--csv", type=Path, required=True, help="output: data of the figure")
     arguments = parser.parse_args()
-    figure11.write(pd.read_csv(arguments.simulation), arguments.pdf, arguments.png, arguments.csv)
+    table = csvfile.read(arguments.simulation, "the trivial case")
+    figure11.write(table, arguments.pdf, arguments.png, arguments.csv)
 
 
 if __name__ == "__main__":

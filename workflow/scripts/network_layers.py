@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from resnoise import commandline
+from resnoise import commandline, csvfile
 from resnoise.data import dataset
-from resnoise.files import atomic_path
 from resnoise.networks import build
 from resnoise.networks.layer_table import layers
 from resnoise.registry import ARCHITECTURES
@@ -33,8 +32,7 @@ def main() -> None:
         frame.insert(0, "architecture", architecture)
         frame.insert(1, "depth", arguments.depth)
         frames.append(frame)
-    with atomic_path(arguments.output) as temporary:
-        pd.concat(frames).to_csv(temporary, index=False)
+    csvfile.write(arguments.output, pd.concat(frames))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-from resnoise import commandline
-from resnoise.files import atomic_path
+from resnoise import commandline, csvfile
 from resnoise.theory.specs import TrivialCaseSpec
 from resnoise.theory.trivial_case import sweep
 
@@ -16,8 +15,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="output: CSV")
     arguments = parser.parse_args()
     table = sweep(TrivialCaseSpec.from_json(arguments.spec))
-    with atomic_path(arguments.output) as temporary:
-        table.to_csv(temporary, index=False)
+    csvfile.write(arguments.output, table)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from resnoise import csvfile
 from resnoise.cushion_statistics import (
     CLEARLY,
     COUNTS,
@@ -14,7 +15,6 @@ from resnoise.cushion_statistics import (
     layer_table,
     read_cushions,
 )
-from resnoise.files import atomic_path, write_text
 from resnoise.tables import markdown_table, read_paper
 
 
@@ -115,8 +115,5 @@ def write(
         comparisons, layers, exceptions, replicates=replicates, confidence=confidence, seed=seed
     )
     text = markdown(layers, counts, confidence)
-    for table, file in ((layers, csv), (counts, counts_csv)):
-        with atomic_path(file) as temporary:
-            table.to_csv(temporary, index=False)
-    write_text(markdown_file, text)
-    return text
+    csvfile.write(counts_csv, counts)
+    return csvfile.write_with_markdown(layers, csv, text, markdown_file)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resnoise.files import atomic_path, write_text
+from resnoise import csvfile
 from resnoise.tables import (
     PENDING,
     PUBLISHED_AS,
@@ -190,10 +190,7 @@ def write_growth(histories: pd.DataFrame, paper: Path, csv: Path, markdown: Path
     """
     table = growth_table(histories, read_paper(paper)["figure9"])
     text = growth_markdown(table)
-    with atomic_path(csv) as temporary:
-        table.to_csv(temporary, index=False)
-    write_text(markdown, text)
-    return text
+    return csvfile.write_with_markdown(table, csv, text, markdown)
 
 
 def _finished(histories: pd.DataFrame) -> pd.DataFrame:

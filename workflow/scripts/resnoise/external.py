@@ -18,9 +18,9 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from resnoise import devices
 from resnoise.data.checksum import file_digest
 from resnoise.data.dataset import Dataset
+from resnoise.digests import write_json
 from resnoise.errors import ResnoiseError
 from resnoise.evaluation import evaluate
-from resnoise.files import write_json
 from resnoise.metrics.specs import ExternalSpec
 from resnoise.networks.fully_fledged import FullyFledgedNet
 from resnoise.networks.simplified import SimplifiedNet

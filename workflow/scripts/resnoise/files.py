@@ -1,12 +1,18 @@
 """Atomic file writing: a reader sees the old file or the new one, never a part."""
 
-import json
+import contextlib
+import fcntl
+import logging
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+
+from resnoise.errors import ResnoiseError
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -15,22 +21,28 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     The temporary file keeps the suffix of ``path``, because libraries choose formats by it. It is
     flushed to the disk before the move, so that a crash leaves either version whole, and removed
-    when the block raises.
+    when the block raises. One that a killed process left is removed by the next writer of ``path``.
+
+    Raises:
+        ResnoiseError: the system refuses to write: a full disk, a read-only folder and the like.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
     try:
-        yield temporary
-        with temporary.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        # mkstemp makes files private to their owner; results follow the user's umask as usual.
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path)
+        handle, temporary = _temporary(path)
+        try:
+            yield temporary
+            with temporary.open("rb+") as stream:
+                os.fsync(stream.fileno())
+            # mkstemp makes files private to their owner; results follow the user's umask as usual.
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+            os.close(handle)
+    except OSError as error:
+        raise ResnoiseError(f"{path}: cannot be written ({error})") from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -39,9 +51,64 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` to ``path`` atomically as indented JSON with sorted keys."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+def remove(path: Path) -> None:
+    """Remove a file, if it is there, and what a killed process left of writing it."""
+    path.unlink(missing_ok=True)
+    _remove_abandoned(path)
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[bool]:
+    """Hold a folder against other processes that ask for it; yield whether it had to wait.
+
+    The system frees the folder when the process ends, however it ends. On a file system without
+    locks nothing is held.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    waited = False
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waited = True
+            _log.warning("%s: another process writes this, waiting until it ends", folder)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:
+            _log.info("%s cannot be locked (%s)", folder, error)
+        yield waited
+    finally:
+        os.close(handle)
+
+
+def _temporary(path: Path) -> tuple[int, Path]:
+    """Return a new temporary file for ``path``, locked as long as it is open."""
+    while True:
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
+        )
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if Path(name).exists():
+            return handle, Path(name)
+        # Another writer took it for abandoned in the moment before it was locked.
+        os.close(handle)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove temporary files of ``path`` whose writers are gone: nobody holds their locks."""
+    pattern = re.compile(rf"\.{re.escape(path.stem)}-[a-z0-9_]{{8}}{re.escape(path.suffix)}")
+    for file in path.parent.iterdir():
+        if not pattern.fullmatch(file.name):
+            continue
+        # Held by its writer, moved by it at this moment, or on a file system without locks.
+        with contextlib.suppress(OSError):
+            handle = os.open(file, os.O_RDWR)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                file.unlink()
+            finally:
+                os.close(handle)
 
 
 def _umask() -> int:

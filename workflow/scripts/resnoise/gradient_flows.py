@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resnoise.errors import ResnoiseError
-from resnoise.files import atomic_path, write_text
+from resnoise import csvfile
 from resnoise.tables import markdown_table, number, printed, read_paper
 
 MEASURES = {"f_mean": "mean", "f_median": "median"}
@@ -43,13 +42,7 @@ def read(files: Iterable[Path]) -> pd.DataFrame:
     """
     frames = []
     for file in files:
-        try:
-            frame = pd.read_csv(file)
-        except (OSError, ValueError) as error:
-            raise ResnoiseError(f"{file}: not readable as a gradient flow ({error})") from error
-        if missing := {*_COLUMNS} - {*frame.columns}:
-            raise ResnoiseError(f"{file}: no column {', '.join(sorted(missing))}")
-        frames.append(frame)
+        frames.append(csvfile.read(file, "a gradient flow", _COLUMNS))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -172,7 +165,4 @@ def write_ratios(
     """
     table = ratios(flows, read_paper(paper)["gradient_flow"], shallow_groups)
     text = ratios_markdown(table)
-    with atomic_path(csv) as temporary:
-        table.to_csv(temporary, index=False)
-    write_text(markdown, text)
-    return text
+    return csvfile.write_with_markdown(table, csv, text, markdown)

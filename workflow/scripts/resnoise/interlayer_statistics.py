@@ -3,16 +3,15 @@
 Works on the files of ``resnoise.metrics.interlayer_cushion``, without torch.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from resnoise import csvfile
 from resnoise.errors import ResnoiseError
-from resnoise.files import atomic_path, write_text
-from resnoise.runs import read_metrics
+from resnoise.runs import read_metrics, read_network
 from resnoise.tables import markdown_table
 
 FILE = "interlayer_cushion.csv"
@@ -57,13 +56,9 @@ def read_external(cushions: Path, record: Path) -> pd.DataFrame:
     Raises:
         ResnoiseError: a file is missing or damaged.
     """
-    try:
-        facts = json.loads(record.read_text("utf-8"))
-        rows = pd.read_csv(cushions)
-        kind = "residual" if facts["residual"] else "plain"
-        return rows.assign(family=facts["name"], depth=facts["depth"], kind=kind, seed=0)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ResnoiseError(f"{cushions}, {record}: not readable ({error})") from error
+    name, depth, kind = read_network(record)
+    rows = csvfile.read(cushions, "interlayer cushions")
+    return rows.assign(family=name, depth=depth, kind=kind, seed=0)
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:
@@ -188,7 +183,4 @@ def write(
     """Write the table of blocks as CSV and Markdown and return the Markdown."""
     table = blocks(summarise(rows), paper)
     text = markdown(table, title)
-    with atomic_path(csv) as temporary:
-        table.to_csv(temporary, index=False)
-    write_text(markdown_file, text)
-    return text
+    return csvfile.write_with_markdown(table, csv, text, markdown_file)

@@ -5,10 +5,9 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from resnoise import devices, trained
+from resnoise import csvfile, devices, trained
 from resnoise.data.dataset import Dataset
 from resnoise.evaluation import evaluate
-from resnoise.files import atomic_path
 from resnoise.trained import TrainedRun
 from resnoise.training import backend as backends
 from resnoise.training.objective import Penalty
@@ -59,8 +58,7 @@ def evaluate_run(
                 **({} if diverged else _measure(run, snapshot, chosen)),
             }
         )
-    with atomic_path(output) as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False)
+    csvfile.write(output, pd.DataFrame(rows))
 
 
 def _measure(run: TrainedRun, snapshot: str, device: torch.device) -> dict[str, float]:

@@ -1,11 +1,12 @@
 """Read the histories and metrics of finished runs."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
+from resnoise import csvfile
+from resnoise.digests import read_json
 from resnoise.errors import ResnoiseError
 
 
@@ -20,7 +21,7 @@ def read_histories(folders: Iterable[Path]) -> pd.DataFrame:
     Raises:
         ResnoiseError: a file is missing or damaged.
     """
-    return _concatenate(folders, "history.csv", "no readable record and history")
+    return _concatenate(folders, "history.csv", "a history")
 
 
 def read_metrics(folders: Iterable[Path], name: str) -> pd.DataFrame:
@@ -36,25 +37,42 @@ def read_metrics(folders: Iterable[Path], name: str) -> pd.DataFrame:
     Raises:
         ResnoiseError: a file is missing or damaged.
     """
-    return _concatenate(folders, name, f"no readable record and {name}")
+    return _concatenate(folders, name, "a metric of a run")
 
 
-def _concatenate(folders: Iterable[Path], name: str, complaint: str) -> pd.DataFrame:
+def read_network(record: Path) -> tuple[str, int, str]:
+    """Return name, depth and kind ("residual" or "plain") of a network trained elsewhere.
+
+    Args:
+        record: its ``network.json``.
+
+    Raises:
+        ResnoiseError: the file is missing or damaged.
+    """
+    facts = read_json(record)
+    try:
+        return facts["name"], facts["depth"], "residual" if facts["residual"] else "plain"
+    except KeyError as error:
+        raise ResnoiseError(f"{record}: no {error}, delete it and rerun") from error
+
+
+def _concatenate(folders: Iterable[Path], name: str, what: str) -> pd.DataFrame:
     """Return the rows of the file ``name`` of every run."""
     frames = []
     for folder in folders:
         try:
-            spec = json.loads((folder / "run.json").read_text("utf-8"))["spec"]
+            spec = read_json(folder / "run.json")["spec"]
             keys = {
                 "architecture": spec["network"]["architecture"],
                 "depth": spec["network"]["depth"],
                 "initialisation": spec["initialisation"],
                 "seed": spec["seed"],
             }
-            # Names repeat in long files: as categories they take a byte a row.
-            frame = pd.read_csv(folder / name, dtype={"snapshot": "category", "name": "category"})
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ResnoiseError(f"{folder}: {complaint} ({error})") from error
+        except (KeyError, TypeError) as error:
+            raise ResnoiseError(f"{folder}/run.json: not the record of a run ({error})") from error
+        # Names repeat in long files: as categories they take a byte a row.
+        categories = {"snapshot": "category", "name": "category"}
+        frame = csvfile.read(folder / name, what, dtype=categories)
         frame = frame.drop(columns=[*keys], errors="ignore")
         for position, (key, value) in enumerate(keys.items()):
             frame.insert(position, key, value)

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
+from resnoise import csvfile
 from resnoise.errors import ResnoiseError
-from resnoise.files import atomic_path, write_text
 from resnoise.runs import read_metrics
 from resnoise.tables import markdown_table, number
 
@@ -84,7 +84,4 @@ def write(folders: Iterable[Path], name: str, title: str, csv: Path, markdown_fi
     """
     table = over_seeds(read_metrics(folders, name))
     text = markdown(table, title)
-    with atomic_path(csv) as temporary:
-        table.to_csv(temporary, index=False)
-    write_text(markdown_file, text)
-    return text
+    return csvfile.write_with_markdown(table, csv, text, markdown_file)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from resnoise.files import atomic_path, write_text
+from resnoise import csvfile
 from resnoise.tables import (
     growth,
     markdown_table,
@@ -105,7 +105,4 @@ def write_table5(evaluations: Iterable[Path], paper: Path, csv: Path, markdown: 
     """Write Table 5 as CSV and Markdown and return the Markdown."""
     table = table5(read_evaluations(evaluations), read_paper(paper)["table5"])
     text = table5_markdown(table)
-    with atomic_path(csv) as temporary:
-        table.to_csv(temporary, index=False)
-    write_text(markdown, text)
-    return text
+    return csvfile.write_with_markdown(table, csv, text, markdown)

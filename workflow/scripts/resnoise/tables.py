@@ -7,8 +7,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from resnoise.errors import ResnoiseError
-from resnoise.files import atomic_path, write_text
+from resnoise import csvfile
 
 TABLE1_MEASURES = ("risk", "cost", "test_error")
 RUN_COLUMNS = ("architecture", "depth", "initialisation", "seed", "snapshot", "status")
@@ -26,14 +25,7 @@ def read_evaluations(files: Iterable[Path]) -> pd.DataFrame:
     """
     frames = []
     for file in files:
-        try:
-            frame = pd.read_csv(file)
-        except (OSError, ValueError) as error:
-            raise ResnoiseError(f"{file}: not readable as an evaluation ({error})") from error
-        missing = {*RUN_COLUMNS, *TABLE1_MEASURES} - {*frame.columns}
-        if missing:
-            raise ResnoiseError(f"{file}: no column {', '.join(sorted(missing))}")
-        frames.append(frame)
+        frames.append(csvfile.read(file, "an evaluation", (*RUN_COLUMNS, *TABLE1_MEASURES)))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -133,10 +125,7 @@ def write_table1(
     """Write Table 1, or Table 2 of the same columns, as CSV and Markdown; return the Markdown."""
     table = table1(read_evaluations(evaluations), read_paper(paper)[section])
     text = table1_markdown(table, title)
-    with atomic_path(csv) as temporary:
-        table.to_csv(temporary, index=False)
-    write_text(markdown, text)
-    return text
+    return csvfile.write_with_markdown(table, csv, text, markdown)
 
 
 def number(value: float | None, digits: int) -> str:

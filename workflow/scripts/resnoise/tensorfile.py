@@ -30,7 +30,7 @@ def save(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, An
     float32 and float64.
 
     Raises:
-        ResnoiseError: an array has another type.
+        ResnoiseError: an array has another type, or the system refuses to write.
     """
     # Not ascontiguousarray, which would give scalars a dimension.
     ordered = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
@@ -40,7 +40,10 @@ def save(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, An
     digest = _digest(ordered, metadata)
     header = {"metadata": metadata, "sha256": digest}
     with atomic_path(path) as temporary:
-        save_file(ordered, temporary, {_KEY: json.dumps(header, sort_keys=True)})
+        try:
+            save_file(ordered, temporary, {_KEY: json.dumps(header, sort_keys=True)})
+        except SafetensorError as error:  # a full disk, for one
+            raise ResnoiseError(f"{path}: cannot be written ({error})") from error
     return digest
 
 

@@ -1,7 +1,6 @@
 """A finished run read back: its networks before, during and after training, and their pictures."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +9,7 @@ from torch import nn
 
 from resnoise import devices, tensorfile
 from resnoise.data.dataset import Dataset
+from resnoise.digests import read_json
 from resnoise.errors import ResnoiseError
 from resnoise.networks import build
 from resnoise.specs import RunSpec
@@ -109,8 +109,8 @@ def read_record(file: Path, dataset: Dataset) -> Record:
     Raises:
         ResnoiseError: a damaged record, or a run that was trained on other data.
     """
+    facts = read_json(file)
     try:
-        facts = json.loads(file.read_text("utf-8"))
         spec = RunSpec.from_dict(facts["spec"])
         identity = {
             "spec": spec.to_json(),
@@ -118,8 +118,10 @@ def read_record(file: Path, dataset: Dataset) -> Record:
             "code": facts["code_digest"],
         }
         status = facts["status"]
-    except (OSError, ValueError, KeyError, TypeError, ResnoiseError) as error:
-        raise ResnoiseError(f"{file}: not readable as the record of a run ({error})") from error
+    except (KeyError, TypeError, ResnoiseError) as error:
+        raise ResnoiseError(
+            f"{file}: not the record of a run, delete it and rerun ({error})"
+        ) from error
     if identity["data"] != dataset.digest:
         raise ResnoiseError(f"{file}: the run was trained on other data, train it again")
     return Record(spec, status, identity)

@@ -7,8 +7,8 @@ import torch
 
 from resnoise import devices, tensorfile
 from resnoise.data.dataset import Dataset
+from resnoise.digests import write_json
 from resnoise.errors import ResnoiseError
-from resnoise.files import write_json
 from resnoise.networks import build
 from resnoise.specs import NetworkSpec
 from resnoise.trained import read_record, read_weights

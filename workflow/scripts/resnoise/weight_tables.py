@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from resnoise import csvfile
 from resnoise.errors import ResnoiseError
-from resnoise.files import atomic_path, write_text
 from resnoise.runs import read_metrics
 from resnoise.tables import PENDING, PUBLISHED_AS, markdown_table, read_evaluations, read_paper
 
@@ -260,10 +260,7 @@ def write_table4(folders: Iterable[Path], paper: Path, csv: Path, markdown: Path
 
 
 def _write(table: pd.DataFrame, text: str, csv: Path, markdown: Path) -> str:
-    with atomic_path(csv) as temporary:
-        table.to_csv(temporary, index=False)
-    write_text(markdown, text)
-    return text
+    return csvfile.write_with_markdown(table, csv, text, markdown)
 
 
 def _cell(row: Mapping[Any, Any], name: str) -> str:

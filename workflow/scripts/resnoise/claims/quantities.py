@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from resnoise import csvfile
 from resnoise.claims.definition import Operation, Quantity, Selection, matches
 from resnoise.claims.files import ResultFile
 from resnoise.errors import ResnoiseError
@@ -122,10 +123,7 @@ class Results:
     def _read(self, path: Path) -> pd.DataFrame:
         """Return a file's rows."""
         if path not in self._frames:
-            try:
-                self._frames[path] = pd.read_csv(path)
-            except (OSError, ValueError) as error:
-                raise ResnoiseError(f"{path}: not readable ({error})") from error
+            self._frames[path] = csvfile.read(path, "a result")
         return self._frames[path]
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from resnoise import csvfile
 from resnoise.claims.names import REDUCED_SCALE, VERDICTS
 from resnoise.claims.verdicts import Judgement
-from resnoise.files import atomic_path, write_text
 from resnoise.tables import markdown_table
 
 COLUMNS = (
@@ -157,7 +157,4 @@ def write(
 ) -> str:
     """Write the claims as CSV and Markdown and return the Markdown."""
     text = markdown(judgements, confidence)
-    with atomic_path(csv) as temporary:
-        table(judgements).to_csv(temporary, index=False)
-    write_text(markdown_file, text)
-    return text
+    return csvfile.write_with_markdown(table(judgements), csv, text, markdown_file)

@@ -1,15 +1,16 @@
 """A results folder as a comparison sees it: whatever there is of configuration, tables and runs."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 
+from resnoise import csvfile
 from resnoise.artefacts import ARTEFACTS
 from resnoise.config import SAVED
+from resnoise.digests import read_json
 from resnoise.errors import ResnoiseError
 
 CLAIMS = "claims.csv"
@@ -52,10 +53,7 @@ class ResultsRoot:
         file = self.path / name
         if not file.exists():
             return None
-        try:
-            return pd.read_csv(file)
-        except (OSError, ValueError) as error:
-            raise ResnoiseError(f"{file}: not readable as a table ({error})") from error
+        return csvfile.read(file, "a table")
 
     def metrics(self) -> list[str]:
         """Return the tables of the registry's metrics, such as "metrics/margin.csv"."""
@@ -71,14 +69,14 @@ class ResultsRoot:
         for file in sorted(self.path.glob("runs/*/*/seed*/run.json")):
             if not (file.parent / "history.csv").exists():
                 continue
+            record = read_json(file)
             try:
-                record = json.loads(file.read_text("utf-8"))
                 facts = {key: record[key] for key in ("spec", "data_digest", "code_digest")}
                 found[file.parent.relative_to(self.path).as_posix()] = {
                     **facts,
                     "session": record["sessions"][-1],
                 }
-            except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+            except (KeyError, IndexError, TypeError) as error:
                 raise ResnoiseError(f"{file}: not readable as the record of a run") from error
         return found
 

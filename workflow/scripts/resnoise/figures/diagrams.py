@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, PathPatch
 from matplotlib.path import Path as Outline
 
+from resnoise import csvfile
 from resnoise.errors import ResnoiseError
 
 Point = tuple[float, float]
@@ -43,12 +44,10 @@ def read(file: Path, architectures: list[str]) -> pd.DataFrame:
     Raises:
         ResnoiseError: the file is missing or damaged, or an architecture is not in it.
     """
-    try:
-        table = pd.read_csv(file, dtype={"kernel": "Int64", "stride": "Int64"})
-        # Empty names are functions, empty blocks are layers outside of blocks.
-        table = table[[*_COLUMNS]].fillna({"name": "", "block": ""})
-    except (OSError, ValueError, KeyError) as error:
-        raise ResnoiseError(f"{file}: not readable as a table of layers ({error})") from error
+    kinds = {"kernel": "Int64", "stride": "Int64"}
+    table = csvfile.read(file, "a table of layers", _COLUMNS, dtype=kinds)
+    # Empty names are functions, empty blocks are layers outside of blocks.
+    table = table[[*_COLUMNS]].fillna({"name": "", "block": ""})
     if missing := set(architectures) - set(table["architecture"]):
         raise ResnoiseError(f"{file}: no layers of {', '.join(sorted(missing))}")
     return table[table["architecture"].isin(architectures)].reset_index(drop=True)

@@ -1,6 +1,5 @@
 """Layer cushions (section 5) of a network that was trained elsewhere, layer by layer."""
 
-import json
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -8,10 +7,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator
 
+from resnoise import csvfile
 from resnoise.cushion_statistics import QUANTILES
-from resnoise.errors import ResnoiseError
 from resnoise.figures import style
-from resnoise.files import atomic_path
+from resnoise.runs import read_network
 
 INCHES_PER_LAYER = 0.15
 
@@ -29,13 +28,9 @@ def read(cushions: Path, record: Path) -> tuple[pd.DataFrame, str, str]:
     Raises:
         ResnoiseError: a file is missing or damaged.
     """
-    try:
-        facts = json.loads(record.read_text("utf-8"))
-        name, kind = str(facts["name"]), "residual" if facts["residual"] else "plain"
-        rows = pd.read_csv(cushions)
-        layers = rows.groupby(["layer", "name"])["cushion"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ResnoiseError(f"{cushions}, {record}: not readable ({error})") from error
+    name, _, kind = read_network(record)
+    rows = csvfile.read(cushions, "layer cushions", ("layer", "name", "cushion"))
+    layers = rows.groupby(["layer", "name"])["cushion"]
     table = layers.agg(pictures="count", minimum="min")
     for label, level in QUANTILES.items():
         table[label] = layers.quantile(level)
@@ -76,8 +71,7 @@ def draw(table: pd.DataFrame, name: str, kind: str) -> Figure:
 def write(cushions: Path, record: Path, pdf: Path, png: Path, csv: Path) -> None:
     """Write the figure as PDF and PNG and the table behind it as CSV."""
     table, name, kind = read(cushions, record)
-    with atomic_path(csv) as temporary:
-        table.to_csv(temporary, index=False)
+    csvfile.write(csv, table)
     figure = draw(table, name, kind)
     style.save(figure, pdf, png)
     plt.close(figure)

@@ -10,9 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from resnoise.errors import ResnoiseError
+from resnoise import csvfile
 from resnoise.figures import style
-from resnoise.files import atomic_path
 
 NAMES = {"iteration1": "first iteration", "final": "last iteration"}
 _BINS = 81
@@ -26,10 +25,8 @@ def read(files: Iterable[Path]) -> pd.DataFrame:
     """
     frames = []
     for file in files:
-        try:
-            frames.append(pd.read_csv(file)[["depth", "seed", "snapshot", "value"]])
-        except (OSError, ValueError, KeyError) as error:
-            raise ResnoiseError(f"{file}: not readable as entries of dR/da ({error})") from error
+        columns = ["depth", "seed", "snapshot", "value"]
+        frames.append(csvfile.read(file, "entries of dR/da", columns)[columns])
     return pd.concat(frames, ignore_index=True)
 
 
@@ -128,8 +125,7 @@ def _quantiles(axis: Axes, values: np.ndarray, mean: float, deviation: float) ->
 def write(entries: pd.DataFrame, pdf: Path, png: Path, csv: Path) -> None:
     """Write the figure as PDF and PNG and the fitted distributions as CSV."""
     table = fits(entries)
-    with atomic_path(csv) as temporary:
-        table.to_csv(temporary, index=False)
+    csvfile.write(csv, table)
     figure = draw(entries, table)
     style.save(figure, pdf, png)
     plt.close(figure)

@@ -6,8 +6,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from resnoise import csvfile
 from resnoise.figures import style
-from resnoise.files import atomic_path
 
 # Parameter -> symbol, scale of the axis.
 PANELS = {
@@ -76,8 +76,7 @@ def _base_values(table: pd.DataFrame) -> str:
 
 def write(table: pd.DataFrame, pdf: Path, png: Path, csv: Path) -> None:
     """Write the figure as PDF and PNG and the numbers behind it as CSV."""
-    with atomic_path(csv) as temporary:
-        table.to_csv(temporary, index=False)
+    csvfile.write(csv, table)
     figure = draw(table)
     style.save(figure, pdf, png)
     plt.close(figure)

@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from resnoise import csvfile
 from resnoise.figures import style
-from resnoise.files import atomic_path
 from resnoise.gradient_flows import FAMILIES, over_layers
 
 # Snapshot -> line style and name, as in the paper: solid for the first, dotted for the last.
@@ -100,8 +100,7 @@ def _against_epoch(axis: Axes, means: pd.DataFrame) -> None:
 
 def write(flows: pd.DataFrame, pdf: Path, png: Path, csv: Path) -> None:
     """Write the figure as PDF and PNG and the numbers behind it as CSV."""
-    with atomic_path(csv) as temporary:
-        flows.to_csv(temporary, index=False)
+    csvfile.write(csv, flows)
     figure = draw(flows)
     style.save(figure, pdf, png)
     plt.close(figure)

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from resnoise import csvfile
 from resnoise.figures import style
-from resnoise.files import atomic_path
 from resnoise.theory.gaussian_inequality import largest_difference, logistic, probability
 
 
@@ -58,8 +58,7 @@ def draw(table: pd.DataFrame) -> Figure:
 def write(pdf: Path, png: Path, csv: Path) -> None:
     """Write the figure as PDF and PNG and the curves as CSV."""
     table = curves()
-    with atomic_path(csv) as temporary:
-        table.to_csv(temporary, index=False)
+    csvfile.write(csv, table)
     figure = draw(table)
     style.save(figure, pdf, png)
     plt.close(figure)

@@ -13,9 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FormatStrFormatter, LogLocator
 
+from resnoise import csvfile
 from resnoise.cushion_statistics import KINDS, Comparison, residual_shares
 from resnoise.figures import style
-from resnoise.files import atomic_path
 
 BINS = 200
 # Height of the tallest bar in units of the distance between two layers.
@@ -170,8 +170,7 @@ def _outline(bars: pd.DataFrame, layer: int, scale: float) -> tuple[list[float],
 def write(comparisons: Sequence[Comparison], pdf: Path, png: Path, csv: Path) -> None:
     """Write the figure as PDF and PNG and the histograms behind it as CSV."""
     data = histograms(comparisons)
-    with atomic_path(csv) as temporary:
-        data.to_csv(temporary, index=False, float_format="%.7g")
+    csvfile.write(csv, data, float_format="%.7g")
     figure = draw(data)
     style.save(figure, pdf, png)
     plt.close(figure)

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator
 
+from resnoise import csvfile
 from resnoise.cushion_statistics import (
     KINDS,
     QUANTILES,
@@ -21,7 +22,6 @@ from resnoise.cushion_statistics import (
     read_cushions,
 )
 from resnoise.figures import style
-from resnoise.files import atomic_path
 
 TITLES = {"initial": "before training", "iteration1": "after 1 iteration", "final": "at the end"}
 MARKERS = {"plain": "o", "residual": "^"}
@@ -113,8 +113,7 @@ def _panel(axis: Axes, data: pd.DataFrame) -> None:
 def write(folders: Iterable[Path], pdf: Path, png: Path, csv: Path) -> None:
     """Write the figure as PDF and PNG and the quantiles behind it as CSV."""
     summary = summarise(by_snapshot(folders))
-    with atomic_path(csv) as temporary:
-        summary.to_csv(temporary, index=False, float_format="%.7g")
+    csvfile.write(csv, summary, float_format="%.7g")
     figure = draw(summary)
     style.save(figure, pdf, png)
     plt.close(figure)

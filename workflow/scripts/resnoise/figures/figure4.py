@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from resnoise import csvfile
 from resnoise.figures import diagrams, style
 from resnoise.figures.diagrams import INK, SOFT
-from resnoise.files import atomic_path
 
 # From top to bottom: what the paper calls a network, and the height of its layers' middle.
 PANELS = {
@@ -66,8 +66,7 @@ def write(layers: Path, pdf: Path, png: Path, csv: Path) -> None:
         ResnoiseError: ``layers`` is missing or damaged, or lacks a network.
     """
     table = diagrams.read(layers, [*PANELS])
-    with atomic_path(csv) as temporary:
-        table.to_csv(temporary, index=False)
+    csvfile.write(csv, table)
     figure = draw(table)
     style.save(figure, pdf, png)
     plt.close(figure)

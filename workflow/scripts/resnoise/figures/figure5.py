@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from resnoise import csvfile
 from resnoise.figures import diagrams, style
 from resnoise.figures.diagrams import INK, SOFT
-from resnoise.files import atomic_path
 
 
 class Panel(NamedTuple):
@@ -62,8 +62,7 @@ def write(layers: Path, pdf: Path, png: Path, csv: Path) -> None:
     """
     architectures = list(dict.fromkeys(panel.architecture for panel in PANELS))
     table = diagrams.read(layers, architectures)
-    with atomic_path(csv) as temporary:
-        pd.concat([block(table, panel) for panel in PANELS]).to_csv(temporary, index=False)
+    csvfile.write(csv, pd.concat([block(table, panel) for panel in PANELS]))
     figure = draw(table)
     style.save(figure, pdf, png)
     plt.close(figure)

@@ -7,9 +7,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from resnoise import csvfile
 from resnoise.errors import ResnoiseError
 from resnoise.figures import style
-from resnoise.files import atomic_path
 
 PANELS = {
     "risk_difference": "difference of mini-batch risks",
@@ -31,13 +31,14 @@ def read(files: Iterable[Path]) -> pd.DataFrame:
     """
     frames = []
     for file in files:
+        columns = ["epoch", "step", *PANELS, "mask_layer", "mask_differences"]
+        what = "the drift of twins"
+        frame = csvfile.read(file, what, columns, float_precision="round_trip")[columns]
         try:
-            frame = pd.read_csv(file, float_precision="round_trip")
             depth = int(file.parent.parent.name.removeprefix("depth"))
             seed = int(file.parent.name.removeprefix("seed"))
-            frame = frame[["epoch", "step", *PANELS, "mask_layer", "mask_differences"]]
-        except (OSError, ValueError, KeyError) as error:
-            raise ResnoiseError(f"{file}: not readable as the drift of twins ({error})") from error
+        except ValueError as error:
+            raise ResnoiseError(f"{file}: not in a folder depth20/seed1 or the like") from error
         frame.insert(0, "depth", depth)
         frame.insert(1, "seed", seed)
         frames.append(frame)
@@ -81,8 +82,7 @@ def draw(drifts: pd.DataFrame) -> Figure:
 def write(files: Iterable[Path], pdf: Path, png: Path, csv: Path) -> None:
     """Write the figure as PDF and PNG and the numbers behind it as CSV."""
     drifts = read(files)
-    with atomic_path(csv) as temporary:
-        drifts.to_csv(temporary, index=False)
+    csvfile.write(csv, drifts)
     figure = draw(drifts)
     style.save(figure, pdf, png)
     plt.close(figure)

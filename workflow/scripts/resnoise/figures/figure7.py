@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from resnoise import csvfile
 from resnoise.errors import ResnoiseError
 from resnoise.figures import style
-from resnoise.files import atomic_path
 from resnoise.runs import read_metrics
 from resnoise.weight_tables import MOMENTS, NETWORKS, read_statistics, table3
 
@@ -159,8 +159,7 @@ def write(
     places = list(folders)
     data = read(places)
     statistics = table3(read_statistics(places), {})
-    with atomic_path(csv) as temporary:
-        data.to_csv(temporary, index=False)
+    csvfile.write(csv, data)
     figure = draw(data, statistics, clip, id_threshold)
     style.save(figure, pdf, png)
     plt.close(figure)

@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from resnoise import csvfile
 from resnoise.dynamics import equal_risk, risk_curves
 from resnoise.figures import style
 from resnoise.figures.curves import End, band, logarithmic, write_values
-from resnoise.files import atomic_path
 
 
 def draw(curves: pd.DataFrame, equal: pd.DataFrame) -> Figure:
@@ -68,8 +68,7 @@ def write(histories: pd.DataFrame, pdf: Path, png: Path, csv: Path, equal_csv: P
     """
     curves, equal = risk_curves(histories), equal_risk(histories)
     for table, file in ((curves, csv), (equal, equal_csv)):
-        with atomic_path(file) as temporary:
-            table.to_csv(temporary, index=False)
+        csvfile.write(file, table)
     figure = draw(curves, equal)
     style.save(figure, pdf, png)
     plt.close(figure)

@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from resnoise import csvfile
 from resnoise.dynamics import NAMES, peak_epochs, risk_curves, risk_differences
 from resnoise.figures import style
 from resnoise.figures.curves import End, band, logarithmic, write_values
-from resnoise.files import atomic_path
 
 # The paper's colours: those of plain networks, and of what comes from residual ones.
 COLOURS = {"kwi": style.COLOURS["plain"], "t-hmwi": style.COLOURS["residual"]}
@@ -94,8 +94,7 @@ def write(histories: pd.DataFrame, pdf: Path, png: Path, csv: Path, difference_c
     """
     curves, differences = risk_curves(histories), risk_differences(histories)
     for table, file in ((curves, csv), (differences, difference_csv)):
-        with atomic_path(file) as temporary:
-            table.to_csv(temporary, index=False)
+        csvfile.write(file, table)
     figure = draw(curves, differences)
     style.save(figure, pdf, png)
     plt.close(figure)

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
+from resnoise import csvfile
 from resnoise.figures import style
-from resnoise.files import atomic_path
 from resnoise.interlayer_statistics import KINDS, NETWORK, summarise
 
 NAMES = {"fully_fledged": "fully-fledged", "simplified": "simplified"}
@@ -121,8 +121,7 @@ def write(rows: pd.DataFrame, pdf: Path, png: Path, csv: Path) -> None:
         csv: data to write.
     """
     summary = summarise(rows)
-    with atomic_path(csv) as temporary:
-        summary.to_csv(temporary, index=False)
+    csvfile.write(csv, summary)
     figure = draw(summary)
     style.save(figure, pdf, png)
     plt.close(figure)

@@ -19,8 +19,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FormatStrFormatter, LogLocator
 from matplotlib.typing import LineStyleType
 
+from resnoise import csvfile
 from resnoise.figures import style
-from resnoise.files import atomic_path
 
 KEYS = ["architecture", "depth", "quantity", "size", "layer", "name", "at_layer"]
 MARKERS = {"plain": "o", "residual": "^"}
@@ -199,8 +199,7 @@ def _curve(
 def write(stability: pd.DataFrame, pdf: Path, png: Path, csv: Path) -> None:
     """Write the figure as PDF and PNG and the means behind it as CSV."""
     summary = summarise(stability)
-    with atomic_path(csv) as temporary:
-        summary.to_csv(temporary, index=False, float_format="%.7g")
+    csvfile.write(csv, summary, float_format="%.7g")
     figure = draw(summary)
     style.save(figure, pdf, png)
     plt.close(figure)

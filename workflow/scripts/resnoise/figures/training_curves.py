@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from resnoise import csvfile
 from resnoise.figures import style
-from resnoise.files import atomic_path
 
 PANELS = {"risk": r"training risk $L_R$", "test_error": "test error"}
 
@@ -63,8 +63,7 @@ def _curve(axis: Axes, curve: pd.DataFrame, name: str, architecture: str, depth_
 def write(histories: pd.DataFrame, pdf: Path, png: Path, csv: Path) -> None:
     """Write the figure as PDF and PNG and the numbers behind it as CSV."""
     summary = summarise(histories)
-    with atomic_path(csv) as temporary:
-        summary.to_csv(temporary, index=False)
+    csvfile.write(csv, summary)
     figure = draw(summary)
     style.save(figure, pdf, png)
     plt.close(figure)

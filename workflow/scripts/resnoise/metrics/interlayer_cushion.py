@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from resnoise import devices
-from resnoise.files import atomic_path
+from resnoise.digests import csv_path
+from resnoise.files import remove
 from resnoise.metrics.batches import choose_samples, in_batches
 from resnoise.metrics.blocks import Chain, LinearBlock, chain
 from resnoise.metrics.spans import METHODS, ROUND, SKETCH, SpanNorms
@@ -222,9 +223,9 @@ def measure(
                 found = meter(inputs, samples[part].tolist())
                 for field in fields:
                     state[f"{name}/{field}"][part] = getattr(found, field)
-    with atomic_path(output) as temporary:
+    with csv_path(output) as temporary:
         _write(temporary, list(meters), state, samples)
-    checkpoint.unlink(missing_ok=True)
+    remove(checkpoint)
 
 
 def _write(

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from resnoise import devices
-from resnoise.files import atomic_path
+from resnoise.digests import csv_path
+from resnoise.files import remove
 from resnoise.metrics.batches import batch_size, choose_samples, in_batches
 from resnoise.metrics.layers import Layer, layers, norms
 from resnoise.metrics.specs import LayerCushionSpec
@@ -110,9 +111,9 @@ def measure_run(
             inputs = normalise(torch.from_numpy(images[samples[part]]).to(chosen))
             for label, network in networks.items():
                 state[label][part] = layer_cushions(network, inputs).cpu().numpy()
-    with atomic_path(output) as temporary:
+    with csv_path(output) as temporary:
         _write(temporary, state, names, samples)
-    checkpoint.unlink(missing_ok=True)
+    remove(checkpoint)
 
 
 def _write(

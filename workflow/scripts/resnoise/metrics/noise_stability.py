@@ -27,8 +27,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from resnoise import devices
-from resnoise.files import atomic_path
+from resnoise import csvfile, devices
+from resnoise.files import remove
 from resnoise.metrics.batches import batch_size, choose_samples, in_batches
 from resnoise.metrics.layers import (
     Layer,
@@ -346,8 +346,5 @@ def measure_run(
         for label, stability in measured.items()
         for row in stability.rows(len(samples))
     ]
-    with atomic_path(output) as temporary:
-        pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(
-            temporary, index=False, float_format="%.7g"
-        )
-    checkpoint.unlink(missing_ok=True)
+    csvfile.write(output, pd.DataFrame(rows, columns=list(COLUMNS)), float_format="%.7g")
+    remove(checkpoint)

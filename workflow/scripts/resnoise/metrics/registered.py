@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from resnoise import devices, registry
+from resnoise import csvfile, devices, registry
 from resnoise.errors import ResnoiseError
-from resnoise.files import atomic_path
 from resnoise.trained import TrainedRun
 
 _RUN_COLUMNS = {"architecture", "depth", "initialisation", "seed"}
@@ -33,5 +32,4 @@ def measure_run(run: TrainedRun, metric: str, output: Path, *, device: str, thre
         raise ResnoiseError(
             f"metric {metric}: column {', '.join(taken)} returned, which the record of a run gives"
         )
-    with atomic_path(output) as temporary:
-        table.to_csv(temporary, index=False)
+    csvfile.write(output, table)

@@ -9,10 +9,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from resnoise import devices, registry
+from resnoise import csvfile, devices, registry
 from resnoise.data.dataset import Dataset
 from resnoise.errors import ResnoiseError
-from resnoise.files import atomic_path
 from resnoise.metrics.batches import choose_samples
 from resnoise.metrics.gradient_flow import dominant_shares, feature_gradients
 from resnoise.metrics.linearised import Linearised, linearise
@@ -85,8 +84,7 @@ def measure_run(
         if snapshot in FEATURE_SNAPSHOTS:
             entries.append(_at(place, _entry_rows(gradients)))
     for rows, file in ((flows, output), (entries, features)):
-        with atomic_path(file) as temporary:
-            pd.concat(rows, ignore_index=True).to_csv(temporary, index=False)
+        csvfile.write(file, pd.concat(rows, ignore_index=True))
 
 
 def snapshots(run: TrainedRun, spec: GradientFlowSpec) -> dict[str, float]:

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from resnoise import csvfile
 from resnoise.errors import ResnoiseError
-from resnoise.files import atomic_path
 from resnoise.metrics.specs import WeightStatisticsSpec
 from resnoise.networks import build
 from resnoise.trained import TrainedRun
@@ -59,8 +59,7 @@ def measure_run(run: TrainedRun, spec: WeightStatisticsSpec, output: Path, histo
                 for low, high, count in histogram_counts(values, spec.bin_width):
                     bins.append((label, view, group, low, high, count))
     for file, columns, lines in ((output, STATISTICS, rows), (histogram, HISTOGRAM, bins)):
-        with atomic_path(file) as temporary:
-            pd.DataFrame(lines, columns=list(columns)).to_csv(temporary, index=False)
+        csvfile.write(file, pd.DataFrame(lines, columns=list(columns)))
 
 
 def views(run: TrainedRun, label: str) -> dict[str, dict[str, Tensor]]:

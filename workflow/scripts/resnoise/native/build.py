@@ -16,9 +16,10 @@ import platform
 import shlex
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
-from resnoise.errors import NativeUnavailable
+from resnoise.errors import NativeUnavailable, ResnoiseError
 from resnoise.files import atomic_path
 
 SOURCE = Path(__file__).with_name("conv.c")
@@ -119,9 +120,14 @@ def _cpu() -> str:
 def _build(command: list[str], library: Path) -> None:
     """Compile to ``library``, which appears whole or not at all."""
     try:
-        with atomic_path(library) as output:
-            _run([*command, "-o", str(output), str(SOURCE), *_LIBRARIES])
-    except OSError as error:
+        with tempfile.TemporaryDirectory() as folder:
+            built = Path(folder, library.name)
+            _run([*command, "-o", str(built), str(SOURCE), *_LIBRARIES])
+            with atomic_path(library) as output:
+                shutil.copyfile(built, output)
+    except NativeUnavailable:
+        raise
+    except (OSError, ResnoiseError) as error:
         raise NativeUnavailable(
             f"the cache {library.parent} cannot be written ({error}); set XDG_CACHE_HOME to a "
             "folder that can"

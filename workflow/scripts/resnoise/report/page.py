@@ -3,7 +3,6 @@
 import base64
 import dataclasses
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,8 +17,10 @@ import pandas as pd
 import yaml
 from markupsafe import Markup
 
+from resnoise import csvfile
 from resnoise.claims.names import REDUCED_SCALE, VERDICTS
 from resnoise.data import dataset
+from resnoise.digests import check_csv, read_json, read_markdown, read_png
 from resnoise.durations import duration
 from resnoise.errors import ResnoiseError
 from resnoise.files import write_text
@@ -89,7 +90,7 @@ def build(
         ResnoiseError: a file is missing or damaged.
     """
     try:
-        judged = _claims(pd.read_csv(claims))
+        judged = _claims(csvfile.read(claims, "claims"))
         runs = [_run(file, results) for file in records]
         shown = [_item(item, facts.config, results) for item in items]
         digests = [_digest(file, results) for file in (claims, *(i.data for i in items))]
@@ -214,7 +215,7 @@ def write_comparison(shown: ComparisonPage, output: Path) -> None:
 
 def _picture(file: Path) -> tuple[str, tuple[int, int]]:
     """Return a PNG file as a data URI, and its size."""
-    content = file.read_bytes()
+    content = read_png(file)
     return _data_uri(content, "image/png"), _png_size(content)
 
 
@@ -263,8 +264,9 @@ def _number(value: float) -> str:
 def _item(item: Item, config: Mapping[str, Any], results: Path) -> dict[str, Any]:
     """Return what the template shows of a table or figure."""
     caption = _caption(item.caption, config)
-    content = item.file.read_bytes()
     figure = item.file.suffix == ".png"
+    picture = read_png(item.file) if figure else b""
+    check_csv(item.data)
     data = item.data.read_bytes()
     small = len(data) <= _EMBED_BYTES
     return {
@@ -273,9 +275,9 @@ def _item(item: Item, config: Mapping[str, Any], results: Path) -> dict[str, Any
         "place": item.place,
         "caption": Markup(caption),
         "plain_caption": Markup(caption).striptags(),
-        "picture": _data_uri(content, "image/png") if figure else "",
-        "size": _png_size(content) if figure else (0, 0),
-        "table": "" if figure else Markup(_table(content.decode("utf-8"))),
+        "picture": _data_uri(picture, "image/png") if figure else "",
+        "size": _png_size(picture) if figure else (0, 0),
+        "table": "" if figure else Markup(_table(read_markdown(item.file))),
         "data_name": str(_below(item.data, results)),
         "data_uri": _data_uri(data, "text/csv") if small else "",
     }
@@ -320,14 +322,12 @@ def _data_uri(content: bytes, kind: str) -> str:
 
 def _png_size(content: bytes) -> tuple[int, int]:
     """Return width and height of a PNG from its header."""
-    if content[:8] != b"\x89PNG\r\n\x1a\n":
-        raise ValueError("a figure is no PNG file")
     return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
 
 
 def _run(file: Path, results: Path) -> dict[str, Any]:
     """Return what the page says of a run."""
-    record = json.loads(file.read_text("utf-8"))
+    record = read_json(file)
     sessions = record["sessions"]
     last = sessions[-1]
     spec = record["spec"]

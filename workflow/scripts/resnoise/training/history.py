@@ -1,12 +1,10 @@
 """The history of a run: one row an epoch, as CSV."""
 
-import csv
 import dataclasses
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from resnoise.files import write_text
+from resnoise.digests import write_rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,10 +38,4 @@ class Row:
 
 def write(path: Path, rows: Sequence[Row]) -> None:
     """Write ``rows`` to ``path`` atomically; floats keep all their digits."""
-    text = io.StringIO()
-    writer = csv.DictWriter(
-        text, [field.name for field in dataclasses.fields(Row)], lineterminator="\n"
-    )
-    writer.writeheader()
-    writer.writerows(dataclasses.asdict(row) for row in rows)
-    write_text(path, text.getvalue())
+    write_rows(path, Row, rows)

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from resnoise import devices, tensorfile
 from resnoise.data.dataset import Dataset
+from resnoise.digests import check_csv, read_json, write_json
 from resnoise.environment import describe_environment
 from resnoise.errors import ResnoiseError
 from resnoise.evaluation import evaluate
-from resnoise.files import write_json
+from resnoise.files import exclusive, remove
 from resnoise.initialisations import initialise
 from resnoise.networks import build
 from resnoise.specs import RunSpec
@@ -86,6 +87,9 @@ def train(
     A loss that becomes NaN or infinite ends the training: the history's last row and the record say
     "diverged", with epoch and step, and the weights are those of that moment.
 
+    While another process trains the same run, as a job whose Snakemake was killed does, this one
+    waits, and takes what the other wrote if that is the finished run.
+
     Args:
         spec: what to train.
         dataset: prepared pictures.
@@ -99,11 +103,29 @@ def train(
         ResnoiseError: no such device, or a batch larger than the training set.
     """
     identity = {"spec": spec.to_json(), "data": dataset.digest, "code": code}
-    states = checkpoint.load(files.checkpoint, identity) or {}
-    run = start(spec, dataset, states.get("run"), device=device, threads=threads)
-    outcome = _train_epochs(run, files, identity)
-    run.write(files, identity, outcome)
-    files.checkpoint.unlink(missing_ok=True)
+    with exclusive(files.checkpoint.parent) as waited:
+        if waited and _is_finished(files, identity):
+            _log.info("the other process has finished the run")
+            return
+        states = checkpoint.load(files.checkpoint, identity) or {}
+        run = start(spec, dataset, states.get("run"), device=device, threads=threads)
+        outcome = _train_epochs(run, files, identity)
+        run.write(files, identity, outcome)
+        remove(files.checkpoint)
+
+
+def _is_finished(files: RunFiles, identity: dict[str, str]) -> bool:
+    """Return whether all files of a run are there, whole, and of this run."""
+    try:
+        check_csv(files.history)
+        record = read_json(files.record)
+        tensors = [tensorfile.load(file)[1] for file in (files.weights, files.snapshots)]
+    except ResnoiseError as error:
+        _log.info("the other process has not finished the run: %s", error)
+        return False
+    digests = (record["data_digest"], record["code_digest"])
+    same = digests == (identity["data"], identity["code"])
+    return same and all(found == identity for found in tensors)
 
 
 def start(

@@ -4,21 +4,19 @@ The plain network starts from T(r0) and both see the same augmented mini-batches
 arithmetic they stay equal for ever. What is recorded is how rounding errors make them drift.
 """
 
-import csv
 import dataclasses
-import io
 import logging
 import time
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from resnoise.data.dataset import Dataset
+from resnoise.digests import read_json, write_json, write_rows
 from resnoise.errors import ResnoiseError
-from resnoise.files import write_text
+from resnoise.files import exclusive, remove
 from resnoise.networks.simplified import SimplifiedNet
 from resnoise.specs import RunSpec
 from resnoise.training import checkpoint, history
@@ -72,7 +70,7 @@ def train_twins(
 ) -> None:
     """Train both networks in step, write their files and the drift; continue a killed training.
 
-    If one of them diverges, both stop there.
+    If one of them diverges, both stop there. While another process trains the same, this one waits.
 
     Args:
         residual: the residual network.
@@ -92,7 +90,33 @@ def train_twins(
         ResnoiseError: the two specifications are no twins, or as ``resnoise.training.loop.start``.
     """
     _check_twins(residual, plain)
-    specs = {RESIDUAL: residual, PLAIN: plain}
+    with exclusive(files[RESIDUAL].checkpoint.parent):
+        _train(
+            {RESIDUAL: residual, PLAIN: plain},
+            dataset,
+            files,
+            drift,
+            every_step_epochs=every_step_epochs,
+            mask_pictures=mask_pictures,
+            device=device,
+            threads=threads,
+            code=code,
+        )
+
+
+def _train(
+    specs: Mapping[str, RunSpec],
+    dataset: Dataset,
+    files: Mapping[str, RunFiles],
+    drift: Path,
+    *,
+    every_step_epochs: int,
+    mask_pictures: int,
+    device: str,
+    threads: int,
+    code: str,
+) -> None:
+    """Do what ``train_twins`` says, while no other process does."""
     identities = {
         name: {"spec": spec.to_json(), "data": dataset.digest, "code": code}
         for name, spec in specs.items()
@@ -100,17 +124,23 @@ def train_twins(
     identity = {f"{name} {key}": v for name in specs for key, v in identities[name].items()}
     identity["drift"] = f"{every_step_epochs} {mask_pictures}"
     kept = files[RESIDUAL].checkpoint
+    # Beside the checkpoint, because a workflow engine deletes the outputs of a failed job.
+    kept_drift = kept.with_name("resume-drift.json")
     states = checkpoint.load(kept, identity) or {}
+    rows: list[Drift] = []
+    if states:
+        try:
+            rows = _read(kept_drift, states[RESIDUAL].epoch)
+        except ResnoiseError as error:
+            _log.warning("drift of the checkpoint refused, starting anew: %s", error)
+            states = {}
     runs = {
         name: start(spec, dataset, states.get(name), device=device, threads=threads)
         for name, spec in specs.items()
     }
-    # Beside the checkpoint, because a workflow engine deletes the outputs of a failed job.
-    kept_drift = kept.with_name("resume-drift.csv")
-    rows = _read(kept_drift, runs[RESIDUAL]) if states else []
     twins = Twins(runs[RESIDUAL], runs[PLAIN], mask_pictures)
     outcome = {"status": "done", "diverged_at": None}
-    epochs = residual.recipe.epochs
+    epochs = specs[RESIDUAL].recipe.epochs
     first = runs[RESIDUAL].state.epoch + 1
     with Progress(epochs, len(runs[RESIDUAL].batches), first - 1) as progress:
         for epoch in range(first, epochs + 1):
@@ -126,7 +156,7 @@ def train_twins(
                 runs[name].finish_epoch(row)
                 history.write(files[name].history, runs[name].state.history)
             # The drift goes first: rows beyond the checkpoint's epoch are dropped on resuming.
-            _write(kept_drift, rows)
+            write_json(kept_drift, {"drift": [dataclasses.asdict(row) for row in rows]})
             checkpoint.save(kept, {name: run.state for name, run in runs.items()}, identity)
             progress.epoch(finished[RESIDUAL])
             last = rows[-1]
@@ -134,11 +164,11 @@ def train_twins(
                 "drift after step %d: risk %.3g, weights %.3g, ReLU masks %d",
                 *(last.step, last.risk_difference, last.weight_difference, last.mask_differences),
             )
-    _write(drift, rows)
+    write_rows(drift, Drift, rows)
     for name, run in runs.items():
         run.write(files[name], identities[name], outcome)
-    kept.unlink(missing_ok=True)
-    kept_drift.unlink(missing_ok=True)
+    remove(kept)
+    remove(kept_drift)
 
 
 class Twins:
@@ -268,18 +298,7 @@ def _check_twins(residual: RunSpec, plain: RunSpec) -> None:
         )
 
 
-def _write(path: Path, rows: Sequence[Drift]) -> None:
-    """Write the drift atomically; floats keep all their digits."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in dataclasses.fields(Drift)])
-    writer.writeheader()
-    writer.writerows(dataclasses.asdict(row) for row in rows)
-    write_text(path, text.getvalue())
-
-
-def _read(path: Path, run: Run) -> list[Drift]:
-    """Return the rows that a killed training wrote, up to the epoch of its checkpoint."""
-    kinds: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(Drift)}
-    with path.open(newline="", encoding="utf-8") as lines:
-        rows = [Drift(**{k: kinds[k](v) for k, v in row.items()}) for row in csv.DictReader(lines)]
-    return [row for row in rows if row.epoch <= run.state.epoch]
+def _read(path: Path, epoch: int) -> list[Drift]:
+    """Return the drift that a killed training wrote, up to the epoch of its checkpoint."""
+    rows = [Drift(**row) for row in read_json(path)["drift"]]
+    return [row for row in rows if row.epoch <= epoch]
