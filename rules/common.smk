@@ -17,7 +17,7 @@ ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from resnoise import artefacts, estimates, grid, registry
+from resnoise import artefacts, estimates, grid, provenance, registry
 from resnoise import config as configuration
 from resnoise.claims import definition as claim_definition
 from resnoise.claims import files as claim_sources
@@ -26,7 +26,6 @@ from resnoise.data.checksum import tree_digest
 from resnoise.errors import ResnoiseError
 from resnoise.metrics.specs import ExternalSpec, InterlayerCushionSpec
 from resnoise.metrics.specs import LayerCushionSpec, NoiseStabilitySpec, WeightStatisticsSpec
-from resnoise.provenance import code_digest, text_digest
 from resnoise.theory.specs import TrivialCaseSpec
 
 try:
@@ -63,23 +62,29 @@ def script(name):
 
 @functools.cache
 def code(script, environment, *plugins):
-    """Return one string that changes when an edit of script or environment can change a result."""
-    return f"{code_digest(script, *plugins)}-{text_digest(ROOT / 'envs' / environment)}"
+    """Return parameters that change when an edit of script or environment can change a result.
+
+    One for each file behind the script, so that the reason that Snakemake prints names the file.
+    """
+    names = [script, *sorted(provenance.closure(script, *plugins))]
+    environment_digest = provenance.text_digest(ROOT / "envs" / environment)
+    return [*map(provenance.digest, names), environment_digest]
 
 
 @functools.cache
 def network_code(script, architecture, initialisation=None):
-    """Return the digest of a script that builds, and perhaps initialises, one kind of network."""
+    """Return what a script needs beyond `code` to build, and perhaps initialise, a network."""
     entry = registry.architecture(architecture)
     plugins = entry.modules
     if initialisation:
         plugins = registry.plugin_modules(architecture, initialisation)
+    names = provenance.closure(script, *plugins) - provenance.closure(script)
     kind = "residual" if entry.residual else "plain"
-    return f"{code(script, 'torch.yaml', *plugins)}-{kind}-{entry.builder}"
+    return [*map(provenance.digest, sorted(names)), f"{kind} {entry.builder}"]
 
 
 def run_code(wildcards):
-    """Return the digest of the code that trains a run: its own architecture and no other's."""
+    """Return the code that makes a run another one: its own architecture's and no other's."""
     return network_code("train.py", wildcards.architecture, wildcards.initialisation)
 
 
@@ -119,7 +124,7 @@ def twin_spec(wildcards):
 
 
 def metric_code(script):
-    """Return a function that gives the digest of the code that measures a run."""
+    """Return a function that gives the code beyond `code` that measures a run."""
     return lambda wildcards: network_code(script, wildcards.architecture)
 
 

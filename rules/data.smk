@@ -38,9 +38,9 @@ rule prepare_data:
         mem_mb=rising(3000),
         runtime=rising(30),
     params:
+        *code("prepare_data.py", "data.yaml"),
         script=script("prepare_data.py"),
         spec=configuration.data_spec(CONFIG).to_json(),
-        code=code("prepare_data.py", "data.yaml"),
         folder_digest=data_folder_digest,
         source=source_option,
     shell:

@@ -26,8 +26,8 @@ rule training_curves:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
+        *code("training_curves.py", "analysis.yaml"),
         script=script("training_curves.py"),
-        code=code("training_curves.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --histories {input.histories:q}"
         " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
