@@ -22,7 +22,7 @@ from resnoise import config as configuration
 from resnoise.claims import definition as claim_definition
 from resnoise.claims import files as claim_sources
 from resnoise.claims import scale as claim_scale
-from resnoise.data.checksum import tree_digest
+from resnoise.data.remembered import source_digest
 from resnoise.errors import ResnoiseError
 from resnoise.metrics.specs import ExternalSpec, InterlayerCushionSpec
 from resnoise.metrics.specs import LayerCushionSpec, NoiseStabilitySpec, WeightStatisticsSpec
@@ -218,25 +218,22 @@ def download_options(wildcards, output):
     return ["--mirrors", *data["mirrors"], "--retries", data["retries"], *sha256]
 
 
-def data_archive():
-    """Return the archive that the data set is made from, as a list of input files."""
-    path = data_path()
-    return [path] if path and not Path(path).is_dir() else []
+def downloaded_archive():
+    """Return the archive that the data set is made from as a list, if the workflow downloads it."""
+    return [CIFAR10] if CONFIG["data"]["source"] == "cifar10" else []
 
 
-@functools.cache
-def folder_digest(path):
-    """Return the digest of a folder; Snakemake itself sees changes of files only."""
+def data_digest(wildcards):
+    """Return the digest of the user's own archive or pictures, if the data set is made from such.
+
+    They are no input of the rule: Snakemake takes names of inputs for a reason to run it again,
+    sees no changes in folders, and reads what was touched at each start.
+    """
+    path = CONFIG["data"]["path"]
     try:
-        return tree_digest(Path(path))
+        return source_digest(Path(path), Path(".snakemake/source_digests.json")) if path else ""
     except ResnoiseError as error:
         raise WorkflowError(f"data.path: {error}") from None
-
-
-def data_folder_digest(wildcards):
-    """Return the digest of the folder of pictures, if the data set is made from one."""
-    path = data_path()
-    return folder_digest(path) if path and Path(path).is_dir() else ""
 
 
 def twin_files(*names):

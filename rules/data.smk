@@ -25,7 +25,7 @@ rule download_cifar10:
 rule prepare_data:
     """Turn the source into one memory-mapped file with labels and channel statistics."""
     input:
-        data_archive(),
+        downloaded_archive(),
     output:
         "<results>/data.safetensors",
     log:
@@ -41,7 +41,7 @@ rule prepare_data:
         *code("prepare_data.py", "data.yaml"),
         script=script("prepare_data.py"),
         spec=configuration.data_spec(CONFIG).to_json(),
-        folder_digest=data_folder_digest,
+        digest=data_digest,
         source=source_option,
     shell:
         "python {params.script:q} --spec {params.spec:q} {params.source:q}"

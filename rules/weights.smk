@@ -59,11 +59,12 @@ rule table3:
     params:
         *code("table3.py", "analysis.yaml"),
         script=script("table3.py"),
-        threshold=CONFIG["weight_statistics"]["threshold"],
-        id_threshold=CONFIG["weight_statistics"]["id_threshold"],
+        # One text, because Snakemake compares values without their names: swapped ones were equal.
+        thresholds=f"--threshold {CONFIG['weight_statistics']['threshold']}"
+        f" --id-threshold {CONFIG['weight_statistics']['id_threshold']}",
     shell:
         "python {params.script:q} --statistics {input.statistics:q} --paper {input.paper:q}"
-        " --threshold {params.threshold:q} --id-threshold {params.id_threshold:q}"
+        " {params.thresholds}"
         " --csv {output.csv:q} --markdown {output.markdown:q}"
         " > {log:q} 2>&1 && cat {log:q}"
 
@@ -96,11 +97,11 @@ rule figure7:
     params:
         *code("figure7.py", "analysis.yaml"),
         script=script("figure7.py"),
-        clip=CONFIG["weight_statistics"]["clip"],
-        id_threshold=CONFIG["weight_statistics"]["id_threshold"],
+        limits=f"--clip {CONFIG['weight_statistics']['clip']}"
+        f" --id-threshold {CONFIG['weight_statistics']['id_threshold']}",
     shell:
         "python {params.script:q} --histograms {input.histograms:q}"
-        " --clip {params.clip:q} --id-threshold {params.id_threshold:q}"
+        " {params.limits}"
         " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv:q} > {log:q} 2>&1"
 
 
