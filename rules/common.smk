@@ -22,6 +22,7 @@ from resnoise import config as configuration
 from resnoise.claims import definition as claim_definition
 from resnoise.claims import files as claim_sources
 from resnoise.claims import scale as claim_scale
+from resnoise.data.checksum import compare
 from resnoise.data.remembered import source_digest
 from resnoise.errors import ResnoiseError
 from resnoise.metrics.specs import ExternalSpec, InterlayerCushionSpec
@@ -78,7 +79,11 @@ def network_code(script, architecture, initialisation=None):
     plugins = entry.modules
     if initialisation:
         plugins = registry.plugin_modules(architecture, initialisation)
-    names = provenance.closure(script, *plugins) - provenance.closure(script)
+    needed = provenance.closure(script)
+    if "resnoise.training.backend" not in needed:
+        # It alone loads the C code.
+        plugins = [name for name in plugins if name != entry.native]
+    names = provenance.closure(script, *plugins) - needed
     kind = "residual" if entry.residual else "plain"
     return [*map(provenance.digest, sorted(names)), f"{kind} {entry.builder}"]
 
@@ -223,17 +228,22 @@ def downloaded_archive():
     return [CIFAR10] if CONFIG["data"]["source"] == "cifar10" else []
 
 
-def data_digest(wildcards):
-    """Return the digest of the user's own archive or pictures, if the data set is made from such.
+def data_spec(wildcards):
+    """Return the specification of the data set as JSON, with the digest of the user's own source.
 
-    They are no input of the rule: Snakemake takes names of inputs for a reason to run it again,
-    sees no changes in folders, and reads what was touched at each start.
+    Such a source is no input of the rule: Snakemake takes another name of an input for a reason to
+    run the rule again, sees no changes in folders, and reads what was touched at each start.
     """
+    spec = configuration.data_spec(CONFIG)
     path = CONFIG["data"]["path"]
+    if path is None:
+        return spec.to_json()
     try:
-        return source_digest(Path(path), Path(".snakemake/source_digests.json")) if path else ""
+        digest = source_digest(Path(path), Path(".snakemake/source_digests.json"))
+        compare(path, digest, spec.sha256)
     except ResnoiseError as error:
         raise WorkflowError(f"data.path: {error}") from None
+    return dataclasses.replace(spec, sha256=digest).to_json()
 
 
 def twin_files(*names):

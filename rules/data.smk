@@ -40,8 +40,7 @@ rule prepare_data:
     params:
         *code("prepare_data.py", "data.yaml"),
         script=script("prepare_data.py"),
-        spec=configuration.data_spec(CONFIG).to_json(),
-        digest=data_digest,
+        spec=data_spec,
         source=source_option,
     shell:
         "python {params.script:q} --spec {params.spec:q} {params.source:q}"
