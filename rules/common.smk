@@ -93,14 +93,16 @@ def run_code(wildcards):
     return network_code("train.py", wildcards.architecture, wildcards.initialisation)
 
 
+@functools.cache
+def named_run(architecture, depth, initialisation, seed):
+    """Return the specification of a run; several resources and parameters follow from it."""
+    return configuration.run_spec(CONFIG, architecture, int(depth), initialisation, int(seed))
+
+
 def run(wildcards):
     """Return the specification of a run."""
-    return configuration.run_spec(
-        CONFIG,
-        wildcards.architecture,
-        int(wildcards.depth),
-        wildcards.initialisation,
-        int(wildcards.seed),
+    return named_run(
+        wildcards.architecture, wildcards.depth, wildcards.initialisation, wildcards.seed
     )
 
 

@@ -1,4 +1,4 @@
-"""The report through the workflow: complete, sound in a browser, and stale when it should be."""
+"""The report through the workflow: complete, and sound in a browser."""
 
 import json
 import re
@@ -30,19 +30,6 @@ def test_the_report_is_sound(everything: Project) -> None:
             assert browsers.overflow(chrome) == 0
         assert len(chrome.find_elements(By.TAG_NAME, "img")) >= 4
         assert chrome.find_elements(By.CSS_SELECTOR, ".tables table.sortable")
-
-
-def test_it_goes_stale_with_its_captions_and_its_style_and_nothing_else(
-    everything: Project, tmp_path: Path
-) -> None:
-    project = everything.copy_to(tmp_path / "project")
-    target = "results/tiny/report.html"
-    assert project.stale(target) == {}
-    project.replace("config/captions/table1.rst", "Table 1", "The first table")
-    assert project.stale(target) == {"report_page": 1}
-    project.replace("config/captions/table1.rst", "The first table", "Table 1")
-    project.replace("workflow/scripts/resnoise/report/style.css", "--ink: #1a1f2b", "--ink: #000")
-    assert project.stale(target) == {"report_page": 1}
 
 
 def test_snakemakes_own_report_has_captions_and_categories(
