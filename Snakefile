@@ -36,6 +36,11 @@ pathvars:
 container: CONFIG["container"]
 
 
+# Written when jobs are about to run, so that it is beside the results of whatever target.
+onstart:
+    configuration.save(CONFIG)
+
+
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/transfer.smk"
@@ -49,6 +54,7 @@ include: "rules/gradient_flow.smk"
 include: "rules/theory.smk"
 include: "rules/weights.smk"
 include: "rules/dynamics.smk"
+include: "rules/runs.smk"
 include: "rules/report.smk"
 
 
@@ -78,6 +84,18 @@ rule quick:
     """All of it on scikit-learn's digits: the target chooses config/quick.yaml (see above)."""
     input:
         rules.all.input,
+
+
+rule runs:
+    """The runs of the list `runs` of the configuration, compared in one table."""
+    input:
+        "<results>/runs.csv",
+
+
+rule metrics:
+    """All metrics of the registry, for the runs of Table 1 and of the list `runs`."""
+    input:
+        [f"{CONFIG['results']}/metrics/{name}.csv" for name in registry.METRICS],
 
 
 rule external:

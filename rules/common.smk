@@ -1,6 +1,5 @@
 """The only place that reads the configuration; what the rules need of it."""
 
-import dataclasses
 import functools
 import json
 import math
@@ -12,12 +11,13 @@ from pathlib import Path
 
 from snakemake import __version__ as snakemake_version
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from resnoise import artefacts, estimates, grid, provenance, registry
+from resnoise import artefacts, estimates, grid, provenance, registry, studies
 from resnoise import config as configuration
 from resnoise.claims import definition as claim_definition
 from resnoise.claims import files as claim_sources
@@ -34,11 +34,35 @@ try:
 except ResnoiseError as error:
     raise WorkflowError(f"the configuration has mistakes:\n{error}") from None
 
+
+def study_changes(given):
+    """Return dotted key -> value of what the keys of --config change in the results."""
+    try:
+        base = configuration.load(configuration.read(workflow.config_settings.configfiles))
+    except ResnoiseError:
+        # Complete only with the keys of the command line: there can be no results without them.
+        base = None
+    return studies.changes(given, CONFIG, base)
+
+
+# Keys of --config have a results folder of their own, so that they replace no others' results.
+if (given := workflow.config_settings.config) and "results" not in given:
+    if changed := study_changes(given):
+        usual = CONFIG["results"]
+        CONFIG["results"] = studies.folder(usual, changed)
+        if workflow.is_main_process:
+            logger.info(
+                f"What --config changes has its results in {CONFIG['results']}, and those in "
+                f"{usual} stay as they are. Targets are names, such as table1, or files in that "
+                "folder; --config results=FOLDER chooses another."
+            )
+
 RUN = grid.FOLDER
 TWINS = grid.TWIN_FOLDER
 CIFAR10 = f"{CONFIG['downloads']}/cifar-10-python.tar.gz"
 # Relative, because Snakemake remembers inputs by name: moving the folder must make nothing stale.
 PAPER = os.path.relpath(ROOT / "config" / "paper.yaml")
+SOURCE = registry.source(CONFIG["data"]["source"])
 EXTERNAL = {network["name"]: network for network in CONFIG["external"]}
 GPUS = 0 if CONFIG["device"] == "cpu" else 1
 
@@ -46,6 +70,7 @@ GPUS = 0 if CONFIG["device"] == "cpu" else 1
 wildcard_constraints:
     architecture="|".join(registry.ARCHITECTURES),
     initialisation="|".join(registry.INITIALISATIONS),
+    metric="|".join(registry.METRICS),
     depth=r"\d+",
     seed=r"\d+",
     # A pattern without names would match everything; this one matches nothing.
@@ -73,24 +98,23 @@ def code(script, environment, *plugins):
 
 
 @functools.cache
-def network_code(script, architecture, initialisation=None):
-    """Return what a script needs beyond `code` to build, and perhaps initialise, a network."""
+def network_code(script, architecture, *plugins):
+    """Return what a script needs beyond `code` to build a network and to load plugins by name."""
     entry = registry.architecture(architecture)
-    plugins = entry.modules
-    if initialisation:
-        plugins = registry.plugin_modules(architecture, initialisation)
     needed = provenance.closure(script)
+    modules = {*entry.modules, *plugins}
     if "resnoise.training.backend" not in needed:
         # It alone loads the C code.
-        plugins = [name for name in plugins if name != entry.native]
-    names = provenance.closure(script, *plugins) - needed
+        modules.discard(entry.native)
+    names = provenance.closure(script, *modules) - needed
     kind = "residual" if entry.residual else "plain"
     return [*map(provenance.digest, sorted(names)), f"{kind} {entry.builder}"]
 
 
 def run_code(wildcards):
     """Return the code that makes a run another one: its own architecture's and no other's."""
-    return network_code("train.py", wildcards.architecture, wildcards.initialisation)
+    plugins = registry.plugin_modules(wildcards.architecture, wildcards.initialisation)
+    return network_code("train.py", wildcards.architecture, *plugins)
 
 
 @functools.cache
@@ -113,16 +137,7 @@ def run_spec(wildcards):
 
 def twin(wildcards):
     """Return the specification of the residual one of two twins."""
-    spec = configuration.run_spec(
-        CONFIG, "residual", int(wildcards.depth), "hmwi", int(wildcards.seed)
-    )
-    recipe = dataclasses.replace(
-        spec.recipe,
-        precision=CONFIG["twins"]["precision"],
-        # Not those that the gradient flow of the single run needs.
-        snapshot_epochs=configuration.recipe_spec(CONFIG, "residual").snapshot_epochs,
-    )
-    return dataclasses.replace(spec, recipe=recipe)
+    return configuration.twin_spec(CONFIG, int(wildcards.depth), int(wildcards.seed))
 
 
 def twin_spec(wildcards):
@@ -133,6 +148,12 @@ def twin_spec(wildcards):
 def metric_code(script):
     """Return a function that gives the code beyond `code` that measures a run."""
     return lambda wildcards: network_code(script, wildcards.architecture)
+
+
+def registered_metric_code(wildcards):
+    """Return the code beyond `code` that measures a run with a metric of the registry."""
+    plugin = registry.metric_module(wildcards.metric)
+    return network_code("measure.py", wildcards.architecture, plugin)
 
 
 def section_spec(section, kind):
@@ -208,7 +229,7 @@ def evaluate_twin_minutes(wildcards, attempt):
 
 def data_path():
     """Return the file or folder that the data set is made from, or None for a built-in one."""
-    if CONFIG["data"]["source"] == "cifar10":
+    if SOURCE.path == "downloaded":
         return CIFAR10
     return CONFIG["data"]["path"]
 
@@ -227,7 +248,7 @@ def download_options(wildcards, output):
 
 def downloaded_archive():
     """Return the archive that the data set is made from as a list, if the workflow downloads it."""
-    return [CIFAR10] if CONFIG["data"]["source"] == "cifar10" else []
+    return [CIFAR10] if SOURCE.path == "downloaded" else []
 
 
 def data_spec(wildcards):
@@ -248,6 +269,13 @@ def data_spec(wildcards):
     return dataclasses.replace(spec, sha256=digest).to_json()
 
 
+def drawn_networks():
+    """Return the networks of figures 4 and 5 as options: the smallest ones of Table 1."""
+    depth = min(CONFIG["table1"]["depths"])
+    width = CONFIG["networks"]["width"]
+    return f"--architectures {' '.join(grid.DRAWN)} --depth {depth} --width {width}"
+
+
 def twin_files(*names):
     """Return the files called names of all twins."""
     folders = grid.twin_folders(CONFIG)
@@ -257,6 +285,25 @@ def twin_files(*names):
 def run_files(runs, name):
     """Return the file called name of every run."""
     return [f"{CONFIG['results']}/{run.folder}/{name}" for run in runs]
+
+
+def further_run_files(name):
+    """Return a function that gives the file called name of every run of the list `runs`."""
+
+    def files(wildcards):
+        if not CONFIG["runs"]:
+            raise WorkflowError(
+                "runs: [] given, needed for this target: a list of sections, each with the keys "
+                "architecture and initialisation, and perhaps depths and seeds"
+            )
+        return run_files(grid.further_runs(CONFIG), name)
+
+    return files
+
+
+def metric_run_files(name):
+    """Return the file called name of every run that the target metrics measures."""
+    return run_files(grid.metric_runs(CONFIG), name)
 
 
 @functools.cache

@@ -38,7 +38,7 @@ rule prepare_data:
         mem_mb=rising(3000),
         runtime=rising(30),
     params:
-        *code("prepare_data.py", "data.yaml"),
+        *code("prepare_data.py", "data.yaml", SOURCE.module),
         script=script("prepare_data.py"),
         spec=data_spec,
         source=source_option,

@@ -11,7 +11,7 @@ rule train:
         history=f"<results>/{RUN}/history.csv",
         record=f"<results>/{RUN}/run.json",
     log:
-        "<logs>/train/{architecture}-{depth}-{initialisation}-seed{seed}.log",
+        f"<logs>/{grid.LOG}",
     benchmark:
         "<benchmarks>/train/{architecture}-{depth}-{initialisation}-seed{seed}.tsv"
     conda:

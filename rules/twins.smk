@@ -22,7 +22,7 @@ rule twins:
         ),
         drift=f"<results>/{TWINS}/drift.csv",
     log:
-        "<logs>/twins/depth{depth}-seed{seed}.log",
+        f"<logs>/{grid.TWIN_LOG}",
     benchmark:
         "<benchmarks>/twins/depth{depth}-seed{seed}.tsv"
     conda:
@@ -39,8 +39,8 @@ rule twins:
         spec=twin_spec,
         drift=f"--every-step-epochs {CONFIG['twins']['every_step_epochs']}"
         f" --mask-pictures {CONFIG['twins']['mask_pictures']}",
-        networks=network_code("twins.py", "residual", "hmwi")
-        + network_code("twins.py", "plain", "t-hmwi"),
+        networks=network_code("twins.py", "residual", *registry.plugin_modules("residual", "hmwi"))
+        + network_code("twins.py", "plain", *registry.plugin_modules("plain", "t-hmwi")),
         folder=lambda wildcards, output: os.path.dirname(output.drift),
     shell:
         "python {params.script:q} --spec {params.spec:q} --data {input.data:q}"

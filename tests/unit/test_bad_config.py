@@ -342,11 +342,18 @@ def leaves(schema: dict[str, Any], location: str = "") -> Iterator[tuple[str, di
 LEAVES = dict(leaves(config._schema(config.SCHEMA_PATH)))
 
 
+# What items of lists need besides the key in question.
+ITEMS = {
+    "external[0]": {"name": "mine", "path": "net.pt"},
+    "runs[0]": {"architecture": "plain", "initialisation": "kwi"},
+}
+
+
 def with_value(key: str, value: Any) -> dict[str, Any]:
     """Return a configuration in which only ``key`` is given, and what it needs."""
     for part in reversed(key.split(".")):
-        if part == "external[0]":
-            value = [{"name": "mine", "path": "net.pt", **value}]
+        if part in ITEMS:
+            value = [{**ITEMS[part], **value}]
         value = {part.removesuffix("[0]"): value}
     assert isinstance(value, dict)
     return value
@@ -483,7 +490,8 @@ def valid_values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
 FUZZED = {
     key: schema
     for key, schema in LEAVES.items()
-    if not key.startswith("external") and key != "data.mirrors"
+    # Lists of sections, which hold what no key alone says, have tests of their own.
+    if not key.startswith(("external", "runs")) and key != "data.mirrors"
 }
 ODD = st.sampled_from(
     [None, True, 0, -1, 2**31, 2**64, 1.5, float("nan"), float("inf"), "", "x", "1e-4", "{", "\0"]

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from snakemake.cli import parse_config
 from snakemake.utils import update_config
 
-from resnoise import config, grid
+from resnoise import config, grid, registry
+from resnoise.claims import scale
 from resnoise.errors import ResnoiseError
 from resnoise.specs import DataSpec, RecipeSpec, RunSpec
 
@@ -38,6 +39,27 @@ def read(name: str) -> dict[str, Any]:
     for each in ("config.yaml", name):
         update_config(merged, yaml.safe_load((FOLDER / each).read_text(encoding="utf-8")))
     return merged
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "quick.yaml", "cifar10-short.yaml"])
+def test_files_are_merged_as_snakemake_merges_them(name: str) -> None:
+    assert config.read([FOLDER / name]) == read(name)
+
+
+def test_later_files_win_key_by_key(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("table1: {depths: [8]}\ntraining: {simplified: {epochs: 1}}\n", "utf-8")
+    expected = read("quick.yaml")
+    update_config(expected, yaml.safe_load(mine.read_text("utf-8")))
+    assert config.read([FOLDER / "quick.yaml", mine]) == expected
+    assert expected["table1"] == {"depths": [8], "seeds": [1]}
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "key: [", "\xff"])
+def test_a_file_that_is_no_configuration_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "wrong.yaml").write_text(text, "latin-1")
+    with pytest.raises(ResnoiseError, match=r"wrong\.yaml: "):
+        config.read([tmp_path / "wrong.yaml"])
 
 
 def nested(key: str, value: Any) -> dict[str, Any]:
@@ -634,3 +656,69 @@ def test_mistakes_in_external_networks_are_named(mistake: str) -> None:
     Path("a.pt").write_bytes(b"")
     found = problems({"external": networks})
     assert any(line.startswith(message) for line in found), found
+
+
+RUN = {"architecture": "residual", "initialisation": "hmwi", "depths": [14], "seeds": [2]}
+
+
+def test_further_runs_are_each_made_once() -> None:
+    loaded = config.load(
+        {
+            "table1": {"depths": [14], "seeds": [2]},
+            "runs": [RUN, {**RUN, "seeds": ["2", "3"]}, {**RUN, "architecture": "full-plain"}],
+        }
+    )
+    runs = grid.further_runs(loaded)
+    assert [(run.architecture, run.seed) for run in runs] == [
+        ("residual", 2),
+        ("residual", 3),
+        ("full-plain", 2),
+    ]
+    # Metrics are of the runs of Table 1, of which one is among these, and of these.
+    assert len(grid.metric_runs(loaded)) == 4
+    short = {"architecture": "plain", "initialisation": "kwi"}
+    (completed,) = config.load({"runs": [short]})["runs"]
+    assert completed == {**short, "depths": [20, 32, 44], "seeds": [1, 2, 3]}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"architecture": "resnet"}, "runs[0].architecture: 'resnet' given, allowed: one of plain"),
+        ({"initialisation": "zero"}, "runs[0].initialisation: 'zero' given, allowed: one of kwi"),
+        ({"depths": [14, 15]}, "runs[0].depths[1]: 15 given, allowed: an integer 6n + 2"),
+        ({"depths": 14}, "runs[0].depths: 14 given, allowed: a non-empty list"),
+        ({"seed": 1}, "unknown key 'seed' in runs[0]; did you mean 'seeds'"),
+    ],
+)
+def test_mistakes_in_further_runs_are_named(change: dict[str, Any], message: str) -> None:
+    (line,) = problems({"runs": [{**RUN, **change}]})
+    assert line.startswith(message)
+
+
+def test_names_of_the_registry_are_allowed_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = registry.Source("resnoise.data.mine")
+    monkeypatch.setitem(registry.SOURCES, "mine", source)
+    config._schema.cache_clear()
+    config._validator.cache_clear()
+    try:
+        assert config.load({"data": {"source": "mine"}})["data"]["source"] == "mine"
+        differences = scale.differences(config.load({"data": {"source": "mine"}}), config.load({}))
+        assert differences["data"] == ["mine instead of CIFAR-10"]
+        (line,) = problems({"data": {"source": "mine", "sha256": "a" * 64}})
+        assert "allowed: null, because the source mine has no file" in line
+    finally:
+        config._schema.cache_clear()
+        config._validator.cache_clear()
+
+
+def test_a_saved_configuration_is_the_one_that_was_loaded(tmp_path: Path) -> None:
+    loaded = config.load({"results": str(tmp_path / "results"), "table1": {"depths": [20]}})
+    config.save(loaded)
+    text = (tmp_path / "results" / config.SAVED).read_text("utf-8")
+    assert text.startswith("#") and yaml.safe_load(text) == loaded
+
+
+def test_leaves_are_dotted_keys_with_lists_as_values() -> None:
+    nested_config = {"a": 1, "b": {"c": [1, {"d": 2}], "e": {"f": None}}}
+    assert config.leaves(nested_config) == {"a": 1, "b.c": [1, {"d": 2}], "b.e.f": None}

@@ -1,6 +1,7 @@
 """From a source to a data set, and the script that does it."""
 
 import dataclasses
+import inspect
 import json
 import runpy
 import sys
@@ -12,9 +13,10 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from resnoise import registry
 from resnoise.data import dataset, digits
 from resnoise.data.checksum import file_digest, tree_digest
-from resnoise.data.prepare import BUILT_IN_SOURCES, FILE_SOURCES, prepare
+from resnoise.data.prepare import prepare
 from resnoise.data.samples import digest
 from resnoise.errors import ResnoiseError
 from resnoise.specs import DataSpec
@@ -46,8 +48,12 @@ def archive(folder: Path) -> Path:
     return path
 
 
-def test_sources_are_those_of_the_configuration() -> None:
-    assert [*FILE_SOURCES, *BUILT_IN_SOURCES] == ["cifar10", "archive", "pictures", "digits"]
+def test_sources_are_read_as_the_registry_says() -> None:
+    assert [*registry.SOURCES] == ["cifar10", "archive", "pictures", "digits"]
+    for name, source in registry.SOURCES.items():
+        # A source that is read from somewhere takes one path, the others take none.
+        parameters = inspect.signature(registry.load_source(name).read).parameters
+        assert len(parameters) == bool(source.path)
 
 
 def test_folder_and_archive_give_the_same_with_their_own_digests(

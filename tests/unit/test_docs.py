@@ -58,8 +58,11 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
 @every_page
 def test_named_files_exist(page: Path) -> None:
     named = re.findall(rf"(?<![\w/.])(?:{FOLDERS})/[\w./*-]*\w", page.read_text("utf-8"))
-    # Files that a reader is to write are shown as comments of their content.
-    written = re.findall(r"^ *# (\w+/\w+\.yaml)$", page.read_text("utf-8"), re.MULTILINE)
+    # Files that a reader is to write have their names above their content, or as a comment in it.
+    written = re.findall(
+        r"^ *# (\w+/\w+\.yaml)$|^`([\w/]+\.py)`$", page.read_text("utf-8"), re.MULTILINE
+    )
+    written = [name for names in written for name in names]
     missing = [name for name in {*named} - {*written} if not [*ROOT.glob(name)]]
     assert missing == []
 

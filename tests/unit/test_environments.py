@@ -68,9 +68,15 @@ def all_modules(script: str, *plugins: str) -> frozenset[str]:
 def third_party_imports(script: str) -> set[str]:
     """Return the packages that a script and its modules, plugins included, import."""
     modules = all_modules(script)
-    if "resnoise.registry" in modules:
-        plugins = [architecture.module for architecture in registry.ARCHITECTURES.values()]
-        modules = all_modules(script, *plugins, *registry.INITIALISATIONS.values())
+    plugins: list[str] = []
+    if "resnoise.networks" in modules:
+        plugins += [architecture.module for architecture in registry.ARCHITECTURES.values()]
+        plugins += registry.INITIALISATIONS.values()
+    if "resnoise.metrics.registered" in modules:
+        plugins += registry.METRICS.values()
+    if "resnoise.data.prepare" in modules:
+        plugins += [source.module for source in registry.SOURCES.values()]
+    modules = all_modules(script, *plugins)
     files = [provenance.SCRIPTS / script]
     for name in modules:
         path = provenance.SCRIPTS.joinpath(*name.split("."))

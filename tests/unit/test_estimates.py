@@ -57,7 +57,7 @@ def test_a_graphics_card_is_assumed_where_one_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("data", "pictures"),
     [
-        ({"source": "digits"}, 1500),
+        ({"source": "digits"}, 1442),
         ({"source": "digits", "train_per_class": 20}, 200),
         ({}, 50_000),
     ],

@@ -35,6 +35,8 @@ table1: {depths: [8], seeds: [1]}
 EVERYTHING_TARGETS = (
     "all",
     "external",
+    "runs",
+    "metrics",
     "results/tiny/runs/residual-8/hmwi/seed1/transferred.safetensors",
     "results/tiny/figure3_snapshots.pdf",
 )
@@ -85,8 +87,9 @@ class Project:
         self.replace("config/tiny.yaml", "table1:", FULLY_FLEDGED)
 
     def configure_external(self) -> None:
-        """Add a network that was trained elsewhere."""
-        mine = "device: cpu\nexternal: [{name: mine, path: mine.pt}]"
+        """Add a network that was trained elsewhere, and a run beyond the paper's."""
+        mine = "device: cpu\nexternal: [{name: mine, path: mine.pt}]\n"
+        mine += "runs: [{architecture: plain, initialisation: kwi, depths: [8], seeds: [1]}]"
         self.replace("config/tiny.yaml", "device: cpu", mine)
         network = networks.build(specs.NetworkSpec("residual", 8, 4), 10)
         torch.save(network.state_dict(), self.root / "mine.pt")

@@ -23,6 +23,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     (project.root / "own.yaml").write_text(configuration, "utf-8")
     (project.root / "mine.th").touch()
     (project.root / "my.yaml").touch()
+    # The target runs needs one.
+    run = "\nruns: [{architecture: plain, initialisation: kwi}]\n"
+    project.replace("config/config.yaml", "\ntable1:", f"{run}\ntable1:")
     return project
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from projects import CORE, PLAIN, RESIDUAL, Project, digests, fresh_project
+from snakemake.utils import update_config
 
-from resnoise import tensorfile
+from resnoise import config, tensorfile
 
 
 def test_the_table_holds_what_the_evaluations_say(finished: Project) -> None:
@@ -52,9 +54,32 @@ def test_another_configuration_has_results_of_its_own(project: Project) -> None:
     assert (project.root / "results" / "study" / "table1.csv").exists()
 
 
+def test_keys_of_the_command_line_lead_to_a_folder_of_their_own(finished: Project) -> None:
+    printed = finished.snakemake(
+        "--dry-run", "table1", "--config", "table1={seeds: [1, 2]}", "device=auto"
+    )
+    study = "results/tiny/studies/table1.seeds=1-2"
+    assert f"What --config changes has its results in {study}, and " in printed
+    assert f"output: {study}/table1.csv" in printed and "output: results/tiny/t" not in printed
+    assert re.search(r"^train +4$", printed, re.MULTILINE)
+    # Values as they are, and keys that change no result, lead nowhere else.
+    printed = finished.snakemake(
+        "--dry-run", *CORE, "--config", "table1={seeds: [1]}", "device=auto"
+    )
+    assert "Nothing to be done" in printed and "studies" not in printed
+
+
+def test_the_configuration_is_beside_its_results(finished: Project) -> None:
+    saved = yaml.safe_load((finished.results / "configuration.yaml").read_text("utf-8"))
+    given = yaml.safe_load((finished.root / "config" / "tiny.yaml").read_text("utf-8"))
+    paper = yaml.safe_load((finished.root / "config" / "config.yaml").read_text("utf-8"))
+    update_config(paper, given)
+    assert saved == config.load(paper)
+
+
 def test_a_further_seed_keeps_what_is_there(project: Project) -> None:
     kept = {file: (project.results / file).stat().st_mtime_ns for file in (f"{PLAIN}/run.json",)}
-    project.snakemake(*CORE, "--config", "table1={seeds: [1, 2]}")
+    project.snakemake(*CORE, "--config", "results=results/tiny", "table1={seeds: [1, 2]}")
     assert {file: (project.results / file).stat().st_mtime_ns for file in kept} == kept
     table = pd.read_csv(project.results / "table1.csv")
     assert list(table["seeds"]) == [2, 2]

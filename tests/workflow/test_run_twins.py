@@ -5,7 +5,7 @@ import pytest
 from projects import Project
 
 TARGETS = ("results/tiny/table2.csv", "results/tiny/figure6.pdf")
-SETTING = ("--config", "twins={depths: [8], every_step_epochs: 1}")
+SETTING = ("--config", "results=results/tiny", "twins={depths: [8], every_step_epochs: 1}")
 
 
 def test_twins_make_table_2_and_figure_6(project: Project) -> None:

@@ -255,6 +255,12 @@ EDITS = {
         "import numpy as np\nX = 1",
         EVERYTHING,
     ),
+    "pictures from files, of which the data are not": (
+        LIBRARY + "data/pictures.py",
+        "16 << 20",
+        "17 << 20",
+        {},
+    ),
     "environment of tables and figures": (
         "envs/analysis.yaml",
         "pandas==",
@@ -274,7 +280,7 @@ EDITS = {
     "comment": (LIBRARY + "networks/simplified.py", "import torch\n", "import torch  # !\n", {}),
     "docstring": (LIBRARY + "networks/simplified.py", "One convolution, with", "A layer, with", {}),
     "formatting": (LIBRARY + "networks/simplified.py", "import torch\n", "\n\nimport torch\n", {}),
-    "progress": (LIBRARY + "training/progress.py", "ETA {eta}", "left {eta}", {}),
+    "progress": (LIBRARY + "training/log_lines.py", "ETA {eta}", "left {eta}", {}),
     "error messages": (LIBRARY + "commandline.py", "error: {error}", "mistake: {error}", {}),
     "comment in an environment": ("envs/torch.yaml", "# Training", "# The training", {}),
     "a further architecture": (
@@ -399,6 +405,7 @@ WEIGHTS = {**TWO_RUNS, "weight_statistics": 2, "table3": 1, "figure7": 1}
 TABLE4 = {**TWO_RUNS, "evaluate": 2, "weight_statistics": 2, "table4": 1, "claims": 1}
 FIGURE9 = {**TWO_RUNS, "figure9": 1, "figure9_growth": 1}
 TABLE5 = {**TWO_RUNS, "evaluate": 2, "table5": 1}
+FURTHER = {"metric_table": 1, "report_page": 1}
 # All that follows from the pair of runs that most figures and tables take.
 OTHER_PAIR = {
     **TABLE1,
@@ -572,6 +579,15 @@ KEYS: dict[str, list[Case]] = {
     "trivial_case.sigma_w_values": [Case([0.1], ("trivial_case ",))],
     "trivial_case.sigma_g_values": [Case([1.0], ("trivial_case ",))],
     "trivial_case.q_values": [Case([0.5], ("trivial_case ",))],
+    "runs": [Case([], targets=("all", "external"))],
+    "runs[].architecture": [Case("full-plain", counts={"run_table": 1, "metric": 1, **FURTHER})],
+    "runs[].initialisation": [Case("t-hmwi", counts={"run_table": 1, "metric": 1, **FURTHER})],
+    "runs[].depths": [
+        Case([8, 14], counts={"train": 1, "evaluate": 1, "run_table": 1, "metric": 1, **FURTHER})
+    ],
+    "runs[].seeds": [
+        Case([1, 2], counts={"train": 1, "evaluate": 1, "run_table": 1, "metric": 1, **FURTHER})
+    ],
     "gradient_flow.samples": [Case(5, ("gradient_flow ",))],
     "gradient_flow.sample_seed": [Case(1, ("gradient_flow ",))],
     "gradient_flow.precision": [Case("float32", ("gradient_flow ",))],

@@ -11,10 +11,14 @@ from resnoise.files import write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 # Rules that make no file of their own, then files that they leave out.
-TARGETS = ("all", "external")
+TARGETS = ("all", "external", "runs", "metrics")
 FILES = ("figure3_snapshots", "results/graph/runs/residual-20/hmwi/seed1/transferred.safetensors")
-# Something for every rule: a download, and a network trained elsewhere, which is not read.
-CONFIG = ("results=results/graph", "external=[{name: own, path: Snakefile}]")
+# Something for every rule: a download, a network trained elsewhere, which is not read, and a run.
+CONFIG = (
+    "results=results/graph",
+    "external=[{name: own, path: Snakefile}]",
+    "runs=[{architecture: plain, initialisation: kwi}]",
+)
 
 
 def rules() -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from resnoise import commandline, registry
 from resnoise.data import dataset
-from resnoise.networks import build, summary
+from resnoise.networks import build
 from resnoise.provenance import code_digest
 from resnoise.specs import NetworkSpec, RunSpec
 from resnoise.training.loop import RunFiles, train
@@ -31,6 +31,9 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=10, help="--describe: number of classes")
     arguments = parser.parse_args()
     if arguments.describe:
+        # Not above: what is printed is no part of training, nor of its digest.
+        from resnoise.networks import summary
+
         architecture, _, depth = arguments.describe.rpartition("-")
         if not depth.isdigit():
             parser.error(f"--describe {arguments.describe}: allowed is, for example, residual-20")

@@ -22,13 +22,21 @@ import yaml
 
 from resnoise import grid, registry
 from resnoise.errors import ResnoiseError
+from resnoise.files import write_text
 from resnoise.metrics.specs import GradientFlowSpec
 from resnoise.specs import DataSpec, NetworkSpec, RecipeSpec, RunSpec, Spec
 
 AnySpec = TypeVar("AnySpec", bound=Spec)
 
 _ROOT = Path(__file__).resolve().parents[3]
+DEFAULT_PATH = _ROOT / "config" / "config.yaml"
 SCHEMA_PATH = _ROOT / "config" / "schema.yaml"
+
+# The configuration of a results folder, in that folder.
+SAVED = "configuration.yaml"
+_SAVED_HEAD = """# The configuration that the workflow was last started with for this folder,
+# with all defaults. Written for readers: the workflow does not read it.
+"""
 
 # Outputs here would be mixed with the code, and cleaning them up would delete it.
 _CODE_FOLDERS = (
@@ -47,14 +55,6 @@ _LARGEST_INTEGER = 2**53
 
 # File systems take so many bytes for a name; Snakemake and the library append to it.
 _LONGEST_NAME = 200
-
-# Training pictures of a class, test pictures of a class and training pictures of all ten classes;
-# the smallest class counts. A source that is not here can have any number.
-_PICTURES = {
-    "cifar10": (5000, 1000, 50_000),
-    "archive": (5000, 1000, 50_000),
-    "digits": (140, 34, 1442),
-}
 
 # What YAML might read as a number, a truth value or null when it is not quoted.
 _SCALAR_TEXT = re.compile(r"[-+.\w~]{1,40}")
@@ -92,6 +92,37 @@ def load(raw: Mapping[str, Any], schema_path: Path = SCHEMA_PATH) -> dict[str, A
     data["path"] = data["path"] and str(Path(data["path"]))
     data["sha256"] = data["sha256"] and data["sha256"].lower()
     return canonical
+
+
+def read(files: Iterable[Path]) -> dict[str, Any]:
+    """Return configuration files merged key by key, later ones winning, as Snakemake merges them.
+
+    Args:
+        files: YAML files; ``config/config.yaml`` goes before all of them.
+
+    Raises:
+        ResnoiseError: a file is missing or is not YAML with keys and values.
+    """
+    merged: dict[str, Any] = {}
+    for file in (DEFAULT_PATH, *files):
+        try:
+            found = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise ResnoiseError(f"{file}: not readable as a configuration ({error})") from error
+        if not isinstance(found, dict):
+            raise ResnoiseError(f"{file}: {_show(found)} given, allowed: keys and their values")
+        merged = _merge(merged, found)
+    return merged
+
+
+def _merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``old`` with the keys of ``new``, sections merged."""
+    both = {
+        key: _merge(old[key], value)
+        for key, value in new.items()
+        if isinstance(value, Mapping) and isinstance(old.get(key), Mapping)
+    }
+    return {**old, **new, **both}
 
 
 def data_spec(config: Mapping[str, Any]) -> DataSpec:
@@ -135,6 +166,18 @@ def run_spec(
     )
 
 
+def twin_spec(config: Mapping[str, Any], depth: int, seed: int) -> RunSpec:
+    """Return the residual one of two twins under a loaded configuration."""
+    spec = run_spec(config, "residual", depth, "hmwi", seed)
+    recipe = dataclasses.replace(
+        spec.recipe,
+        precision=config["twins"]["precision"],
+        # Not those that the gradient flow of the single run needs.
+        snapshot_epochs=recipe_spec(config, "residual").snapshot_epochs,
+    )
+    return dataclasses.replace(spec, recipe=recipe)
+
+
 def gradient_flow_spec(config: Mapping[str, Any], architecture: str) -> GradientFlowSpec:
     """Return what of an architecture's gradient flow a loaded configuration measures.
 
@@ -149,6 +192,23 @@ def gradient_flow_spec(config: Mapping[str, Any], architecture: str) -> Gradient
         precision=section["precision"],
         epochs=tuple(sorted(epoch for epoch in section["epochs"] if epoch < last)),
     )
+
+
+def leaves(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return dotted key -> value of a configuration or a part of it; lists are values."""
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            found |= {f"{name}.{key}": below for key, below in leaves(value).items()}
+        else:
+            found[name] = value
+    return found
+
+
+def save(config: Mapping[str, Any]) -> None:
+    """Write a loaded configuration to ``configuration.yaml`` in its results folder, for readers."""
+    text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+    write_text(Path(config["results"]) / SAVED, f"{_SAVED_HEAD}{text}")
 
 
 def reference(path: Path) -> Iterator[tuple[str, str, str | None, str]]:
@@ -173,14 +233,24 @@ def _reference(
             continue
         has_default = name in overrides or "default" in child
         default = json.dumps(overrides.get(name, child.get("default"))) if has_default else None
-        yield key, _allowed(child), default, description
+        yield key, _described(child), default, description
         if _is_list_of_sections(child):
             yield from _reference(child["items"], {}, f"{key}[]")
 
 
+def _described(schema: Mapping[str, Any]) -> str:
+    """Return what ``_allowed`` does, without the names of a registry, to which users add."""
+    if "registry" in schema:
+        return f"a name of {schema['registry']} in workflow/scripts/resnoise/registry.py"
+    return _allowed(schema)
+
+
 @functools.cache
 def _schema(path: Path) -> dict[str, Any]:
-    """Return the schema with every ``$ref`` replaced by what it refers to and its siblings."""
+    """Return the schema with every ``$ref`` replaced by what it refers to and its siblings.
+
+    A key with ``registry`` takes the names of that table of ``resnoise.registry``.
+    """
     # The loader in C takes a tenth of the time, but not every PyYAML has it.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     schema = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
@@ -190,6 +260,8 @@ def _schema(path: Path) -> dict[str, Any]:
         if not isinstance(node, dict):
             return node
         siblings = {name: resolve(child) for name, child in node.items() if name != "$ref"}
+        if "registry" in siblings:
+            siblings["enum"] = list(getattr(registry, siblings["registry"]))
         if "$ref" in node:
             return resolve(definitions[node["$ref"].removeprefix("#/$defs/")]) | siblings
         return siblings
@@ -414,7 +486,7 @@ def _advice(schema: Mapping[str, Any], value: Any) -> str:
         return f" (at most {schema.get('maximum', _LARGEST_INTEGER)})"
     if value is None and "default" in schema:
         return " (leave the key out to take its default)"
-    if "array" in types and not isinstance(value, list) and schema["default"]:
+    if "array" in types and not isinstance(value, list) and schema.get("default"):
         return f" (for example {json.dumps(schema['default'])})"
     if "integer" in types and isinstance(value, float) and value.is_integer():
         return f" (write {int(value)})"
@@ -447,6 +519,8 @@ def _rules(
         if "results" not in problems:
             yield from _place_rules(config)
     yield from _external_rules(config["external"], problems)
+    for index, runs in enumerate(config["runs"] if isinstance(config["runs"], list) else []):
+        yield from _depth_rules(f"runs[{index}]", runs)
     for family, recipe in config["training"].items():
         yield from _recipe_rules(f"training.{family}", recipe)
     sizes = config["noise_stability"]["sizes"]
@@ -465,9 +539,11 @@ def _size_rules(
     tables need the recipe of the simplified networks in any case.
     """
     data = config["data"]
-    if data["source"] not in _PICTURES:
+    source = registry.source(data["source"])
+    if source.per_class is None or source.pictures is None:
         return
-    train, test, pictures = _PICTURES[data["source"]]
+    train, test = source.per_class
+    pictures = source.pictures
     for part, largest in (("train", train), ("test", test)):
         wanted = data[f"{part}_per_class"]
         if _is_integer(wanted) and wanted > largest:
@@ -510,7 +586,7 @@ def _is_given(raw: object, *path: str) -> bool:
 def _place_rules(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield a problem if results would be put among the pictures, or pictures among the results."""
     path = config["data"]["path"]
-    if config["data"]["source"] not in ("archive", "pictures") or not isinstance(path, str):
+    if not registry.source(config["data"]["source"]).is_local or not isinstance(path, str):
         return
     results, pictures = (
         Path(os.path.normpath(Path.cwd() / place)) for place in (config["results"], path)
@@ -605,26 +681,27 @@ def _folder_rules(key: str, value: str) -> Iterator[tuple[str, str]]:
 def _data_rules(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield problems of path and checksum, which depend on the source."""
     source, path = data["source"], data["path"]
+    entry = registry.source(source)
     mode = _mode(path) if isinstance(path, str) else 0
-    wanted = "a file" if source == "archive" else "a file or folder"
     allowed = _plain_path(path)
     if allowed:
         pass
-    elif source not in ("archive", "pictures"):
+    elif not entry.is_local:
         if isinstance(path, str):
             allowed = f"null, because the source {source} reads no local file"
     elif path is None:
-        allowed = f"{wanted}, which the source {source} needs"
+        allowed = f"a {entry.path}, which the source {source} needs"
     elif isinstance(path, str) and not mode:
-        allowed = f"{wanted} that exists (seen from {Path.cwd()}; ~ is not expanded)"
-    elif source == "archive" and stat.S_ISDIR(mode):
+        allowed = f"a {entry.path} that exists (seen from {Path.cwd()}; ~ is not expanded)"
+    elif entry.path == "file" and stat.S_ISDIR(mode):
         allowed = "a file, and this is a folder (for a folder of pictures, set source to pictures)"
     if allowed:
         yield "data.path", f"{_show(path)} given, allowed: {allowed}"
-    if source == "digits" and isinstance(data["sha256"], str):
+    if not entry.path and isinstance(data["sha256"], str):
         yield (
             "data.sha256",
-            f"{_show(data['sha256'])} given, allowed: null, because the source digits has no file",
+            f"{_show(data['sha256'])} given, allowed: null, because the source {source} has no "
+            "file",
         )
 
 

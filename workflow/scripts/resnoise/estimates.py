@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from resnoise import registry
 from resnoise.specs import RunSpec
 
 # Seconds for one training picture in one layer of width 16 in float32, with the backward pass.
@@ -24,7 +25,7 @@ def training_pictures(data: Mapping[str, Any]) -> int:
     per_class: int | None = data["train_per_class"]
     if per_class is not None:
         return 10 * per_class
-    return 1500 if data["source"] == "digits" else 50_000
+    return registry.source(data["source"]).pictures or 50_000
 
 
 def evaluate_seconds(spec: RunSpec, pictures: int, device: str) -> float:
@@ -44,8 +45,16 @@ def train_seconds(spec: RunSpec, pictures: int, device: str) -> float:
         pictures: size of the training set.
         device: "cpu", "cuda" or "auto", which counts as a GPU, since that is what it asks for.
     """
-    each = _SECONDS["cpu" if device == "cpu" else "cuda"] * _PRECISION[spec.recipe.precision]
+    each = _SECONDS["cpu" if device == "cpu" else "cuda"]
+    return _START + _MARGIN * pictures * each * train_work(spec)
+
+
+def train_work(spec: RunSpec) -> float:
+    """Return how much there is to compute in a run for one training picture, in all epochs.
+
+    In layers of width 16 in float32: two runs on one computer take times of about this ratio.
+    """
     width = spec.network.width / 16
     # Half of the cost is there at any width: small networks are bound by calls, not arithmetic.
     layers = spec.network.depth * max(1.0, (1 + width * width) / 2)
-    return _START + _MARGIN * pictures * spec.recipe.epochs * layers * each
+    return spec.recipe.epochs * layers * _PRECISION[spec.recipe.precision]

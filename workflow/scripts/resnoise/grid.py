@@ -3,10 +3,12 @@
 Standard library only, because the rules import this module too.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+# Below the results folder, and below its logs.
 FOLDER = "runs/{architecture}-{depth}/{initialisation}/seed{seed}"
+LOG = "train/{architecture}-{depth}-{initialisation}-seed{seed}.log"
 
 
 class Run(NamedTuple):
@@ -24,6 +26,7 @@ class Run(NamedTuple):
 
 
 TWIN_FOLDER = "twins/depth{depth}/seed{seed}"
+TWIN_LOG = "twins/depth{depth}-seed{seed}.log"
 
 # Table 1 compares plain networks from KWI with residual networks from HMWI.
 TABLE1 = (("plain", "kwi"), ("residual", "hmwi"))
@@ -35,6 +38,22 @@ TRANSFERRED = (("plain", "kwi"), ("plain", "t-hmwi"))
 def table1_runs(config: Mapping[str, Any]) -> list[Run]:
     """Return the runs of Table 1 for a validated configuration."""
     return _plain_and_residual(config["table1"])
+
+
+def further_runs(config: Mapping[str, Any]) -> list[Run]:
+    """Return the runs of the list ``runs`` of the configuration, each once."""
+    runs = [
+        Run(item["architecture"], depth, item["initialisation"], seed)
+        for item in config["runs"]
+        for depth in item["depths"]
+        for seed in item["seeds"]
+    ]
+    return [*dict.fromkeys(runs)]
+
+
+def metric_runs(config: Mapping[str, Any]) -> list[Run]:
+    """Return the runs that the target ``metrics`` measures: of Table 1 and of the list ``runs``."""
+    return [*dict.fromkeys([*table1_runs(config), *further_runs(config)])]
 
 
 def layer_cushion_runs(config: Mapping[str, Any]) -> list[Run]:
@@ -96,13 +115,15 @@ def _pairs(kinds: Iterable[tuple[str, str]], depths: list[int], seeds: list[int]
     ]
 
 
+def twin_pairs(config: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Return depth and seed of all pairs of twins (Table 2, Figure 6)."""
+    section = config["twins"]
+    return [(depth, seed) for depth in section["depths"] for seed in section["seeds"]]
+
+
 def twin_folders(config: Mapping[str, Any]) -> list[str]:
-    """Return the folders of all pairs of twins (Table 2, Figure 6)."""
-    return [
-        TWIN_FOLDER.format(depth=depth, seed=seed)
-        for depth in config["twins"]["depths"]
-        for seed in config["twins"]["seeds"]
-    ]
+    """Return the folders of all pairs of twins."""
+    return [TWIN_FOLDER.format(depth=depth, seed=seed) for depth, seed in twin_pairs(config)]
 
 
 # Table 5 compares networks that keep the dominant paths only with residual ones, all from HMWI.
@@ -135,31 +156,42 @@ def gradient_flow_runs(config: Mapping[str, Any]) -> list[Run]:
     ]
 
 
+# Figures 4 and 5 draw these, none of which needs a run.
+DRAWN = tuple(architecture for architecture, _ in GRADIENT_FLOW)
+
+
+# Sections of the configuration and the runs that they ask for; "twins" asks for pairs.
+SECTIONS: dict[str, Callable[[Mapping[str, Any]], list[Run]]] = {
+    "table1": table1_runs,
+    "layer_cushion": layer_cushion_runs,
+    "noise_stability": noise_stability_runs,
+    "interlayer_cushion": interlayer_cushion_runs,
+    "table4": table4_runs,
+    "table5": table5_runs,
+    "figure8": figure8_runs,
+    "figure9": figure9_runs,
+    "gradient_flow": gradient_flow_runs,
+    "weight_statistics": weight_statistics_runs,
+}
+
+
 def claim_runs(config: Mapping[str, Any]) -> dict[str, list[tuple[dict[str, Any], str]]]:
     """Return sets of runs by the names that the claims use: each run, and its folder.
 
     A run is its architecture, depth, initialisation and seed; the folder lies below the results
     folder. ``twins`` are the networks of Table 2, ``twin_pairs`` stand for both of two.
     """
-    sets = {
-        "table1": table1_runs(config),
-        "layer_cushion": layer_cushion_runs(config),
-        "noise_stability": noise_stability_runs(config),
-        "interlayer_cushion": interlayer_cushion_runs(config),
-        "table5": table5_runs(config),
-        "gradient_flow": gradient_flow_runs(config),
-        "weight_statistics": weight_statistics_runs(config),
-        "figure9": figure9_runs(config),
+    found = {
+        name: [(run._asdict(), run.folder) for run in runs(config)]
+        for name, runs in SECTIONS.items()
     }
-    found = {name: [(run._asdict(), run.folder) for run in runs] for name, runs in sets.items()}
     found["twins"], found["twin_pairs"] = [], []
-    for depth in config["twins"]["depths"]:
-        for seed in config["twins"]["seeds"]:
-            folder = TWIN_FOLDER.format(depth=depth, seed=seed)
-            for architecture, initialisation in (("residual", "hmwi"), ("plain", "t-hmwi")):
-                run = Run(architecture, depth, initialisation, seed)._asdict()
-                found["twins"].append((run, f"{folder}/{architecture}"))
-            found["twin_pairs"].append((Run("twins", depth, "hmwi", seed)._asdict(), folder))
+    for depth, seed in twin_pairs(config):
+        folder = TWIN_FOLDER.format(depth=depth, seed=seed)
+        for architecture, initialisation in (("residual", "hmwi"), ("plain", "t-hmwi")):
+            run = Run(architecture, depth, initialisation, seed)._asdict()
+            found["twins"].append((run, f"{folder}/{architecture}"))
+        found["twin_pairs"].append((Run("twins", depth, "hmwi", seed)._asdict(), folder))
     return found
 
 

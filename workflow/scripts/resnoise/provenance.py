@@ -20,8 +20,10 @@ EXEMPT = {
     "resnoise.data.progress",
     "resnoise.environment",  # facts about the host, for the record only
     "resnoise.errors",
+    "resnoise.networks.summary",  # what train.py --describe prints
     "resnoise.provenance",
     "resnoise.registry",  # names modules; a run's own modules are passed to code_digest
+    "resnoise.training.log_lines",
     "resnoise.training.progress",
 }
 

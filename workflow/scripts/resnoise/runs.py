@@ -30,7 +30,8 @@ def read_metrics(folders: Iterable[Path], name: str) -> pd.DataFrame:
 
     Args:
         folders: run folders, each with ``run.json`` and the metric's file.
-        name: the metric's file, such as "noise_stability.csv".
+        name: the metric's file, such as "noise_stability.csv"; columns that say the run are
+            replaced by what the record says.
 
     Raises:
         ResnoiseError: a file is missing or damaged.
@@ -54,6 +55,7 @@ def _concatenate(folders: Iterable[Path], name: str, complaint: str) -> pd.DataF
             frame = pd.read_csv(folder / name, dtype={"snapshot": "category", "name": "category"})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ResnoiseError(f"{folder}: {complaint} ({error})") from error
+        frame = frame.drop(columns=[*keys], errors="ignore")
         for position, (key, value) in enumerate(keys.items()):
             frame.insert(position, key, value)
         frames.append(frame)

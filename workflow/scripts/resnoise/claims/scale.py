@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from resnoise import registry
+
 # Keys of a recipe that change no result but by rounding.
 _NEUTRAL = {"allow_tf32", "compile", "conv_backend", "snapshot_epochs"}
 
@@ -26,11 +28,10 @@ def differences(config: Mapping[str, Any], paper: Mapping[str, Any]) -> dict[str
 
 def _data(data: Mapping[str, Any]) -> list[str]:
     """Return in what the pictures differ from the paper's."""
-    names = {
-        "digits": "scikit-learn's digits instead of CIFAR-10",
-        "pictures": "CIFAR-10 from image files, which may be compressed",
-    }
-    found = [names[data["source"]]] if data["source"] in names else []
+    differs = registry.source(data["source"]).differs
+    if differs is None:
+        differs = f"{data['source']} instead of CIFAR-10"
+    found = [differs] if differs else []
     for key, kind in (("train_per_class", "training"), ("test_per_class", "test")):
         if data[key] is not None:
             found.append(f"{data[key]} {kind} pictures of each class")

@@ -1,33 +1,17 @@
-"""From a source to checked samples: the list of sources, and what is common to all of them.
+"""From a source to checked samples: what is common to all sources of ``resnoise.registry``."""
 
-A further source is a module with a function ``read`` that returns ``Samples``, and one line in
-``FILE_SOURCES`` or ``BUILT_IN_SOURCES``.
-"""
-
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from resnoise.data import cifar_archive, digits, pictures, samples
+from resnoise import registry
+from resnoise.data import samples
 from resnoise.data.checksum import check_sha256, compare
 from resnoise.data.samples import Samples
 from resnoise.data.subset import stratified_subset
 from resnoise.errors import ResnoiseError
 from resnoise.specs import DataSpec
-
-# Sources that are read from a file or folder.
-FILE_SOURCES: dict[str, Callable[[Path], Samples]] = {
-    "cifar10": cifar_archive.read,
-    "archive": cifar_archive.read,
-    "pictures": pictures.read,
-}
-
-# Sources that need nothing but an installed package.
-BUILT_IN_SOURCES: dict[str, Callable[[], Samples]] = {
-    "digits": digits.read,
-}
 
 
 def prepare(spec: DataSpec, source: Path | None) -> tuple[Samples, str]:
@@ -46,23 +30,22 @@ def prepare(spec: DataSpec, source: Path | None) -> tuple[Samples, str]:
         ResnoiseError: unknown source, a path too many or too few, another SHA-256, contents that
             are damaged or unsuitable, or too few pictures of a class.
     """
-    if spec.source in FILE_SOURCES:
-        if source is None:
-            raise ResnoiseError(f"source {spec.source!r} needs the path of a file or folder")
+    has_path = bool(registry.source(spec.source).path)
+    read = registry.load_source(spec.source).read
+    if has_path and source is None:
+        raise ResnoiseError(f"source {spec.source!r} needs the path of a file or folder")
+    if source is not None and not has_path:
+        raise ResnoiseError(f"source {spec.source!r} is built in and has no path, not {source}")
+    if source is not None:
         # Before reading, so that no code touches a file that is not the expected one.
         source_digest = check_sha256(source, spec.sha256)
-        complete = FILE_SOURCES[spec.source](source)
+        complete = read(source)
         origin = str(source)
-    elif spec.source in BUILT_IN_SOURCES:
-        if source is not None:
-            raise ResnoiseError(f"source {spec.source!r} is built in and has no path, not {source}")
-        complete = BUILT_IN_SOURCES[spec.source]()
+    else:
+        complete = read()
         source_digest = samples.digest(complete)
         compare(spec.source, source_digest, spec.sha256)
         origin = spec.source
-    else:
-        allowed = ", ".join([*FILE_SOURCES, *BUILT_IN_SOURCES])
-        raise ResnoiseError(f"source {spec.source!r} is unknown, allowed: {allowed}")
     samples.check(complete, origin)
     return _subset(complete, spec), source_digest
 

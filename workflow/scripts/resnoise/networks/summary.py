@@ -1,7 +1,8 @@
 """A printed summary of a network: layers, shapes, parameters, multiplications."""
 
-import torch
-from torch import Tensor, nn
+from torch import nn
+
+from resnoise.networks.layer_table import layers
 
 
 def describe(network: nn.Module, height: int = 32, width: int = 32, in_channels: int = 3) -> str:
@@ -13,41 +14,16 @@ def describe(network: nn.Module, height: int = 32, width: int = 32, in_channels:
         width: columns of an input picture.
         in_channels: channels of an input picture.
     """
-    rows: list[tuple[str, str, str, str, str]] = []
-    macs_total = 0
-    names = {module: name for name, module in network.named_modules()}
-
-    def record(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal macs_total
-        parameters = list(module.parameters(recurse=False))
-        # Each entry of a kernel is used once for each pixel of the output.
-        weights = sum(p.numel() for p in parameters if p.dim() > 1)
-        macs = weights * output.shape[2:].numel()
-        macs_total += macs
-        rows.append(
-            (
-                names[module],
-                type(module).__name__,
-                " x ".join(str(size) for size in output.shape[1:]),
-                f"{sum(p.numel() for p in parameters):,}",
-                f"{macs:,}" if macs else "",
-            )
-        )
-
-    leaves = [m for m in network.modules() if list(m.parameters(recurse=False))]
-    hooks = [leaf.register_forward_hook(record) for leaf in leaves]
-    was_training = network.training
-    try:
-        parameter = next(network.parameters())
-        network.eval()
-        with torch.no_grad():
-            network(torch.zeros(1, in_channels, height, width, dtype=parameter.dtype))
-    finally:
-        network.train(was_training)
-        for hook in hooks:
-            hook.remove()
+    found = [layer for layer in layers(network, height, width, in_channels) if layer.name]
+    rows = []
+    for layer in found:
+        picture = f" x {layer.out_height} x {layer.out_width}" if layer.kind != "Linear" else ""
+        products = f"{layer.multiply_adds:,}" if layer.multiply_adds else ""
+        output = f"{layer.out_channels}{picture}"
+        rows.append((layer.name, layer.kind, output, f"{layer.parameters:,}", products))
     total = sum(p.numel() for p in network.parameters())
-    rows.append(("total", "", "", f"{total:,}", f"{macs_total:,}"))
+    products = f"{sum(layer.multiply_adds for layer in found):,}"
+    rows.append(("total", "", "", f"{total:,}", products))
     return _table(("layer", "kind", "output", "parameters", "multiply-adds"), rows)
 
 

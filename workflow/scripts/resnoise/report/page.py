@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from resnoise.claims.names import REDUCED_SCALE, VERDICTS
 from resnoise.data import dataset
+from resnoise.durations import duration
 from resnoise.errors import ResnoiseError
 from resnoise.files import write_text
 
@@ -96,16 +97,8 @@ def build(
         raise ResnoiseError(f"the report's files are not readable ({error})") from error
     counts = Counter(claim["verdict"] for claim in judged)
     reduced = Counter(c["verdict"] for c in judged if c["scale"] == REDUCED_SCALE)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["duration"] = duration
-    return environment.get_template("page.html.j2").render(
-        style=Markup((HERE / "style.css").read_text("utf-8")),
+    return _template("page.html.j2").render(
+        style=_style(),
         script=Markup((HERE / "script.js").read_text("utf-8")),
         claims=judged,
         verdicts=[
@@ -142,6 +135,87 @@ def write(
 ) -> None:
     """Write the page (see ``build``)."""
     write_text(output, build(claims, items, records, data, facts, results))
+
+
+def _template(name: str) -> jinja2.Template:
+    """Return a template of this folder."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["duration"] = duration
+    return environment.get_template(name)
+
+
+def _style() -> Markup:
+    """Return the style that all pages share."""
+    return Markup((HERE / "style.css").read_text("utf-8"))
+
+
+@dataclasses.dataclass(frozen=True)
+class ComparisonPage:
+    """What a page shows of two results folders; texts are Markdown.
+
+    Attributes:
+        baseline: one results folder.
+        variant: the other.
+        overview: name, title and text of the first sections.
+        curves: picture of the overlaid training curves, None for none.
+        introduction: what the columns of the tables mean.
+        tables: name, title and text of each table.
+        figures: name, title and file of figures that both folders have.
+        absent: what is not compared, and why; may be empty.
+    """
+
+    baseline: Path
+    variant: Path
+    overview: Sequence[tuple[str, str, str]]
+    curves: Path | None
+    introduction: str
+    tables: Sequence[tuple[str, str, str]]
+    figures: Sequence[tuple[str, str, str]]
+    absent: str
+
+
+def write_comparison(shown: ComparisonPage, output: Path) -> None:
+    """Write the page of a comparison.
+
+    Raises:
+        ResnoiseError: a picture is damaged.
+    """
+
+    def sections(texts: Sequence[tuple[str, str, str]]) -> list[tuple[str, str, Markup]]:
+        return [(name, title, Markup(_table(text))) for name, title, text in texts]
+
+    try:
+        pictures = [
+            (name, title, [_picture(root / file) for root in (shown.baseline, shown.variant)])
+            for name, title, file in shown.figures
+        ]
+        curves = _picture(shown.curves) if shown.curves else None
+    except (OSError, ValueError) as error:
+        raise ResnoiseError(f"a figure is not readable ({error})") from error
+    html = _template("comparison.html.j2").render(
+        style=_style(),
+        baseline=str(shown.baseline),
+        variant=str(shown.variant),
+        overview=sections(shown.overview),
+        curves=curves,
+        introduction=shown.introduction,
+        tables=sections(shown.tables),
+        figures=pictures,
+        absent=Markup(_table(shown.absent)),
+    )
+    write_text(output, html)
+
+
+def _picture(file: Path) -> tuple[str, tuple[int, int]]:
+    """Return a PNG file as a data URI, and its size."""
+    content = file.read_bytes()
+    return _data_uri(content, "image/png"), _png_size(content)
 
 
 def _distinct(differences: Mapping[str, Sequence[str]]) -> list[str]:
@@ -278,16 +352,6 @@ def _run(file: Path, results: Path) -> dict[str, Any]:
         "code": record["code_digest"],
         "data": record["data_digest"],
     }
-
-
-def duration(seconds: float) -> str:
-    """Return a duration as people say it, such as "2 h 05 min"."""
-    total = round(seconds)
-    if total < 60:
-        return f"{total} s"
-    if total < 3600:
-        return f"{total // 60} min {total % 60:02d} s"
-    return f"{total // 3600} h {total % 3600 // 60:02d} min"
 
 
 def _data(file: Path) -> list[tuple[str, str]]:

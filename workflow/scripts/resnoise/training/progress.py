@@ -1,13 +1,16 @@
-"""Progress of a training run: a bar on a terminal, one line an epoch with ETA in a log."""
+"""Progress of a training run: a bar on a terminal, lines with ETA in a log."""
 
-import datetime
 import logging
+import os
+import socket
 import sys
+import time
 from types import TracebackType
 from typing import Self
 
 from tqdm import tqdm
 
+from resnoise.training import log_lines
 from resnoise.training.history import Row
 
 _log = logging.getLogger(__name__)
@@ -19,6 +22,9 @@ class Progress:
     def __init__(self, epochs: int, steps: int, done: int) -> None:
         """Start at ``done`` of ``epochs`` epochs with ``steps`` mini-batches each."""
         self.epochs = epochs
+        self.steps = steps
+        self.done = done
+        self.steps_done = 0
         self.seconds: list[float] = []
         self.bar = tqdm(
             total=epochs * steps,
@@ -27,9 +33,14 @@ class Progress:
             disable=not sys.stderr.isatty(),
             dynamic_ncols=True,
         )
+        self.started = self.spoken = time.monotonic()
 
     def __enter__(self) -> Self:
-        """Return itself."""
+        """Say in the log where this is and what is to be done, and return itself."""
+        if self.bar.disable and self.done < self.epochs:
+            host, process = socket.gethostname(), os.getpid()
+            start = log_lines.Start(host, process, self.done + 1, self.epochs, self.steps)
+            _log.info("%s", start)
         return self
 
     def __exit__(
@@ -44,18 +55,24 @@ class Progress:
     def step(self) -> None:
         """Count one mini-batch."""
         self.bar.update()
+        self.steps_done += 1
+        now = time.monotonic()
+        if self.bar.disable and now - self.spoken >= log_lines.INTERVAL:
+            self.spoken = now
+            # Steps of epochs before this one, in this process.
+            before = len(self.seconds) * self.steps
+            steps_left = (self.epochs - self.done) * self.steps - self.steps_done
+            left = steps_left * (now - self.started) / self.steps_done
+            epoch = self.done + len(self.seconds) + 1
+            number = self.steps_done - before
+            _log.info(log_lines.step(epoch, self.epochs, number, self.steps, left))
 
     def epoch(self, row: Row) -> None:
         """Report a finished epoch."""
         self.seconds.append(row.seconds)
         left = (self.epochs - row.epoch) * sum(self.seconds) / len(self.seconds)
-        eta = datetime.timedelta(seconds=round(left))
-        text = (
-            f"epoch {row.epoch}/{self.epochs}  lr {row.lr:g}  risk {row.risk:.4f}  "
-            f"train error {row.train_error:.4f}  test error {row.test_error:.4f}  "
-            f"{row.images_per_second:.0f} images/s  ETA {eta}"
-        )
         if self.bar.disable:
-            _log.info(text)
+            self.spoken = time.monotonic()
+            _log.info(log_lines.epoch(row, self.epochs, left))
         else:
             self.bar.set_postfix_str(f"risk {row.risk:.4f}, test error {row.test_error:.4f}")

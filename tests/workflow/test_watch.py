@@ -1,0 +1,74 @@
+"""The live view of a workflow that runs, is killed and goes on."""
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import yaml
+from projects import CORE, Project
+
+from resnoise import config as configuration
+from resnoise.live import jobs, states
+from resnoise.live.schedule import seconds_left
+from resnoise.live.states import Files, State, Status
+
+
+@contextmanager
+def running(project: Project) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the workflow, one job at a time; end it and its jobs without warning."""
+    process = subprocess.Popen(
+        project.command(*CORE, "--cores", "1"),
+        cwd=project.root,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        subprocess.run(["pkill", "-KILL", "-s", str(process.pid)], check=False)
+        process.wait()
+
+
+def test_a_workflow_that_runs_is_killed_and_goes_on(project: Project) -> None:
+    project.replace("config/tiny.yaml", "epochs: 2", "epochs: 40")
+    config = configuration.load(yaml.safe_load((project.root / "config/tiny.yaml").read_text()))
+    found = jobs.configured(config, project.results, ["table1"])
+    files = Files()
+
+    def look() -> list[Status]:
+        now = states.file_system_time(project.results)
+        return [states.status(job, files, now) for job in found]
+
+    def look_until(wanted: Callable[[Status], bool], process: subprocess.Popen[bytes]) -> Status:
+        while process.poll() is None:
+            for status in look():
+                if wanted(status):
+                    return status
+            time.sleep(0.01)
+        raise AssertionError(f"never seen: {look()}")
+
+    assert [status.state for status in look()] == [State.OUTDATED] * 2
+    with running(project) as process:
+        first = look_until(lambda s: s.state is State.RUNNING and s.progress >= 3, process)
+        assert first.epochs == 40 and first.risk and first.images_per_second and first.left
+        assert [status.state for status in look() if status.job != first.job] == [State.OUTDATED]
+        assert (seconds_left(look()) or 0) > first.left
+    # A killed process is gone a moment later.
+    while (stopped := next(s for s in look() if s.job == first.job)).state is State.RUNNING:
+        time.sleep(0.01)
+    assert stopped.state is State.STOPPED and stopped.progress >= 3
+    assert stopped.note.endswith("continues when started again")
+    assert seconds_left(look()) is None
+    project.snakemake("--unlock")
+    with running(project) as process:
+        resumed = look_until(lambda s: s.state is State.RESUMED, process)
+        assert resumed.job == first.job and resumed.progress >= stopped.progress
+        assert process.wait() == 0
+    assert [status.state for status in look()] == [State.DONE] * 2
+    assert [status.note for status in look() if status.job == first.job] == ["in 2 parts"]
+    # What the folder alone tells is the same.
+    now = states.file_system_time(project.results)
+    alone = [states.status(job, files, now) for job in jobs.found(project.results)]
+    assert [status.state for status in alone] == [State.DONE] * 2

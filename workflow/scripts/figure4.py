@@ -1,0 +1,22 @@
+"""Draw Figure 4: the simplified plain and residual network, layer by layer."""
+
+import argparse
+from pathlib import Path
+
+from resnoise import commandline
+from resnoise.figures import figure4
+
+
+def main() -> None:
+    """Read the command line and draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--layers", type=Path, required=True, help="layers of the networks (CSV)")
+    parser.add_argument("--pdf", type=Path, required=True, help="output: figure as PDF")
+    parser.add_argument("--png", type=Path, required=True, help="output: figure as PNG")
+    parser.add_argument("--csv", type=Path, required=True, help="output: data of the figure")
+    arguments = parser.parse_args()
+    figure4.write(arguments.layers, arguments.pdf, arguments.png, arguments.csv)
+
+
+if __name__ == "__main__":
+    commandline.run(main)

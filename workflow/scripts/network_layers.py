@@ -1,0 +1,41 @@
+"""Write networks layer by layer as one table, read from the networks themselves."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from resnoise import commandline
+from resnoise.data import dataset
+from resnoise.files import atomic_path
+from resnoise.networks import build
+from resnoise.networks.layer_table import layers
+from resnoise.registry import ARCHITECTURES
+from resnoise.specs import NetworkSpec
+
+
+def main() -> None:
+    """Read the command line and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--architectures", nargs="+", required=True, choices=ARCHITECTURES)
+    parser.add_argument("--depth", type=int, required=True, help="number of layers with weights")
+    parser.add_argument("--width", type=int, required=True, help="channels of the first layers")
+    parser.add_argument("--data", type=Path, required=True, help="data set: pictures and classes")
+    parser.add_argument("--output", type=Path, required=True, help="output: CSV, a row a layer")
+    arguments = parser.parse_args()
+    pictures = dataset.load(arguments.data)
+    frames = []
+    for architecture in arguments.architectures:
+        spec = NetworkSpec(architecture, arguments.depth, arguments.width)
+        height, width, channels = pictures.train_images.shape[1:]
+        network = build(spec, len(pictures.class_names), channels)
+        frame = pd.DataFrame(layers(network, height, width, channels))
+        frame.insert(0, "architecture", architecture)
+        frame.insert(1, "depth", arguments.depth)
+        frames.append(frame)
+    with atomic_path(arguments.output) as temporary:
+        pd.concat(frames).to_csv(temporary, index=False)
+
+
+if __name__ == "__main__":
+    commandline.run(main)

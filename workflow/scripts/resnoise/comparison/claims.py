@@ -1,0 +1,69 @@
+"""Claims whose verdict changed from one results folder to the other."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from resnoise.claims.names import REDUCED_SCALE
+from resnoise.claims.tables import number
+from resnoise.errors import ResnoiseError
+from resnoise.tables import markdown_table
+
+_COLUMNS = ("verdict", "scale", "measured", "measured_low", "measured_high", "runs")
+
+
+def compare(baseline: pd.DataFrame, variant: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for every claim of both tables (see ``resnoise.claims.tables``).
+
+    Columns: id, place, claim, published, unit; baseline_ and variant_ with verdict, scale,
+    measured, measured_low, measured_high and runs; changed, whether the verdicts differ.
+
+    Raises:
+        ResnoiseError: a table is no table of claims.
+    """
+    kept = ["id", "place", "claim", "published", "unit"]
+    for table in (baseline, variant):
+        if missing := {*kept, *_COLUMNS} - {*table.columns}:
+            raise ResnoiseError(f"no column {', '.join(sorted(missing))}")
+    first, second = (
+        table.set_index("id")[[*_COLUMNS]].add_prefix(f"{name}_")
+        for name, table in (("baseline", baseline), ("variant", variant))
+    )
+    found = baseline[kept].join(first, on="id").join(second, on="id", how="inner")
+    found["changed"] = found["baseline_verdict"] != found["variant_verdict"]
+    return found.reset_index(drop=True)
+
+
+def markdown(compared: pd.DataFrame) -> str:
+    """Return the claims whose verdict changed as Markdown."""
+    changed = compared[compared["changed"]]
+    summary = f"{len(changed)} of {len(compared)} claims have another verdict."
+    if changed.empty:
+        return summary
+    rows = [
+        [
+            row["claim"],
+            row["place"],
+            _published(row),
+            *(_verdict(row, name) for name in ("baseline", "variant")),
+        ]
+        for row in changed.to_dict("records")
+    ]
+    header = ["claim", "place", "published", "baseline", "variant"]
+    return f"{summary}\n\n{markdown_table(header, rows)}"
+
+
+def _published(row: Mapping[Any, Any]) -> str:
+    unit = "" if pd.isna(row["unit"]) else str(row["unit"])
+    text = number(row["published"])
+    return f"{text} {unit}".strip() if text else ""
+
+
+def _verdict(row: Mapping[Any, Any], name: str) -> str:
+    """Return verdict and measurement of one of the two."""
+    measured = number(row[f"{name}_measured"])
+    verdict = str(row[f"{name}_verdict"])
+    if row[f"{name}_scale"] == REDUCED_SCALE and measured:
+        verdict += ", at reduced scale"
+    return f"{verdict}: {measured}" if measured else verdict

@@ -1,0 +1,101 @@
+"""A results folder as a comparison sees it: whatever there is of configuration, tables and runs."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from resnoise.artefacts import ARTEFACTS
+from resnoise.config import SAVED
+from resnoise.errors import ResnoiseError
+
+CLAIMS = "claims.csv"
+RUNS_TABLE = "runs.csv"
+
+
+@dataclasses.dataclass(frozen=True)
+class ResultsRoot:
+    """A results folder.
+
+    Attributes:
+        path: the folder.
+    """
+
+    path: Path
+
+    def configuration(self) -> dict[str, Any] | None:
+        """Return the configuration that the folder's results are of, None if it is not there.
+
+        Raises:
+            ResnoiseError: the file is damaged.
+        """
+        file = self.path / SAVED
+        if not file.exists():
+            return None
+        try:
+            found = yaml.safe_load(file.read_text("utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise ResnoiseError(f"{file}: cannot be read ({error})") from error
+        if not isinstance(found, dict):
+            raise ResnoiseError(f"{file}: {type(found).__name__} found, expected a configuration")
+        return found
+
+    def table(self, name: str) -> pd.DataFrame | None:
+        """Return a CSV file of the folder, None if it is not there.
+
+        Raises:
+            ResnoiseError: the file is damaged.
+        """
+        file = self.path / name
+        if not file.exists():
+            return None
+        try:
+            return pd.read_csv(file)
+        except (OSError, ValueError) as error:
+            raise ResnoiseError(f"{file}: not readable as a table ({error})") from error
+
+    def metrics(self) -> list[str]:
+        """Return the tables of the registry's metrics, such as "metrics/margin.csv"."""
+        return sorted(f"metrics/{file.name}" for file in self.path.glob("metrics/*.csv"))
+
+    def runs(self) -> dict[str, dict[str, Any]]:
+        """Return the folders below this one that hold a finished run, each with its record.
+
+        Raises:
+            ResnoiseError: a record is damaged.
+        """
+        found = {}
+        for file in sorted(self.path.glob("runs/*/*/seed*/run.json")):
+            if not (file.parent / "history.csv").exists():
+                continue
+            try:
+                record = json.loads(file.read_text("utf-8"))
+                facts = {key: record[key] for key in ("spec", "data_digest", "code_digest")}
+                found[file.parent.relative_to(self.path).as_posix()] = {
+                    **facts,
+                    "session": record["sessions"][-1],
+                }
+            except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+                raise ResnoiseError(f"{file}: not readable as the record of a run") from error
+        return found
+
+
+def open_root(path: Path) -> ResultsRoot:
+    """Return the results folder at ``path``.
+
+    Raises:
+        ResnoiseError: there is no folder, or one without anything to compare.
+    """
+    if not path.is_dir():
+        raise ResnoiseError(f"{path}: there is no folder of this name, expected a results folder")
+    root = ResultsRoot(path)
+    tables = [CLAIMS, RUNS_TABLE, *(artefact.data for artefact in ARTEFACTS)]
+    if not any((path / name).exists() for name in (SAVED, *tables)) and not root.runs():
+        raise ResnoiseError(
+            f"{path}: no results folder, expected {SAVED}, a table such as table1.csv, or finished "
+            "runs in runs/"
+        )
+    return root

@@ -1,0 +1,169 @@
+"""Two versions of a table: every number beside its counterpart, with the difference."""
+
+from typing import Any
+
+import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+from resnoise.errors import ResnoiseError
+from resnoise.tables import PENDING, markdown_table, number
+
+# Columns of numbers that say what a row is about and are no measurement.
+_PLACES = {"depth", "layer", "block", "groups"}
+MEASURES = ("baseline", "variant", "difference", "relative", "spread", "beyond_spread")
+# A table with more rows than this is shown in part; the CSV has all.
+_SHOWN = 40
+
+
+def compare(baseline: pd.DataFrame, variant: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for every number of two tables that have the same columns of texts.
+
+    Columns: those that say what a row is about; quantity, the name of the number's column without
+    "_mean"; baseline and variant; difference, variant minus baseline; relative, the difference
+    divided by the magnitude of the baseline (empty where that is 0); spread, the standard deviation
+    of the difference of two single runs, sqrt(s_b^2 + s_v^2) with the sample standard deviations
+    over seeds (if one table has a single seed, the other's counts for both; empty if both have);
+    beyond_spread, whether the difference is larger; baseline_seeds and variant_seeds. The paper's
+    numbers, which both tables repeat, are left out, as are numbers that neither table has.
+
+    Args:
+        baseline: a table of the workflow.
+        variant: the same table of another results folder.
+
+    Raises:
+        ResnoiseError: the tables have other columns of texts, or rows that cannot be told apart.
+    """
+    places = _places(baseline)
+    if places != _places(variant):
+        raise ResnoiseError(
+            f"rows are told apart by {', '.join(places) or 'nothing'} in the baseline and by "
+            f"{', '.join(_places(variant)) or 'nothing'} in the variant"
+        )
+    quantities = [name for name in baseline.columns if name in variant and _is_measured(name)]
+    quantities = [name for name in quantities if name not in places]
+    first, second = _rows(baseline, places), _rows(variant, places)
+    rows: list[dict[str, Any]] = []
+    for place in dict.fromkeys([*first, *second]):
+        old, new = first.get(place, {}), second.get(place, {})
+        for name in quantities:
+            if pd.isna(old.get(name)) and pd.isna(new.get(name)):
+                continue
+            row = {**dict(zip(places, place, strict=True)), "quantity": name.removesuffix("_mean")}
+            rows.append({**row, **_difference(name, old, new)})
+    columns = [*places, "quantity", *MEASURES, "baseline_seeds", "variant_seeds"]
+    found = pd.DataFrame(rows, columns=columns)
+    kinds = {"beyond_spread": "boolean", "baseline_seeds": "Int64", "variant_seeds": "Int64"}
+    return found.astype(kinds)
+
+
+def _places(table: pd.DataFrame) -> list[str]:
+    """Return the columns that say what a row is about."""
+    return [
+        name
+        for name in table.columns
+        if name in _PLACES
+        or (table[name].notna().any() and not is_numeric_dtype(table[name]))
+        or is_bool_dtype(table[name])
+    ]
+
+
+def _is_measured(name: str) -> bool:
+    """Whether a column holds what was measured: no paper's number, spread or count of seeds."""
+    return not (
+        name.endswith(("_paper", "_std", "_seeds")) or name.startswith("paper_") or name == "seeds"
+    )
+
+
+def _rows(table: pd.DataFrame, places: list[str]) -> dict[tuple[str, ...], dict[str, Any]]:
+    """Return the rows by what they are about, as text."""
+    # With NaN, whole numbers are read as fractions.
+    texts = table[places].map(lambda value: f"{value:g}" if isinstance(value, float) else value)
+    keys = [*texts.astype(str).itertuples(index=False, name=None)]
+    if len({*keys}) < len(keys):
+        raise ResnoiseError(f"two rows with the same {', '.join(places) or 'place'}")
+    records = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+    return dict(zip(keys, records, strict=True))
+
+
+def _difference(name: str, old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Return the measures of one number."""
+    before, after = (float(row.get(name, float("nan"))) for row in (old, new))
+    difference = after - before
+    stem = name.removesuffix("_mean")
+    spreads = [row.get(f"{stem}_std", float("nan")) for row in (old, new)]
+    known = [value for value in spreads if not pd.isna(value)]
+    spread = (2 * sum(value**2 for value in known) / len(known)) ** 0.5 if known else float("nan")
+    decided = known and not pd.isna(difference)
+    return {
+        "baseline": before,
+        "variant": after,
+        "difference": difference,
+        "relative": difference / abs(before) if before else float("nan"),
+        "spread": spread,
+        "beyond_spread": abs(difference) > spread if decided else pd.NA,
+        "baseline_seeds": _seeds(stem, old),
+        "variant_seeds": _seeds(stem, new),
+    }
+
+
+def _seeds(stem: str, row: dict[str, Any]) -> Any:
+    """Return how many seeds a number is of, if the table says so."""
+    found = row.get(f"{stem}_seeds", row.get("seeds", pd.NA))
+    return pd.NA if pd.isna(found) else int(found)
+
+
+def markdown(compared: pd.DataFrame, csv: str) -> str:
+    """Return ``compare`` as a Markdown table; of many rows, those that differ most.
+
+    Args:
+        compared: what ``compare`` returned.
+        csv: name of the file with all rows.
+    """
+    none_diverged = (compared["quantity"] == "diverged") & (compared["baseline"] == 0)
+    shown = compared[~(none_diverged & (compared["variant"] == 0))]
+    note = ""
+    if len(shown) > _SHOWN:
+        order = shown["relative"].abs().sort_values(ascending=False, kind="stable").index
+        shown = shown.loc[order[:_SHOWN]].sort_index()
+        note = (
+            f"\n\nThe {_SHOWN} of {len(compared)} numbers with the largest relative difference; "
+            f"all are in `{csv}`."
+        )
+    places = list(compared.columns[: compared.columns.get_loc("quantity")])
+    has_spread = compared["spread"].notna().any()
+    header = [*places, "quantity", "baseline", "variant", "difference", "relative"]
+    header += ["beyond spread"] if has_spread else []
+    rows = []
+    for row in shown.to_dict("records"):
+        cells = [f"{row[name]}" for name in places] + [row["quantity"].replace("_", " ")]
+        cells += [
+            _value(row["baseline"]) + _count(row["baseline_seeds"]),
+            _value(row["variant"]) + _count(row["variant_seeds"]),
+            signed(row["difference"]),
+            percent(row["relative"]),
+        ]
+        if has_spread:
+            decided = not pd.isna(row["beyond_spread"])
+            cells.append(("yes" if row["beyond_spread"] else "no") if decided else PENDING)
+        rows.append(cells)
+    return markdown_table([name.replace("_", " ") for name in header], rows) + note
+
+
+def _value(value: float) -> str:
+    """Return a number with four digits, a whole one with those it has."""
+    return f"{value:.0f}" if float(value).is_integer() and abs(value) < 1e6 else number(value, 4)
+
+
+def _count(seeds: Any) -> str:
+    """Return the number of seeds in brackets where it is more than one."""
+    return "" if pd.isna(seeds) or seeds == 1 else f" ({seeds})"
+
+
+def signed(value: float) -> str:
+    """Return a difference with its sign and three digits."""
+    return PENDING if pd.isna(value) else f"{value:+.3g}"
+
+
+def percent(value: float) -> str:
+    """Return a relative difference in percent."""
+    return PENDING if pd.isna(value) else f"{100 * value:+.3g} %"

@@ -1,0 +1,94 @@
+"""Training risk and test error against epoch of two results folders, overlaid."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from resnoise.figures import curves, style
+
+NETWORK = ["architecture", "initialisation", "depth"]
+PANELS = {"risk": "training risk", "test_error": "test error"}
+# Told apart in grey print by how dark they are; neither is a colour of plain or residual networks.
+_COLOURS = {"baseline": "#2b2b2b", "variant": "#e08a00"}
+_WIDTHS = {"baseline": 2.2, "variant": 1.2}
+
+
+def summarise(baseline: pd.DataFrame, variant: pd.DataFrame) -> pd.DataFrame:
+    """Return mean, smallest and largest value over seeds for every network and epoch.
+
+    Columns: root ("baseline" or "variant"), architecture, initialisation, depth, epoch, seeds, and
+    for risk and test_error ``_mean``, ``_min`` and ``_max``. Epochs in which a run diverged do not
+    count.
+
+    Args:
+        baseline: rows of ``resnoise.runs.read_histories``.
+        variant: those of the other folder.
+    """
+    columns = {f"{name}_{kind}": (name, kind) for name in PANELS for kind in ("mean", "min", "max")}
+    parts = []
+    for root, histories in (("baseline", baseline), ("variant", variant)):
+        finished = histories[histories["status"] == "ok"]
+        groups = finished.groupby([*NETWORK, "epoch"], as_index=False)
+        part = groups.agg(seeds=("seed", "nunique"), **columns)
+        part.insert(0, "root", root)
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def draw(summary: pd.DataFrame) -> Figure:
+    """Return the figure: a row of panels for each kind of network, a line style for each depth."""
+    kinds = [*summary[NETWORK[:2]].drop_duplicates().itertuples(index=False, name=None)]
+    depths = sorted(summary["depth"].unique())
+    figure, axes = plt.subplots(
+        len(kinds),
+        len(PANELS),
+        figsize=(7.2, 0.6 + 2.3 * len(kinds)),
+        layout="constrained",
+        squeeze=False,
+        sharex="row",
+    )
+    for row, (architecture, initialisation) in zip(axes, kinds, strict=True):
+        own = summary[
+            (summary["architecture"] == architecture)
+            & (summary["initialisation"] == initialisation)
+        ]
+        for axis, (name, label) in zip(row, PANELS.items(), strict=True):
+            for (root, depth), curve in own.groupby(["root", "depth"]):
+                _curve(axis, curve, name, str(root), depths.index(depth))
+            axis.set_title(f"{architecture}, {initialisation.upper()}", fontsize=9)
+            axis.set_ylabel(label)
+            axis.set_xlabel("epoch")
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if own["epoch"].nunique() == 1:
+            row[0].set_xlim(0, 2)
+        curves.logarithmic(row[0], row[0].yaxis)
+        row[1].set_ylim(0, 1.05 * own["test_error_max"].max() or 1)
+    handles = [Line2D([], [], color=colour, label=root) for root, colour in _COLOURS.items()]
+    for rank, depth in enumerate(depths):
+        line_style = style.LINE_STYLES[rank % len(style.LINE_STYLES)]
+        handles += axes[0][0].plot(
+            [], [], color="#777777", linestyle=line_style, label=f"depth {depth}"
+        )
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), handlelength=3)
+    return figure
+
+
+def _curve(axis: Axes, curve: pd.DataFrame, name: str, root: str, depth_rank: int) -> None:
+    """Draw one network of one folder."""
+    curves.band(
+        axis,
+        curve,
+        "epoch",
+        name,
+        colour=_COLOURS[root],
+        linestyle=style.LINE_STYLES[depth_rank % len(style.LINE_STYLES)],
+    )
+    line = axis.lines[-1]
+    # So that both can be seen where they are equal.
+    line.set_linewidth(_WIDTHS[root])
+    if len(curve) == 1:
+        line.set_marker("o")
+        line.set_markersize(2 + 2 * _WIDTHS[root])

@@ -1,0 +1,64 @@
+"""When all jobs will be done: the jobs that wait, put one after the other on the free places."""
+
+import heapq
+import statistics
+from collections.abc import Sequence
+
+from resnoise.estimates import train_work
+from resnoise.live.jobs import TWINS
+from resnoise.live.states import ACTIVE, PENDING, Status
+
+
+def seconds_left(statuses: Sequence[Status]) -> float | None:
+    """Return estimated seconds until all jobs are done, None if that cannot be told.
+
+    As many jobs will run side by side as do now, each at the speed of the others: that of finished
+    and running jobs of the same network where there are such, else of all. Failed jobs do not
+    count.
+    """
+    running = [status for status in statuses if status.state in ACTIVE]
+    places = [status.left for status in running if status.left is not None]
+    if not running or len(places) < len(running):
+        return None
+    heapq.heapify(places)
+    paces = _paces(statuses)
+    for status in statuses:
+        if status.state in PENDING:
+            work = _work_left(status)
+            own = paces.get(status.job.name) or [p for group in paces.values() for p in group]
+            if work is None or not own:
+                return None
+            heapq.heapreplace(places, places[0] + work * statistics.median(own))
+    return max(places)
+
+
+def _paces(statuses: Sequence[Status]) -> dict[str, list[float]]:
+    """Return seconds for a unit of work, as ``train_work`` counts, by name of the network."""
+    paces: dict[str, list[float]] = {}
+    for status in statuses:
+        work, left = _work(status), _work_left(status)
+        pace = None
+        if work and status.seconds and status.epochs:
+            # A diverged run has done a part of its epochs.
+            pace = status.seconds / (work * status.progress / status.epochs)
+        elif status.state in ACTIVE and status.left and left:
+            pace = status.left / left
+        if pace:
+            paces.setdefault(status.job.name, []).append(pace)
+    return paces
+
+
+def _work(status: Status) -> float | None:
+    """Return the work of a whole job, None if its specification is unknown."""
+    if status.job.plan is None:
+        return None
+    networks = 2 if status.job.name.startswith(TWINS) else 1
+    return networks * train_work(status.job.plan.spec)
+
+
+def _work_left(status: Status) -> float | None:
+    """Return the work of a job that is not done yet."""
+    work = _work(status)
+    if work is None or status.state not in ACTIVE | PENDING:
+        return None
+    return work * (1 - status.progress / status.epochs) if status.epochs else work

@@ -1,0 +1,62 @@
+"""Margins: by how much the logit of the right class exceeds all others (Arora et al. 2018).
+
+A change of the logits by less than margin / sqrt(2) in the 2-norm changes no prediction, so the
+margin relative to the norm of the logits is how much relative noise at the output, which is what
+cushions bound, a prediction withstands but for the factor sqrt(2).
+"""
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from resnoise.evaluation import BATCH
+from resnoise.trained import TrainedRun
+
+
+def measure(run: TrainedRun, device: torch.device) -> pd.DataFrame:
+    """Return statistics of the margins over all pictures, without augmentation.
+
+    Columns: snapshot ("initial", ..., "final"), part ("train" or "test"), mean, median and q05
+    (quantile 0.05) of the margins, and relative_median, the median of margin / norm of the logits.
+    """
+    normalise = run.normalisation(device)
+    parts = {
+        "train": (run.dataset.train_images, run.dataset.train_labels),
+        "test": (run.dataset.test_images, run.dataset.test_labels),
+    }
+    rows = []
+    for label in run.usable(every_snapshot=True):
+        network = run.network(label, device)
+        for part, (pictures, labels) in parts.items():
+            with torch.no_grad():
+                logits = torch.cat(
+                    [
+                        network(normalise(chunk.to(device))).double().cpu()
+                        for chunk in torch.split(torch.from_numpy(pictures), BATCH)
+                    ]
+                )
+            found = margins(logits, torch.from_numpy(labels))
+            relative = found / torch.linalg.vector_norm(logits, dim=1)
+            rows.append(
+                {
+                    "snapshot": label,
+                    "part": part,
+                    "mean": float(found.mean()),
+                    "median": float(found.quantile(0.5)),
+                    "q05": float(found.quantile(0.05)),
+                    "relative_median": float(relative.quantile(0.5)),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def margins(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the logit of the right class minus the largest other one, [N].
+
+    Args:
+        logits: [N, classes].
+        labels: int64 [N].
+    """
+    right = logits.gather(1, labels[:, None])
+    others = logits.scatter(1, labels[:, None], -torch.inf)
+    return (right - others.amax(1, keepdim=True)).squeeze(1)

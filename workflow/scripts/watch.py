@@ -1,0 +1,110 @@
+"""Show the training runs of a configuration as they go: epoch, risk, speed, time left, state.
+
+Reads files only, so it can be started anywhere the results are seen, and stopped at any time.
+"""
+
+import argparse
+import math
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from resnoise import commandline
+from resnoise import config as configuration
+from resnoise.errors import ResnoiseError
+from resnoise.grid import SECTIONS
+from resnoise.live import jobs, states, view
+
+
+def main() -> None:
+    """Read the command line and show the runs, once or until all are done."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "results",
+        type=Path,
+        nargs="?",
+        help="results folder; alone, it shows the runs that have begun (default: that of the "
+        "configuration)",
+    )
+    parser.add_argument(
+        "--configfile",
+        type=Path,
+        nargs="+",
+        help="as given to snakemake; shows the runs that wait, too",
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=[*SECTIONS, jobs.TWINS],
+        metavar="SECTION",
+        help="only the runs of these sections of the configuration: %(choices)s",
+    )
+    parser.add_argument("--once", action="store_true", help="print once, as without a terminal")
+    parser.add_argument(
+        "--interval", type=_seconds, default=2.0, help="seconds between two looks (default 2)"
+    )
+    arguments = parser.parse_args()
+    if arguments.results and not arguments.configfile and not arguments.only:
+        results = arguments.results
+        found = None
+        if not results.is_dir():
+            raise ResnoiseError(f"{results} given, allowed: a results folder that exists")
+    else:
+        config = configuration.load(configuration.read(arguments.configfile or []))
+        results = arguments.results or Path(config["results"])
+        found = jobs.configured(config, results, arguments.only)
+    files = states.Files()
+    offset = states.file_system_time(results) - time.time()
+
+    def look() -> list[states.Status]:
+        now = time.time() + offset
+        listed = jobs.found(results) if found is None else found
+        return [states.status(job, files, now) for job in listed]
+
+    if arguments.once or not sys.stdout.isatty():
+        print(view.text(look()))
+        return
+    statuses = look()
+    with _screen(), suppress(KeyboardInterrupt):
+        while not statuses or any(status.state not in states.OVER for status in statuses):
+            _show(statuses)
+            time.sleep(arguments.interval)
+            statuses = look()
+    print(view.text(statuses))
+
+
+@contextmanager
+def _screen() -> Iterator[None]:
+    """Use the terminal's second screen without cursor, and give the first one back."""
+    # Escape sequences that all terminals in use know (xterm's).
+    print("\x1b[?1049h\x1b[?25l", end="", flush=True)
+    try:
+        yield
+    finally:
+        print("\x1b[?25h\x1b[?1049l", end="", flush=True)
+
+
+def _show(statuses: list[states.Status]) -> None:
+    """Draw over what is there, without a blank moment between."""
+    size = shutil.get_terminal_size()
+    colour = "NO_COLOR" not in os.environ
+    # The last line stays free, so that nothing scrolls.
+    text = view.text(statuses, columns=size.columns, rows=size.lines - 1, colour=colour)
+    lines = "".join(f"{line}\x1b[K\n" for line in text.splitlines())
+    print(f"\x1b[H{lines}\x1b[J", end="", flush=True)
+
+
+def _seconds(text: str) -> float:
+    """Return a positive number of seconds."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise ValueError
+    return value
+
+
+if __name__ == "__main__":
+    commandline.run(main)
