@@ -17,16 +17,16 @@ ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from resnoise import artefacts, estimates, grid, registry, studies
+from resnoise import artefacts, estimates, grid, provenance, registry, studies
 from resnoise import config as configuration
 from resnoise.claims import definition as claim_definition
 from resnoise.claims import files as claim_sources
 from resnoise.claims import scale as claim_scale
-from resnoise.data.checksum import tree_digest
+from resnoise.data.checksum import compare
+from resnoise.data.remembered import source_digest
 from resnoise.errors import ResnoiseError
 from resnoise.metrics.specs import ExternalSpec, InterlayerCushionSpec
 from resnoise.metrics.specs import LayerCushionSpec, NoiseStabilitySpec, WeightStatisticsSpec
-from resnoise.provenance import code_digest, text_digest
 from resnoise.theory.specs import TrivialCaseSpec
 
 try:
@@ -93,32 +93,45 @@ def with_digest(csv):
 
 @functools.cache
 def code(script, environment, *plugins):
-    """Return one string that changes when an edit of script or environment can change a result."""
-    return f"{code_digest(script, *plugins)}-{text_digest(ROOT / 'envs' / environment)}"
+    """Return parameters that change when an edit of script or environment can change a result.
+
+    One for each file behind the script, so that the reason that Snakemake prints names the file.
+    """
+    names = [script, *sorted(provenance.closure(script, *plugins))]
+    environment_digest = provenance.text_digest(ROOT / "envs" / environment)
+    return [*map(provenance.digest, names), environment_digest]
 
 
 @functools.cache
 def network_code(script, architecture, *plugins):
-    """Return the digest of a script that builds one kind of network and loads plugins by name."""
+    """Return what a script needs beyond `code` to build a network and to load plugins by name."""
     entry = registry.architecture(architecture)
+    needed = provenance.closure(script)
+    modules = {*entry.modules, *plugins}
+    if "resnoise.training.backend" not in needed:
+        # It alone loads the C code.
+        modules.discard(entry.native)
+    names = provenance.closure(script, *modules) - needed
     kind = "residual" if entry.residual else "plain"
-    return f"{code(script, 'torch.yaml', *entry.modules, *plugins)}-{kind}-{entry.builder}"
+    return [*map(provenance.digest, sorted(names)), f"{kind} {entry.builder}"]
 
 
 def run_code(wildcards):
-    """Return the digest of the code that trains a run: its own architecture and no other's."""
+    """Return the code that makes a run another one: its own architecture's and no other's."""
     plugins = registry.plugin_modules(wildcards.architecture, wildcards.initialisation)
     return network_code("train.py", wildcards.architecture, *plugins)
 
 
+@functools.cache
+def named_run(architecture, depth, initialisation, seed):
+    """Return the specification of a run; several resources and parameters follow from it."""
+    return configuration.run_spec(CONFIG, architecture, int(depth), initialisation, int(seed))
+
+
 def run(wildcards):
     """Return the specification of a run."""
-    return configuration.run_spec(
-        CONFIG,
-        wildcards.architecture,
-        int(wildcards.depth),
-        wildcards.initialisation,
-        int(wildcards.seed),
+    return named_run(
+        wildcards.architecture, wildcards.depth, wildcards.initialisation, wildcards.seed
     )
 
 
@@ -138,12 +151,12 @@ def twin_spec(wildcards):
 
 
 def metric_code(script):
-    """Return a function that gives the digest of the code that measures a run."""
+    """Return a function that gives the code beyond `code` that measures a run."""
     return lambda wildcards: network_code(script, wildcards.architecture)
 
 
 def registered_metric_code(wildcards):
-    """Return the digest of the code that measures a run with a metric of the registry."""
+    """Return the code beyond `code` that measures a run with a metric of the registry."""
     plugin = registry.metric_module(wildcards.metric)
     return network_code("measure.py", wildcards.architecture, plugin)
 
@@ -250,26 +263,28 @@ def download_options(wildcards, output):
     return ["--mirrors", *data["mirrors"], "--retries", data["retries"], *sha256]
 
 
-def data_archive():
-    """Return the archive that the data set is made from, as a list of input files."""
-    path = data_path()
-    return [path] if path and not Path(path).is_dir() else []
+def downloaded_archive():
+    """Return the archive that the data set is made from as a list, if the workflow downloads it."""
+    return [CIFAR10] if SOURCE.path == "downloaded" else []
 
 
-@functools.cache
-def folder_digest(path):
-    """Return the digest of a folder; Snakemake itself sees changes of files only."""
+def data_spec(wildcards):
+    """Return the specification of the data set as JSON, with the digest of the user's own source.
+
+    Such a source is no input of the rule: Snakemake takes another name of an input for a reason to
+    run the rule again, sees no changes in folders, and reads what was touched at each start.
+    """
+    spec = configuration.data_spec(CONFIG)
+    path = CONFIG["data"]["path"]
+    if path is None:
+        return spec.to_json()
     try:
-        return tree_digest(Path(path))
+        digest = source_digest(Path(path), Path(".snakemake/source_digests.json"))
+        compare(path, digest, spec.sha256)
     except ResnoiseError as error:
         # Not a WorkflowError, which Snakemake shows with a traceback where a parameter is computed.
         sys.exit(f"data.path: {error}")
-
-
-def data_folder_digest(wildcards):
-    """Return the digest of the folder of pictures, if the data set is made from one."""
-    path = data_path()
-    return folder_digest(path) if path and Path(path).is_dir() else ""
+    return dataclasses.replace(spec, sha256=digest).to_json()
 
 
 def drawn_networks():

@@ -25,9 +25,10 @@ rule layer_cushion:
         device=CONFIG["device"],
         memory_mb=CONFIG["layer_cushion"]["memory_mb"],
     params:
+        *code("layer_cushion.py", "torch.yaml"),
         script=script("layer_cushion.py"),
         spec=section_spec("layer_cushion", LayerCushionSpec),
-        code=metric_code("layer_cushion.py"),
+        network=metric_code("layer_cushion.py"),
     shell:
         "python {params.script:q} --spec {params.spec:q} --record {input.record:q}"
         " --weights {input.weights:q} --snapshots {input.snapshots:q} --data {input.data:q}"
@@ -58,9 +59,10 @@ rule noise_stability:
         device=CONFIG["device"],
         memory_mb=CONFIG["noise_stability"]["memory_mb"],
     params:
+        *code("noise_stability.py", "torch.yaml"),
         script=script("noise_stability.py"),
         spec=section_spec("noise_stability", NoiseStabilitySpec),
-        code=metric_code("noise_stability.py"),
+        network=metric_code("noise_stability.py"),
     shell:
         "python {params.script:q} --spec {params.spec:q} --record {input.record:q}"
         " --weights {input.weights:q} --snapshots {input.snapshots:q} --data {input.data:q}"
@@ -94,8 +96,8 @@ rule layer_cushion_table:
         mem_mb=rising(4000),
         runtime=rising(30),
     params:
+        *code("layer_cushion_table.py", "analysis.yaml"),
         script=script("layer_cushion_table.py"),
-        code=code("layer_cushion_table.py", "analysis.yaml"),
         bootstrap=bootstrap_options("layer_cushion"),
     shell:
         "python {params.script:q} --cushions {input.cushions:q} --paper {input.paper:q}"
@@ -128,8 +130,8 @@ rule figure3:
         mem_mb=rising(4000),
         runtime=rising(30),
     params:
+        *code("figure3.py", "analysis.yaml"),
         script=script("figure3.py"),
-        code=code("figure3.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --cushions {input.cushions:q}"
         " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"
@@ -160,8 +162,8 @@ rule figure3_snapshots:
         mem_mb=rising(4000),
         runtime=rising(30),
     params:
+        *code("figure3_snapshots.py", "analysis.yaml"),
         script=script("figure3_snapshots.py"),
-        code=code("figure3_snapshots.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --cushions {input.cushions:q}"
         " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"
@@ -192,8 +194,8 @@ rule noise_stability_figure:
         mem_mb=rising(4000),
         runtime=rising(30),
     params:
+        *code("noise_stability_figure.py", "analysis.yaml"),
         script=script("noise_stability_figure.py"),
-        code=code("noise_stability_figure.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --stability {input.stability:q}"
         " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"

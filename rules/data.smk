@@ -25,7 +25,7 @@ rule download_cifar10:
 rule prepare_data:
     """Turn the source into one memory-mapped file with labels and channel statistics."""
     input:
-        data_archive(),
+        downloaded_archive(),
     output:
         "<results>/data.safetensors",
     log:
@@ -38,10 +38,9 @@ rule prepare_data:
         mem_mb=rising(3000),
         runtime=rising(30),
     params:
+        *code("prepare_data.py", "data.yaml", SOURCE.module),
         script=script("prepare_data.py"),
-        spec=configuration.data_spec(CONFIG).to_json(),
-        code=code("prepare_data.py", "data.yaml", SOURCE.module),
-        folder_digest=data_folder_digest,
+        spec=data_spec,
         source=source_option,
     shell:
         "python {params.script:q} --spec {params.spec:q} {params.source:q}"

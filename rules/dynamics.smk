@@ -27,8 +27,8 @@ rule figure8:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
+        *code("figure8.py", "analysis.yaml"),
         script=script("figure8.py"),
-        code=code("figure8.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --histories {input.histories:q}"
         " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q}"
@@ -61,8 +61,8 @@ rule figure9:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
+        *code("figure9.py", "analysis.yaml"),
         script=script("figure9.py"),
-        code=code("figure9.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --histories {input.histories:q}"
         " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q}"
@@ -94,8 +94,8 @@ rule figure9_growth:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
+        *code("figure9_growth.py", "analysis.yaml"),
         script=script("figure9_growth.py"),
-        code=code("figure9_growth.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --histories {input.histories:q} --paper {input.paper:q}"
         " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1 && cat {log:q}"

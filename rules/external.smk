@@ -21,9 +21,9 @@ rule external_network:
         gpu=GPUS,
         device=CONFIG["device"],
     params:
+        *code("external_network.py", "external.yaml"),
         script=script("external_network.py"),
         network=external_spec,
-        code=code("external_network.py", "external.yaml"),
     shell:
         "python {params.script:q} --network {params.network:q} --state-dict {input.network:q}"
         " --data {input.data:q} --output {output:q} --device {resources.device}"
@@ -51,10 +51,10 @@ rule external_interlayer_cushion:
         device=CONFIG["device"],
         memory_mb=CONFIG["interlayer_cushion"]["memory_mb"],
     params:
+        *code("external_cushion.py", "external.yaml"),
         script=script("external_cushion.py"),
         network=external_spec,
         spec=section_spec("interlayer_cushion", InterlayerCushionSpec),
-        code=code("external_cushion.py", "external.yaml"),
     shell:
         "python {params.script:q} interlayer --network {params.network:q} --spec {params.spec:q}"
         " --state-dict {input.network:q} --data {input.data:q} --output {output[0]:q}"
@@ -83,10 +83,10 @@ rule external_layer_cushion:
         device=CONFIG["device"],
         memory_mb=CONFIG["layer_cushion"]["memory_mb"],
     params:
+        *code("external_cushion.py", "external.yaml"),
         script=script("external_cushion.py"),
         network=external_spec,
         spec=section_spec("layer_cushion", LayerCushionSpec),
-        code=code("external_cushion.py", "external.yaml"),
     shell:
         "python {params.script:q} layer --network {params.network:q} --spec {params.spec:q}"
         " --state-dict {input.network:q} --data {input.data:q} --output {output[0]:q}"
@@ -119,8 +119,8 @@ rule external_table:
         mem_mb=rising(2000),
         runtime=rising(20),
     params:
+        *code("interlayer_table.py", "analysis.yaml"),
         script=script("interlayer_table.py"),
-        code=code("interlayer_table.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --cushions {input.cushions:q} --external {input.record:q}"
         " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1"
@@ -152,8 +152,8 @@ rule external_figure:
         mem_mb=rising(2000),
         runtime=rising(20),
     params:
+        *code("interlayer_figure.py", "analysis.yaml"),
         script=script("interlayer_figure.py"),
-        code=code("interlayer_figure.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --cushions {input.cushions:q} --external {input.record:q}"
         " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"
@@ -185,8 +185,8 @@ rule external_layer_figure:
         mem_mb=rising(2000),
         runtime=rising(20),
     params:
+        *code("external_layer_figure.py", "analysis.yaml"),
         script=script("external_layer_figure.py"),
-        code=code("external_layer_figure.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --cushions {input.cushions:q} --record {input.record:q}"
         " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"

@@ -26,8 +26,8 @@ rule training_curves:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
+        *code("training_curves.py", "analysis.yaml"),
         script=script("training_curves.py"),
-        code=code("training_curves.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --histories {input.histories:q}"
         " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"
@@ -50,9 +50,10 @@ rule network_layers:
         mem_mb=rising(2000),
         runtime=rising(10),
     params:
+        *code("network_layers.py", "torch.yaml"),
         script=script("network_layers.py"),
         networks=drawn_networks(),
-        code="-".join(network_code("network_layers.py", name) for name in grid.DRAWN),
+        modules=[network_code("network_layers.py", name) for name in grid.DRAWN],
     shell:
         "python {params.script:q} {params.networks:q} --data {input.data:q} --output {output[0]:q}"
         " > {log:q} 2>&1"
@@ -82,8 +83,8 @@ rule figure4:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
+        *code("figure4.py", "analysis.yaml"),
         script=script("figure4.py"),
-        code=code("figure4.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --layers {input.layers:q}"
         " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"
@@ -113,8 +114,8 @@ rule figure5:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
+        *code("figure5.py", "analysis.yaml"),
         script=script("figure5.py"),
-        code=code("figure5.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --layers {input.layers:q}"
         " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"

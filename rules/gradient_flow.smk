@@ -24,9 +24,10 @@ rule gradient_flow:
         gpu=GPUS,
         device=CONFIG["device"],
     params:
+        *code("gradient_flow.py", "torch.yaml"),
         script=script("gradient_flow.py"),
         spec=gradient_flow_spec,
-        code=metric_code("gradient_flow.py"),
+        network=metric_code("gradient_flow.py"),
     shell:
         "python {params.script:q} --spec {params.spec:q} --record {input.record:q}"
         " --weights {input.weights:q} --snapshots {input.snapshots:q} --data {input.data:q}"
@@ -58,8 +59,8 @@ rule figure12:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
+        *code("figure12.py", "analysis.yaml"),
         script=script("figure12.py"),
-        code=code("figure12.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --flows {input.flows:q}"
         " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"
@@ -89,9 +90,9 @@ rule figure12_ratios:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
+        *code("figure12_ratios.py", "analysis.yaml"),
         script=script("figure12_ratios.py"),
         shallow_groups=CONFIG["gradient_flow"]["shallow_groups"],
-        code=code("figure12_ratios.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --flows {input.flows:q} --paper {input.paper:q}"
         " --shallow-groups {params.shallow_groups}"
@@ -125,8 +126,8 @@ rule figure10:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
+        *code("figure10.py", "analysis.yaml"),
         script=script("figure10.py"),
-        code=code("figure10.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --features {input.features:q}"
         " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"

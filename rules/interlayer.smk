@@ -24,9 +24,10 @@ rule interlayer_cushion:
         device=CONFIG["device"],
         memory_mb=CONFIG["interlayer_cushion"]["memory_mb"],
     params:
+        *code("interlayer_cushion.py", "torch.yaml"),
         script=script("interlayer_cushion.py"),
         spec=section_spec("interlayer_cushion", InterlayerCushionSpec),
-        code=metric_code("interlayer_cushion.py"),
+        network=metric_code("interlayer_cushion.py"),
     shell:
         "python {params.script:q} --spec {params.spec:q} --record {input.record:q}"
         " --weights {input.weights:q} --snapshots {input.snapshots:q} --data {input.data:q}"
@@ -59,8 +60,8 @@ rule interlayer_table:
         mem_mb=rising(2000),
         runtime=rising(20),
     params:
+        *code("interlayer_table.py", "analysis.yaml"),
         script=script("interlayer_table.py"),
-        code=code("interlayer_table.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --cushions {input.cushions:q} --paper {input.paper:q}"
         " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1"
@@ -91,8 +92,8 @@ rule interlayer_figure:
         mem_mb=rising(2000),
         runtime=rising(20),
     params:
+        *code("interlayer_figure.py", "analysis.yaml"),
         script=script("interlayer_figure.py"),
-        code=code("interlayer_figure.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --cushions {input.cushions:q}"
         " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"

@@ -25,11 +25,12 @@ rule claims:
         mem_mb=rising(2000),
         runtime=rising(20),
     params:
+        *code("claims.py", "claims.yaml"),
+        provenance.text_digest(ROOT / "config" / "paper_schema.yaml"),
         script=script("claims.py"),
         files=claim_spec,
         differences=scale_differences(),
         bootstrap=bootstrap_options("claims"),
-        code=code("claims.py", "claims.yaml") + text_digest(ROOT / "config" / "paper_schema.yaml"),
         results=lambda wildcards, output: os.path.dirname(output.csv[0]),
     shell:
         "python {params.script:q} --paper {input.paper:q} --results {params.results:q}"
@@ -58,13 +59,13 @@ rule report_page:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
+        *code("report_page.py", "report.yaml"),
         script=script("report_page.py"),
         names=lambda wildcards: [artefact.name for artefact in shown_artefacts()],
         config=json.dumps(CONFIG, sort_keys=True),
         differences=scale_differences(),
         command=report_command,
         snakemake=lambda wildcards, output: snakemake_version,
-        code=code("report_page.py", "report.yaml"),
         results=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
         "python {params.script:q} --results {params.results:q} --claims {input.claims:q}"

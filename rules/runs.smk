@@ -26,8 +26,8 @@ rule run_table:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
+        *code("seed_table.py", "analysis.yaml"),
         script=script("seed_table.py"),
-        code=code("seed_table.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --records {input.records:q} --name evaluation.csv"
         " --title 'Further runs' --csv {output.csv[0]:q} --markdown {output.markdown:q}"
@@ -56,8 +56,9 @@ rule metric:
         gpu=GPUS,
         device=CONFIG["device"],
     params:
+        *code("measure.py", "torch.yaml"),
         script=script("measure.py"),
-        code=registered_metric_code,
+        network=registered_metric_code,
     shell:
         "python {params.script:q} --metric {wildcards.metric:q} --record {input.record:q}"
         " --weights {input.weights:q} --snapshots {input.snapshots:q} --data {input.data:q}"
@@ -88,8 +89,8 @@ rule metric_table:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
+        *code("seed_table.py", "analysis.yaml"),
         script=script("seed_table.py"),
-        code=code("seed_table.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --records {input.records:q} --name metrics/{wildcards.metric:q}.csv"
         " --title {wildcards.metric:q} --csv {output.csv[0]:q} --markdown {output.markdown:q}"

@@ -25,8 +25,8 @@ rule table1:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
+        *code("table1.py", "analysis.yaml"),
         script=script("table1.py"),
-        code=code("table1.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --evaluations {input.evaluations:q} --paper {input.paper:q}"
         " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1 && cat {log:q}"
@@ -56,8 +56,8 @@ rule table5:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
+        *code("table5.py", "analysis.yaml"),
         script=script("table5.py"),
-        code=code("table5.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --evaluations {input.evaluations:q} --paper {input.paper:q}"
         " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1 && cat {log:q}"

@@ -16,9 +16,9 @@ rule trivial_case:
         mem_mb=rising(1000),
         runtime=rising(30),
     params:
+        *code("trivial_case.py", "analysis.yaml"),
         script=script("trivial_case.py"),
         spec=section_spec("trivial_case", TrivialCaseSpec),
-        code=code("trivial_case.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --spec {params.spec:q} --output {output[0]:q} > {log:q} 2>&1"
 
@@ -47,8 +47,8 @@ rule figure11:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
+        *code("figure11.py", "analysis.yaml"),
         script=script("figure11.py"),
-        code=code("figure11.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --simulation {input.simulation:q}"
         " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"
@@ -76,8 +76,8 @@ rule figure13:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
+        *code("figure13.py", "analysis.yaml"),
         script=script("figure13.py"),
-        code=code("figure13.py", "analysis.yaml"),
     shell:
         "python {params.script:q}"
         " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"

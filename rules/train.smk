@@ -25,9 +25,10 @@ rule train:
         gpu=GPUS,
         device=CONFIG["device"],
     params:
+        *code("train.py", "torch.yaml"),
         script=script("train.py"),
         spec=run_spec,
-        code=run_code,
+        network=run_code,
     shell:
         "python {params.script:q} --spec {params.spec:q} --data {input.data:q}"
         " --weights {output.weights:q} --snapshots {output.snapshots:q}"
@@ -57,8 +58,9 @@ rule evaluate:
         gpu=GPUS,
         device=CONFIG["device"],
     params:
+        *code("evaluate.py", "torch.yaml"),
         script=script("evaluate.py"),
-        code=metric_code("evaluate.py"),
+        network=metric_code("evaluate.py"),
     shell:
         "python {params.script:q} --record {input.record:q} --weights {input.weights:q}"
         " --snapshots {input.snapshots:q} --data {input.data:q} --output {output[0]:q}"

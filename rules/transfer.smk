@@ -23,8 +23,9 @@ rule transfer:
         gpu=GPUS,
         device=CONFIG["device"],
     params:
+        *code("transfer.py", "torch.yaml"),
         script=script("transfer.py"),
-        code=network_code("transfer.py", "residual"),
+        network=network_code("transfer.py", "residual"),
     shell:
         "python {params.script:q} --record {input.record:q} --weights {input.weights:q}"
         " --data {input.data:q} --output {output.weights:q} --report {output.report:q}"

@@ -36,16 +36,13 @@ rule twins:
         gpu=GPUS,
         device=CONFIG["device"],
     params:
+        *code("twins.py", "torch.yaml"),
         script=script("twins.py"),
         spec=twin_spec,
         drift=f"--every-step-epochs {CONFIG['twins']['every_step_epochs']}"
         f" --mask-pictures {CONFIG['twins']['mask_pictures']}",
-        code=code(
-            "twins.py",
-            "torch.yaml",
-            *registry.plugin_modules("residual", "hmwi"),
-            *registry.plugin_modules("plain", "t-hmwi"),
-        ),
+        networks=network_code("twins.py", "residual", *registry.plugin_modules("residual", "hmwi"))
+        + network_code("twins.py", "plain", *registry.plugin_modules("plain", "t-hmwi")),
         folder=lambda wildcards, output: os.path.dirname(output.drift[0]),
     shell:
         "python {params.script:q} --spec {params.spec:q} --data {input.data:q}"
@@ -76,8 +73,9 @@ rule evaluate_twin:
         gpu=GPUS,
         device=CONFIG["device"],
     params:
+        *code("evaluate.py", "torch.yaml"),
         script=script("evaluate.py"),
-        code=metric_code("evaluate.py"),
+        network=metric_code("evaluate.py"),
     shell:
         "python {params.script:q} --record {input.record:q} --weights {input.weights:q}"
         " --snapshots {input.snapshots:q} --data {input.data:q} --output {output[0]:q}"
@@ -108,8 +106,8 @@ rule table2:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
+        *code("table1.py", "analysis.yaml"),
         script=script("table1.py"),
-        code=code("table1.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --evaluations {input.evaluations:q} --paper {input.paper:q}"
         " --section table2 --title 'Table 2' --csv {output.csv[0]:q}"
@@ -140,8 +138,8 @@ rule figure6:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
+        *code("figure6.py", "analysis.yaml"),
         script=script("figure6.py"),
-        code=code("figure6.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --drifts {input:q}"
         " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"

@@ -22,9 +22,10 @@ rule weight_statistics:
         mem_mb=rising(2000),
         runtime=rising(20),
     params:
+        *code("weight_statistics.py", "torch.yaml"),
         script=script("weight_statistics.py"),
         spec=section_spec("weight_statistics", WeightStatisticsSpec),
-        code=metric_code("weight_statistics.py"),
+        network=metric_code("weight_statistics.py"),
     shell:
         "python {params.script:q} --spec {params.spec:q} --record {input.record:q}"
         " --weights {input.weights:q} --snapshots {input.snapshots:q} --data {input.data:q}"
@@ -56,13 +57,14 @@ rule table3:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
+        *code("table3.py", "analysis.yaml"),
         script=script("table3.py"),
-        threshold=CONFIG["weight_statistics"]["threshold"],
-        id_threshold=CONFIG["weight_statistics"]["id_threshold"],
-        code=code("table3.py", "analysis.yaml"),
+        # One text, because Snakemake compares values without their names: swapped ones were equal.
+        thresholds=f"--threshold {CONFIG['weight_statistics']['threshold']}"
+        f" --id-threshold {CONFIG['weight_statistics']['id_threshold']}",
     shell:
         "python {params.script:q} --statistics {input.statistics:q} --paper {input.paper:q}"
-        " --threshold {params.threshold:q} --id-threshold {params.id_threshold:q}"
+        " {params.thresholds}"
         " --csv {output.csv[0]:q} --markdown {output.markdown:q}"
         " > {log:q} 2>&1 && cat {log:q}"
 
@@ -93,13 +95,13 @@ rule figure7:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
+        *code("figure7.py", "analysis.yaml"),
         script=script("figure7.py"),
-        clip=CONFIG["weight_statistics"]["clip"],
-        id_threshold=CONFIG["weight_statistics"]["id_threshold"],
-        code=code("figure7.py", "analysis.yaml"),
+        limits=f"--clip {CONFIG['weight_statistics']['clip']}"
+        f" --id-threshold {CONFIG['weight_statistics']['id_threshold']}",
     shell:
         "python {params.script:q} --histograms {input.histograms:q}"
-        " --clip {params.clip:q} --id-threshold {params.id_threshold:q}"
+        " {params.limits}"
         " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"
 
 
@@ -129,8 +131,8 @@ rule table4:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
+        *code("table4.py", "analysis.yaml"),
         script=script("table4.py"),
-        code=code("table4.py", "analysis.yaml"),
     shell:
         "python {params.script:q} --statistics {input.statistics:q} --paper {input.paper:q}"
         " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1"

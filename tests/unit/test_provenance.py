@@ -262,6 +262,35 @@ def test_any_other_edit_counts(tree: Path, old: str, new: str) -> None:
     assert changed([*CLOSURES], replace(file, old, new)) == {"one.py", "two.py"}
 
 
+# What versions of Python parse or print in different ways.
+VERSIONED = r"""
+from typing import Generic, TypeVar
+T = TypeVar("T")
+class Box(Generic[T]):
+    "A box."
+    def show(self, *names: str, width: int = 0x10, **rest: "T") -> str:
+        text = f"{names[0]!r:>{width}} {rest['a']}" "é\n" f'{{{width=}}} {"x"}' rf"\d{T}"
+        return text if rest else u"", *names
+async def later(values):
+    async for x, *y in values:
+        z = [lambda a, /, b=None, *, c: -1.5e300j, {**x, "k": b"\0", None: ...}, a[1:, ::2]]
+    match values:
+        case {"a": [1, *_], **more} | Box(show=str() as x) if (n := 1):
+            del more[n], (n)
+    try:
+        global w; w = yield
+    except* ValueError as error:
+        raise error from None
+    with open(f"{'a' 'b'}") as file, later: pass
+"""
+
+
+def test_the_digest_is_the_same_in_all_versions_of_python(tree: Path) -> None:
+    (tree / "pack" / "plain.py").write_text(VERSIONED, "utf-8")
+    # Computed by 3.11, 3.12, 3.13, 3.14 and 3.15.
+    assert provenance.digest("pack.plain") == "pack.plain 6a3b0b9eb9c7619e"
+
+
 @pytest.mark.usefixtures("use")
 def test_the_place_of_the_checkout_does_not_count(copy: Path, use: Callable[[Path], None]) -> None:
     here = digests(REAL_SCRIPTS, *PLUGINS)

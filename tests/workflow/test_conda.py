@@ -7,20 +7,8 @@ from pathlib import Path
 
 import pytest
 import stand_in_conda
-import torch
 import yaml
-from projects import CORE, ROOT, Project, digests, fresh_project
-
-from resnoise import networks, specs
-
-TARGETS = (
-    "all",
-    "external",
-    "runs",
-    "metrics",
-    "results/tiny/runs/residual-8/hmwi/seed1/transferred.safetensors",
-    "results/tiny/figure3_snapshots.pdf",
-)
+from projects import CORE, EVERYTHING_TARGETS, ROOT, Project, digests, fresh_project
 
 
 def test_every_rule_runs_where_there_is_no_snakemake(
@@ -30,15 +18,11 @@ def test_every_rule_runs_where_there_is_no_snakemake(
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     project = fresh_project(tmp_path / "project")
     project.configure_everything()
-    mine = "device: cpu\nexternal: [{name: mine, path: mine.pt}]\n"
-    mine += "runs: [{architecture: plain, initialisation: kwi, depths: [8], seeds: [1]}]"
-    project.replace("config/tiny.yaml", "device: cpu", mine)
+    project.configure_external()
     project.replace("config/tiny.yaml", "samples: 10}", "samples: 10, every_snapshot: true}")
     # No more snapshots than the finished project has.
     project.replace("config/tiny.yaml", "epochs: [1], samples: 4", "epochs: [], samples: 4")
-    network = networks.build(specs.NetworkSpec("residual", 8, 4), 10)
-    torch.save(network.state_dict(), project.root / "mine.pt")
-    project.snakemake("--use-conda", *TARGETS)
+    project.snakemake("--use-conda", *EVERYTHING_TARGETS)
     assert digests(project) == digests(finished)
     environments = [*(project.root / ".snakemake" / "conda").glob("*/bin/python")]
     activated = (tmp_path / "conda" / "activated").read_text("utf-8").split()

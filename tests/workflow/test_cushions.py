@@ -38,18 +38,3 @@ def test_cushions_and_noise_are_measured_and_drawn(project: Project) -> None:
     )
     assert not list(results.rglob("*_resume.safetensors"))
     assert project.stale(*targets) == {}
-
-    noise_only = {"noise_stability": 2, "noise_stability_figure": 1}
-    project.replace("config/tiny.yaml", "repeats: 2", "repeats: 3")
-    assert project.stale(*targets) == noise_only
-    project.replace("config/tiny.yaml", "repeats: 3", "repeats: 2, memory_mb: 7")
-    assert project.stale(*targets) == {}
-    project.replace(
-        "workflow/scripts/resnoise/metrics/layer_cushion.py", "weights[column] *", "2 *"
-    )
-    assert project.stale(*targets) == {
-        "layer_cushion": 2,
-        "layer_cushion_table": 1,
-        "figure3": 1,
-        "figure3_snapshots": 1,
-    }

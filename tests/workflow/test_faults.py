@@ -9,7 +9,7 @@ from pathlib import Path
 
 import faults
 import pytest
-from projects import CORE, PLAIN, RESIDUAL, Project, digests, fresh_project
+from projects import CORE, EVERYTHING_TARGETS, PLAIN, RESIDUAL, Project, digests, fresh_project
 
 TWINS = "twins/depth8/seed1"
 
@@ -41,9 +41,9 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str, str]] = {
 
 
 def test_damaged_files_of_every_kind_are_named_and_made_again(
-    finished_everything: Project, tmp_path: Path
+    everything: Project, tmp_path: Path
 ) -> None:
-    project = finished_everything.copy_to(tmp_path / "project")
+    project = everything.copy_to(tmp_path / "project")
     targets = sorted({target for _, target, _ in DAMAGE.values()})
     for file, (damage, _, _) in DAMAGE.items():
         damage(project.results / file)
@@ -54,23 +54,24 @@ def test_damaged_files_of_every_kind_are_named_and_made_again(
         assert message in said and "rerun" in said, file
         (project.results / file).unlink()
     project.snakemake(*targets)
-    assert faults.results(project) == faults.results(finished_everything)
+    assert faults.results(project) == faults.results(everything)
 
 
 def test_killed_again_and_again_everything_ends_the_same(
-    finished_everything: Project, tmp_path: Path
+    everything: Project, tmp_path: Path
 ) -> None:
     project = fresh_project(tmp_path / "killed")
     project.configure_everything()
+    project.configure_external()
     draw = random.Random(6)
     for number in range(5):
-        process = faults.start(project, "all")
+        process = faults.start(project, *EVERYTHING_TARGETS)
         time.sleep(draw.uniform(3, 15))
         # Every other time, jobs go on while the next Snakemake makes the same files.
         (faults.kill_session if number % 2 else faults.kill_snakemake)(process)
         project.snakemake("--unlock")
-    project.snakemake("all")
-    assert faults.results(project) == faults.results(finished_everything)
+    project.snakemake(*EVERYTHING_TARGETS)
+    assert faults.results(project) == faults.results(everything)
 
 
 @pytest.fixture

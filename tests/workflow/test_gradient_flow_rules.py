@@ -50,20 +50,3 @@ def test_flow_is_measured_drawn_and_tabulated(project: Project) -> None:
         evaluation = pd.read_csv(results / f"runs/{name}-8/hmwi/seed1/evaluation.csv")
         assert table.loc[name, "risk_mean"] == evaluation.set_index("snapshot").loc["final", "risk"]
     assert project.stale(*TARGETS) == {}
-
-    project.replace("config/tiny.yaml", "samples: 12", "samples: 13")
-    flow_only = {"gradient_flow": 4, "figure10": 1, "figure12": 1, "figure12_ratios": 1}
-    assert project.stale(*TARGETS) == flow_only
-    project.replace("config/tiny.yaml", "samples: 13", "samples: 12, shallow_groups: 2")
-    assert project.stale(*TARGETS) == {"figure12_ratios": 1}
-    project.replace("config/tiny.yaml", ", shallow_groups: 2", "")
-    project.replace("config/tiny.yaml", "repetitions: 3", "repetitions: 4")
-    assert project.stale(*TARGETS) == {"trivial_case": 1, "figure11": 1}
-    project.replace("config/tiny.yaml", "repetitions: 4", "repetitions: 3")
-    # A module of the dominant-path networks concerns no other network.
-    project.replace(
-        "workflow/scripts/resnoise/networks/dominant_path.py",
-        "weight.copy_(_diagonal(kernel))",
-        "weight.copy_(2 * _diagonal(kernel))",
-    )
-    assert project.stale(*TARGETS) == {"train": 2, "evaluate": 2, "table5": 1}

@@ -22,15 +22,6 @@ external:
 TARGETS = ("interlayer_blocks.csv", "interlayer_cushion.pdf")
 EXTERNAL_TARGETS = ("interlayer_blocks.md", "interlayer_heatmap.pdf", "layer_cushion.pdf")
 RESIDUAL = "runs/residual-8/hmwi/seed1"
-CUSHIONS = {"interlayer_cushion": 2, "interlayer_table": 1, "interlayer_figure": 1}
-EXTERNAL = {
-    "external_network": 1,
-    "external_interlayer_cushion": 1,
-    "external_layer_cushion": 1,
-    "external_table": 1,
-    "external_figure": 1,
-    "external_layer_figure": 1,
-}
 
 
 def test_cushions_are_measured_of_runs_and_of_the_same_weights_from_elsewhere(
@@ -64,14 +55,6 @@ def test_cushions_are_measured_of_runs_and_of_the_same_weights_from_elsewhere(
     assert not list(results.rglob("*_resume.safetensors"))
     assert project.stale(*targets, "external") == {}
 
-    project.replace("config/tiny.yaml", "relative_error: 0.05", "relative_error: 0.06")
-    expected = {**CUSHIONS, **EXTERNAL}
-    for name in ("external_network", "external_layer_cushion", "external_layer_figure"):
-        del expected[name]
-    assert project.stale(*targets) == expected
-    project.replace("config/tiny.yaml", "relative_error: 0.06", "relative_error: 0.05")
     project.replace("config/tiny.yaml", "name: mine, path", "name: mine, mean: [0, 0, 0], path")
     printed = project.snakemake("--dry-run", *targets, fails=True)
     assert "external[0].std: null given, allowed: a list if mean is one" in printed
-    project.replace("config/tiny.yaml", "mean: [0, 0, 0]", "mean: [0, 0, 0], std: [1, 1, 1]")
-    assert project.stale(*targets) == EXTERNAL

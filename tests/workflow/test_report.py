@@ -1,4 +1,4 @@
-"""The report through the workflow: complete, sound in a browser, and stale when it should be."""
+"""The report through the workflow: complete, and sound in a browser."""
 
 import json
 import re
@@ -6,27 +6,20 @@ import zipfile
 from pathlib import Path
 
 import browsers
-import pytest
 from projects import Project
 from selenium.webdriver.common.by import By
 
 from resnoise.artefacts import ARTEFACTS
 
 
-@pytest.fixture
-def report(finished_everything: Project) -> Project:
-    """Return a project in which the report has been made."""
-    return finished_everything
-
-
-def test_the_report_is_sound(report: Project) -> None:
-    page = report.results / "report.html"
+def test_the_report_is_sound(everything: Project) -> None:
+    page = everything.results / "report.html"
     text = page.read_text("utf-8")
     assert "snakemake --cores all results/tiny/report.html --configfile config/tiny.yaml" in text
-    record = json.loads((report.results / "runs/plain-8/kwi/seed1/run.json").read_text("utf-8"))
+    record = json.loads((everything.results / "runs/plain-8/kwi/seed1/run.json").read_text("utf-8"))
     assert record["data_digest"] in text and record["code_digest"] in text
     # All tables and figures that there are rules for, in the paper's order.
-    rules = "".join(file.read_text("utf-8") for file in (report.root / "rules").glob("*.smk"))
+    rules = "".join(file.read_text("utf-8") for file in (everything.root / "rules").glob("*.smk"))
     there = [artefact.name for artefact in ARTEFACTS if f"\nrule {artefact.name}:" in rules]
     assert len(there) >= 15 and re.findall(r'<article id="(\w+)"', text) == there
     with browsers.browser() as chrome:
@@ -39,22 +32,11 @@ def test_the_report_is_sound(report: Project) -> None:
         assert chrome.find_elements(By.CSS_SELECTOR, ".tables table.sortable")
 
 
-def test_it_goes_stale_with_its_captions_and_its_style_and_nothing_else(
-    report: Project, tmp_path: Path
+def test_snakemakes_own_report_has_captions_and_categories(
+    everything: Project, tmp_path: Path
 ) -> None:
-    project = report.copy_to(tmp_path / "project")
-    target = "results/tiny/report.html"
-    assert project.stale(target) == {}
-    project.replace("config/captions/table1.rst", "Table 1", "The first table")
-    assert project.stale(target) == {"report_page": 1}
-    project.replace("config/captions/table1.rst", "The first table", "Table 1")
-    project.replace("workflow/scripts/resnoise/report/style.css", "--ink: #1a1f2b", "--ink: #000")
-    assert project.stale(target) == {"report_page": 1}
-
-
-def test_snakemakes_own_report_has_captions_and_categories(report: Project, tmp_path: Path) -> None:
     archive = tmp_path / "report.zip"
-    report.snakemake("--report", str(archive), "results/tiny/report.html")
+    everything.snakemake("--report", str(archive), "results/tiny/report.html")
     with zipfile.ZipFile(archive) as files:
         pages = [name for name in files.namelist() if name.endswith(".html")]
         found = "".join(files.read(name).decode("utf-8") for name in pages)

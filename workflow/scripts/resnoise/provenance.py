@@ -10,6 +10,7 @@ import functools
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 
@@ -27,21 +28,33 @@ EXEMPT = {
 }
 
 
-@functools.cache
 def code_digest(script: str, *plugins: str) -> str:
-    """Return the SHA-256 of the code behind a script.
+    """Return the SHA-256 of the code behind a script, in one: for records.
 
     Args:
         script: file name of an entry script, such as "train.py".
         plugins: modules that the script loads by name, such as "resnoise.networks.simplified".
     """
-    state = hashlib.sha256(_read(SCRIPTS / script)[0].encode())
-    for name in sorted(closure(script, *plugins)):
-        state.update(f"\n{name}\n".encode())
-        for file in _files(name):
-            text = _read(file)[0].encode() if file.suffix == ".py" else file.read_bytes()
-            state.update(hashlib.sha256(text).digest())
-    return state.hexdigest()
+    names = [script, *sorted(closure(script, *plugins))]
+    return hashlib.sha256("\n".join(map(digest, names)).encode()).hexdigest()
+
+
+@functools.cache
+def digest(name: str) -> str:
+    """Return "name digest" of a script or module, such as "resnoise.tables 0123456789abcdef".
+
+    The digest of a module covers its package's data files, such as C sources, if it is a package.
+    """
+    state = hashlib.sha256()
+    for file in _files(name):
+        text = _read(file)[0].encode() if file.suffix == ".py" else file.read_bytes()
+        state.update(hashlib.sha256(text).digest())
+    return _named(name, state)
+
+
+def _named(name: str, state: "hashlib._Hash") -> str:
+    # So few digits are easy to read, and still differ in all edits but one of 10^19.
+    return f"{name} {state.hexdigest()[:16]}"
 
 
 @functools.cache
@@ -60,35 +73,78 @@ def closure(script: str, *plugins: str) -> frozenset[str]:
 
 
 def text_digest(file: Path) -> str:
-    """Return the SHA-256 of a text file (an environment, say) without its comments and blanks."""
+    """Return "name digest" of a text file (an environment, say) without comments and blanks."""
     lines = (line.split(" #")[0].rstrip() for line in file.read_text("utf-8").splitlines())
     kept = [line for line in lines if line and not line.lstrip().startswith("#")]
-    return hashlib.sha256("\n".join(kept).encode()).hexdigest()
+    return _named(file.name, hashlib.sha256("\n".join(kept).encode()))
 
 
 @functools.cache
 def _read(file: Path) -> tuple[str, tuple[str, ...]]:
-    """Return what a Python file does, as normalised source, and the project's modules it imports.
+    """Return what a Python file does, in a canonical form, and the project's modules it imports.
 
-    The source is without comments, docstrings and formatting; imports anywhere in the file count,
-    with packages on the way. Both from one look at the file: this runs whenever Snakemake starts.
+    Imports anywhere in the file count, with packages on the way. Both from one look at the file:
+    this runs whenever Snakemake starts.
     """
-    tree = ast.parse(file.read_text("utf-8"), str(file))
+    written: list[str] = []
+    imports: list[ast.Import | ast.ImportFrom] = []
+    _write(ast.parse(file.read_text("utf-8"), str(file)), written, imports)
     names: list[str] = []
-    for node in ast.walk(tree):
-        kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-        if isinstance(node, kinds) and ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-        elif isinstance(node, ast.Import):
+    for node in imports:
+        if isinstance(node, ast.Import):
             names.extend(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            if node.level:
-                raise ValueError(f"{file}:{node.lineno}: relative import, which no digest follows")
+        elif node.level:
+            raise ValueError(f"{file}:{node.lineno}: relative import, which no digest follows")
+        else:
             assert node.module is not None
             names.append(node.module)
             names.extend(f"{node.module}.{alias.name}" for alias in node.names)
     modules = (module for name in names for module in _with_parents(name))
-    return ast.unparse(tree), tuple(name for name in modules if _is_project_module(name))
+    return "".join(written), tuple(name for name in modules if _is_project_module(name))
+
+
+def _write(node: Any, written: list[str], imports: list[ast.Import | ast.ImportFrom]) -> None:
+    """Append a node of a syntax tree to ``written``, and it to ``imports`` if it is one.
+
+    Left out are comments, docstrings and formatting, and what differs between versions of Python
+    (as does the source that ``ast.unparse`` writes): a later one has fields more, which are empty
+    where the source says nothing of them.
+    """
+    kind: Any = type(node)
+    if kind is list:
+        written.append("[")
+        for item in node:
+            _write(item, written, imports)
+        written.append("]")
+        return
+    fields = _fields(kind)
+    if fields is None:
+        # ASCII, because versions of Python differ in which other characters can be printed.
+        written.append(ascii(node))
+        return
+    if kind in _IMPORTS:
+        imports.append(node)
+    elif kind in _HAVE_DOCSTRINGS and ast.get_docstring(node, clean=False) is not None:
+        node.body = node.body[1:] or [ast.Pass()]
+    written.append(kind.__name__)
+    for field in fields:
+        value = getattr(node, field, None)
+        if value or kind is ast.Constant:
+            written.append(field)
+            _write(value, written, imports)
+    written.append(")")
+
+
+_IMPORTS = {ast.Import, ast.ImportFrom}
+_HAVE_DOCSTRINGS = {ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef}
+
+
+@functools.cache
+def _fields(kind: Any) -> tuple[str, ...] | None:
+    """Return the fields of a kind of node that mean something, None if it is no node."""
+    if not issubclass(kind, ast.AST):
+        return None
+    return tuple(sorted({*kind._fields} - {"ctx", "kind", "type_comment"}))
 
 
 def _with_parents(name: str) -> Iterator[str]:
@@ -104,7 +160,9 @@ def _is_project_module(name: str) -> bool:
 
 
 def _files(name: str) -> list[Path]:
-    """Return the source of a module and, for a package, its data files, such as C sources."""
+    """Return the source of a script or module and, for a package, its data files."""
+    if name.endswith(".py"):
+        return [SCRIPTS / name]
     path = SCRIPTS.joinpath(*name.split("."))
     if not path.is_dir():
         return [path.with_suffix(".py")]

@@ -59,7 +59,7 @@ def tree_digest(folder: Path) -> str:
             leads back to a folder around it.
     """
     state = hashlib.sha256()
-    for name in sorted(_files(folder, b"", frozenset())):
+    for name in visible_files(folder):
         path = folder / os.fsdecode(name)
         try:
             content = path.read_bytes()
@@ -68,6 +68,15 @@ def tree_digest(folder: Path) -> str:
         state.update(b"%s\0%d\0" % (name, len(content)))
         state.update(content)
     return state.hexdigest()
+
+
+def visible_files(folder: Path) -> list[bytes]:
+    """Return the names of all files that ``tree_digest`` covers, relative to ``folder``, in order.
+
+    Raises:
+        ResnoiseError: as ``tree_digest``.
+    """
+    return sorted(_files(folder, b"", frozenset()))
 
 
 def _files(folder: Path, prefix: bytes, around: frozenset[tuple[int, int]]) -> Iterator[bytes]:

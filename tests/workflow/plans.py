@@ -1,0 +1,105 @@
+"""Many plans of Snakemake (--dry-run) from one process that has imported it once.
+
+A plan takes seconds, most of them for imports. Here each is made by a fork of a process that has
+imported Snakemake, by Snakemake's own command line.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from projects import EVERYTHING_TARGETS, Project
+
+SERVER = Path(__file__).with_name("plan_server.py")
+
+
+class Job(NamedTuple):
+    """A job of a plan: rule, outputs, inputs, and the reason that Snakemake prints."""
+
+    rule: str
+    outputs: tuple[str, ...]
+    inputs: tuple[str, ...]
+    reason: str
+
+    @property
+    def name(self) -> str:
+        """Return what identifies it: rule and first output."""
+        return f"{self.rule} {self.outputs[0]}"
+
+
+class Planner:
+    """A process that plans again and again; a context manager.
+
+    Args:
+        checkout: a project whose library and digests are read once, for plans of this checkout
+            while its code stays as it is; None: both are read anew for each plan.
+    """
+
+    def __init__(self, checkout: Path | None = None) -> None:
+        self._arguments = [str(checkout)] if checkout else []
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, str(SERVER), *self._arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            # Compiled modules would be newer than the source that an edit is taken back to.
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+    def jobs(
+        self, project: Project, *arguments: str, targets: tuple[str, ...] = EVERYTHING_TARGETS
+    ) -> list[Job]:
+        """Return the jobs that Snakemake would run, those without outputs left out."""
+        return read_plan(self._plan(project, *arguments, *targets)[0])
+
+    def changed_parameters(self, project: Project) -> dict[str, tuple[list[str], list[str]]]:
+        """Return for every job, be it to be run or not, its parameters before and now, if changed.
+
+        By first output; Snakemake's own comparison with what it recorded when the job ran.
+        """
+        changes = self._plan(project, *EVERYTHING_TARGETS)[1]
+        return {output: (before, now) for output, before, now in changes}
+
+    def _plan(self, project: Project, *arguments: str) -> tuple[str, list[Any]]:
+        """Return what a plan printed, and the changed parameters of all jobs."""
+        assert self._process.stdin and self._process.stdout
+        with (
+            tempfile.NamedTemporaryFile("r", encoding="utf-8") as printed,
+            tempfile.NamedTemporaryFile("r", encoding="utf-8") as changes,
+        ):
+            command = project.command("--dry-run", *arguments)
+            request = {
+                "folder": str(project.root),
+                "arguments": command[command.index("snakemake") + 1 :],
+                "printed": printed.name,
+                "changes": changes.name,
+            }
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+            status = int(self._process.stdout.readline())
+            text = printed.read()
+            assert status == 0, text
+            return text, json.load(changes)
+
+
+def read_plan(printed: str) -> list[Job]:
+    """Return the jobs of a plan that Snakemake printed, those without outputs left out."""
+    _, *parts = re.split(r"^(?:local)?rule (\w+):\n", printed, flags=re.MULTILINE)
+    found = []
+    for rule, text in zip(parts[::2], parts[1::2], strict=True):
+        fields = dict(re.findall(r"^    (\w+): (.*)$", text, re.MULTILINE))
+        if "output" in fields:
+            inputs = tuple(fields["input"].split(", ")) if "input" in fields else ()
+            found.append(Job(rule, tuple(fields["output"].split(", ")), inputs, fields["reason"]))
+    return found

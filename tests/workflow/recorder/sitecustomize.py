@@ -1,0 +1,35 @@
+"""Record what a Python process uses of a checkout: Python imports this when it starts.
+
+With this folder on PYTHONPATH, each process that runs a script of the checkout RECORDED_CHECKOUT
+writes a file there, in ``.processes``: its command line, the files that it opened, and the modules
+that it had loaded in the end, as files too. All below the checkout, relative to it.
+"""
+
+import atexit
+import json
+import os
+import sys
+from pathlib import Path
+
+_ROOT = Path(os.environ["RECORDED_CHECKOUT"])
+_opened: set[str] = set()
+
+
+def _note(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "open" and isinstance(arguments[0], str | os.PathLike):
+        _opened.add(os.path.realpath(arguments[0]))
+
+
+def _write() -> None:
+    modules = [getattr(module, "__file__", None) for module in sys.modules.values()]
+    files = {Path(file) for file in [*_opened, *filter(None, modules)]}
+    used = [str(file.relative_to(_ROOT)) for file in files if file.is_relative_to(_ROOT)]
+    record = {"command": sys.argv, "used": sorted(used)}
+    folder = _ROOT / ".processes"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{os.getpid()}.json").write_text(json.dumps(record), "utf-8")
+
+
+if Path(sys.argv[0] if hasattr(sys, "argv") else "").parent.name == "scripts":
+    sys.addaudithook(_note)
+    atexit.register(_write)

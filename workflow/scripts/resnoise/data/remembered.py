@@ -1,0 +1,71 @@
+"""Digests of sources, remembered from one start of the workflow to the next.
+
+Reading a source takes seconds; asking for sizes and times of its files does not. A digest is
+remembered with them and computed anew when any has changed, be it by a mere ``touch``.
+Standard library only, because the rules import this module.
+"""
+
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from resnoise.data.checksum import check_sha256, visible_files
+from resnoise.digests import read_json, write_json
+from resnoise.errors import ResnoiseError
+
+# A file that is written twice within the resolution of its times looks unchanged. Two seconds are
+# the coarsest in use.
+_UNSETTLED_NS = 2_000_000_000
+
+
+def source_digest(source: Path, memory: Path) -> str:
+    """Return the SHA-256 of a file or folder, as ``resnoise.data.checksum`` has it.
+
+    Args:
+        source: the file or folder.
+        memory: file for what is to be remembered; it may be deleted at any time.
+
+    Raises:
+        ResnoiseError: something of the source cannot be read.
+    """
+    known = _remembered(memory)
+    place = str(source.absolute())
+    state, newest = _state(source)
+    found = known.get(place)
+    if isinstance(found, dict) and found.get("state") == state:
+        return str(found["sha256"])
+    digest = check_sha256(source, None)
+    # What changes while it is read, or has just changed, may change once more without a trace.
+    if newest + _UNSETTLED_NS < time.time_ns() and _state(source)[0] == state:
+        write_json(memory, {**known, place: {"state": state, "sha256": digest}})
+    return digest
+
+
+def _remembered(memory: Path) -> dict[str, Any]:
+    """Return what is remembered: nothing, if the file is missing or damaged."""
+    try:
+        return read_json(memory)
+    except ResnoiseError:
+        return {}
+
+
+def _state(source: Path) -> tuple[str, int]:
+    """Return a digest of names, places on disk, sizes and times of all files, and the last time.
+
+    The time of change (ctime) counts beside that of modification, which programs can set back.
+    """
+    names = visible_files(source) if source.is_dir() else [b""]
+    state = hashlib.sha256()
+    newest = 0
+    for name in names:
+        path = source / os.fsdecode(name) if name else source
+        try:
+            facts = path.stat()
+        except OSError as error:
+            raise ResnoiseError(f"{path}: cannot be read ({error.strerror})") from error
+        times = (facts.st_mtime_ns, facts.st_ctime_ns)
+        state.update(b"%s\0%d %d %d %d\0" % (name, facts.st_ino, facts.st_size, *times))
+        newest = max(newest, *times)
+    return state.hexdigest(), newest
