@@ -10,7 +10,7 @@ rule layer_cushion:
         snapshots=f"<results>/{RUN}/snapshots.safetensors",
         record=f"<results>/{RUN}/run.json",
     output:
-        with_digest(f"<results>/{RUN}/layer_cushion.csv"),
+        csv=with_digest(f"<results>/{RUN}/layer_cushion.csv"),
     log:
         "<logs>/layer_cushion/{architecture}-{depth}-{initialisation}-seed{seed}.log",
     benchmark:
@@ -32,7 +32,7 @@ rule layer_cushion:
     shell:
         "python {params.script:q} --spec {params.spec:q} --record {input.record:q}"
         " --weights {input.weights:q} --snapshots {input.snapshots:q} --data {input.data:q}"
-        " --output {output[0]:q} --device {resources.device} --threads {threads}"
+        " --output {output.csv[0]:q} --device {resources.device} --threads {threads}"
         " --memory-mb {resources.memory_mb} > {log:q} 2>&1"
 
 
@@ -44,7 +44,7 @@ rule noise_stability:
         snapshots=f"<results>/{RUN}/snapshots.safetensors",
         record=f"<results>/{RUN}/run.json",
     output:
-        with_digest(f"<results>/{RUN}/noise_stability.csv"),
+        csv=with_digest(f"<results>/{RUN}/noise_stability.csv"),
     log:
         "<logs>/noise_stability/{architecture}-{depth}-{initialisation}-seed{seed}.log",
     benchmark:
@@ -66,7 +66,7 @@ rule noise_stability:
     shell:
         "python {params.script:q} --spec {params.spec:q} --record {input.record:q}"
         " --weights {input.weights:q} --snapshots {input.snapshots:q} --data {input.data:q}"
-        " --output {output[0]:q} --device {resources.device} --threads {threads}"
+        " --output {output.csv[0]:q} --device {resources.device} --threads {threads}"
         " --memory-mb {resources.memory_mb} > {log:q} 2>&1"
 
 

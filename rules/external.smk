@@ -36,7 +36,7 @@ rule external_interlayer_cushion:
         data="<results>/data.safetensors",
         network=external_path,
     output:
-        with_digest("<results>/external/{external}/interlayer_cushion.csv"),
+        csv=with_digest("<results>/external/{external}/interlayer_cushion.csv"),
     log:
         "<logs>/external_interlayer_cushion/{external}.log",
     benchmark:
@@ -57,7 +57,7 @@ rule external_interlayer_cushion:
         spec=section_spec("interlayer_cushion", InterlayerCushionSpec),
     shell:
         "python {params.script:q} interlayer --network {params.network:q} --spec {params.spec:q}"
-        " --state-dict {input.network:q} --data {input.data:q} --output {output[0]:q}"
+        " --state-dict {input.network:q} --data {input.data:q} --output {output.csv[0]:q}"
         " --device {resources.device} --threads {threads}"
         " --memory-mb {resources.memory_mb} > {log:q} 2>&1"
 
@@ -68,7 +68,7 @@ rule external_layer_cushion:
         data="<results>/data.safetensors",
         network=external_path,
     output:
-        with_digest("<results>/external/{external}/layer_cushion.csv"),
+        csv=with_digest("<results>/external/{external}/layer_cushion.csv"),
     log:
         "<logs>/external_layer_cushion/{external}.log",
     benchmark:
@@ -89,7 +89,7 @@ rule external_layer_cushion:
         spec=section_spec("layer_cushion", LayerCushionSpec),
     shell:
         "python {params.script:q} layer --network {params.network:q} --spec {params.spec:q}"
-        " --state-dict {input.network:q} --data {input.data:q} --output {output[0]:q}"
+        " --state-dict {input.network:q} --data {input.data:q} --output {output.csv[0]:q}"
         " --device {resources.device} --threads {threads}"
         " --memory-mb {resources.memory_mb} > {log:q} 2>&1"
 

@@ -38,7 +38,7 @@ rule network_layers:
     input:
         data="<results>/data.safetensors",
     output:
-        with_digest("<results>/network_layers.csv"),
+        csv=with_digest("<results>/network_layers.csv"),
     log:
         "<logs>/network_layers.log",
     benchmark:
@@ -55,7 +55,7 @@ rule network_layers:
         networks=drawn_networks(),
         modules=[network_code("network_layers.py", name) for name in grid.DRAWN],
     shell:
-        "python {params.script:q} {params.networks:q} --data {input.data:q} --output {output[0]:q}"
+        "python {params.script:q} {params.networks:q} --data {input.data:q} --output {output.csv[0]:q}"
         " > {log:q} 2>&1"
 
 

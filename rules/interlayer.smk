@@ -9,7 +9,7 @@ rule interlayer_cushion:
         snapshots=f"<results>/{RUN}/snapshots.safetensors",
         record=f"<results>/{RUN}/run.json",
     output:
-        with_digest(f"<results>/{RUN}/interlayer_cushion.csv"),
+        csv=with_digest(f"<results>/{RUN}/interlayer_cushion.csv"),
     log:
         "<logs>/interlayer_cushion/{architecture}-{depth}-{initialisation}-seed{seed}.log",
     benchmark:
@@ -31,7 +31,7 @@ rule interlayer_cushion:
     shell:
         "python {params.script:q} --spec {params.spec:q} --record {input.record:q}"
         " --weights {input.weights:q} --snapshots {input.snapshots:q} --data {input.data:q}"
-        " --output {output[0]:q} --device {resources.device} --threads {threads}"
+        " --output {output.csv[0]:q} --device {resources.device} --threads {threads}"
         " --memory-mb {resources.memory_mb} > {log:q} 2>&1"
 
 

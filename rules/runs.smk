@@ -42,7 +42,7 @@ rule metric:
         snapshots=f"<results>/{RUN}/snapshots.safetensors",
         record=f"<results>/{RUN}/run.json",
     output:
-        with_digest(f"<results>/{RUN}/metrics/{{metric}}.csv"),
+        csv=with_digest(f"<results>/{RUN}/metrics/{{metric}}.csv"),
     log:
         "<logs>/metrics/{metric}/{architecture}-{depth}-{initialisation}-seed{seed}.log",
     benchmark:
@@ -62,7 +62,7 @@ rule metric:
     shell:
         "python {params.script:q} --metric {wildcards.metric:q} --record {input.record:q}"
         " --weights {input.weights:q} --snapshots {input.snapshots:q} --data {input.data:q}"
-        " --output {output[0]:q} --device {resources.device} --threads {threads} > {log:q} 2>&1"
+        " --output {output.csv[0]:q} --device {resources.device} --threads {threads} > {log:q} 2>&1"
 
 
 rule metric_table:

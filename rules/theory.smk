@@ -4,7 +4,7 @@
 rule trivial_case:
     """Simulate the dominant gradient flow of 1x1 kernels and vectors (appendix D.4.1)."""
     output:
-        with_digest("<results>/trivial_case.csv"),
+        csv=with_digest("<results>/trivial_case.csv"),
     log:
         "<logs>/trivial_case.log",
     benchmark:
@@ -20,7 +20,7 @@ rule trivial_case:
         script=script("trivial_case.py"),
         spec=section_spec("trivial_case", TrivialCaseSpec),
     shell:
-        "python {params.script:q} --spec {params.spec:q} --output {output[0]:q} > {log:q} 2>&1"
+        "python {params.script:q} --spec {params.spec:q} --output {output.csv[0]:q} > {log:q} 2>&1"
 
 
 rule figure11:

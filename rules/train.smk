@@ -44,7 +44,7 @@ rule evaluate:
         snapshots=f"<results>/{RUN}/snapshots.safetensors",
         record=f"<results>/{RUN}/run.json",
     output:
-        with_digest(f"<results>/{RUN}/evaluation.csv"),
+        csv=with_digest(f"<results>/{RUN}/evaluation.csv"),
     log:
         "<logs>/evaluate/{architecture}-{depth}-{initialisation}-seed{seed}.log",
     benchmark:
@@ -63,5 +63,5 @@ rule evaluate:
         network=metric_code("evaluate.py"),
     shell:
         "python {params.script:q} --record {input.record:q} --weights {input.weights:q}"
-        " --snapshots {input.snapshots:q} --data {input.data:q} --output {output[0]:q}"
+        " --snapshots {input.snapshots:q} --data {input.data:q} --output {output.csv[0]:q}"
         " --device {resources.device} --threads {threads} > {log:q} 2>&1"

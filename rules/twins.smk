@@ -59,7 +59,7 @@ rule evaluate_twin:
         snapshots=f"<results>/{TWINS}/{{architecture}}/snapshots.safetensors",
         record=f"<results>/{TWINS}/{{architecture}}/run.json",
     output:
-        with_digest(f"<results>/{TWINS}/{{architecture}}/evaluation.csv"),
+        csv=with_digest(f"<results>/{TWINS}/{{architecture}}/evaluation.csv"),
     log:
         "<logs>/evaluate/twins-depth{depth}-seed{seed}-{architecture}.log",
     benchmark:
@@ -78,7 +78,7 @@ rule evaluate_twin:
         network=metric_code("evaluate.py"),
     shell:
         "python {params.script:q} --record {input.record:q} --weights {input.weights:q}"
-        " --snapshots {input.snapshots:q} --data {input.data:q} --output {output[0]:q}"
+        " --snapshots {input.snapshots:q} --data {input.data:q} --output {output.csv[0]:q}"
         " --device {resources.device} --threads {threads} > {log:q} 2>&1"
 
 
