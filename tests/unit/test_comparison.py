@@ -1,6 +1,5 @@
 """Two results folders side by side: what differs, by how much, and what cannot be compared."""
 
-import json
 import re
 import sys
 from pathlib import Path
@@ -13,11 +12,12 @@ import pytest
 from PIL import Image
 
 import compare as script
-from resnoise import commandline, config
+from resnoise import commandline, config, csvfile
 from resnoise.claims.tables import COLUMNS
 from resnoise.comparison import claims, configurations, tables
 from resnoise.comparison.report import compare
 from resnoise.comparison.roots import open_root
+from resnoise.digests import write_json
 from resnoise.errors import ResnoiseError
 from resnoise.figures import compared_curves
 from resnoise.training import history
@@ -172,10 +172,9 @@ def make_root(folder: Path, rate: float, risk: float, seeds: int = 2) -> Path:
         {"results": str(folder), "training": {"simplified": {"learning_rate": rate}}}
     )
     config.save(loaded)
-    table([(8, "plain", seeds, 0, risk, 0.1, 7.0)]).to_csv(folder / "table1.csv", index=False)
-    claim_table({"a": "reproduced" if risk < 1 else "not reproduced"}).to_csv(
-        folder / "claims.csv", index=False
-    )
+    csvfile.write(folder / "table1.csv", table([(8, "plain", seeds, 0, risk, 0.1, 7.0)]))
+    judged = claim_table({"a": "reproduced" if risk < 1 else "not reproduced"})
+    csvfile.write(folder / "claims.csv", judged)
     for seed in range(1, seeds + 1):
         run = folder / "runs" / "plain-8" / "kwi" / f"seed{seed}"
         found = record(rate)
@@ -183,7 +182,7 @@ def make_root(folder: Path, rate: float, risk: float, seeds: int = 2) -> Path:
         found["spec"] |= {"initialisation": "kwi", "seed": seed}
         run.mkdir(parents=True)
         found["sessions"] = [found.pop("session")]
-        (run / "run.json").write_text(json.dumps(found))
+        write_json(run / "run.json", found)
         rows = [
             history.Row(epoch, rate, risk / epoch + seed, 1, 0.5, 1, 0.1 * seed, 1, 1)
             for epoch in (1, 2, 3)
@@ -197,9 +196,9 @@ def test_a_comparison_is_a_page_tables_and_curves(
 ) -> None:
     baseline = make_root(tmp_path / "base", 0.1, 0.5)
     variant = make_root(tmp_path / "slow & steady", 0.2, 2.5, seeds=3)
-    table([(8, "plain", 1, 0, 1.0, NAN, 7.0)]).to_csv(baseline / "table2.csv", index=False)
-    (variant / "table5.csv").write_text("a,b\n1,x\n")
-    (baseline / "table5.csv").write_text("a,b\n1,2\n")
+    csvfile.write(baseline / "table2.csv", table([(8, "plain", 1, 0, 1.0, NAN, 7.0)]))
+    csvfile.write(variant / "table5.csv", pd.DataFrame({"a": [1], "b": ["x"]}))
+    csvfile.write(baseline / "table5.csv", pd.DataFrame({"a": [1], "b": [2]}))
     monkeypatch.setattr(sys, "argv", ["compare.py", str(baseline), str(variant)])
     script.main()
     printed = capsys.readouterr().out

@@ -11,6 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, PathPatch
 
+from resnoise import csvfile
 from resnoise.data import dataset
 from resnoise.data.samples import Samples
 from resnoise.errors import ResnoiseError
@@ -105,7 +106,7 @@ def test_a_network_of_no_identities_is_drawn_without_any(file: Path, tmp_path: P
     table = pd.read_csv(file)
     plain = table[table["architecture"] == "plain"]
     both = pd.concat([plain, plain.assign(architecture="residual")])
-    both.to_csv(tmp_path / "layers.csv", index=False)
+    csvfile.write(tmp_path / "layers.csv", both)
     figure = figure4.draw(diagrams.read(tmp_path / "layers.csv", [*figure4.PANELS]))
     # Those of the legend.
     assert len(identities(figure)) == 2
@@ -115,8 +116,8 @@ def test_a_network_of_no_identities_is_drawn_without_any(file: Path, tmp_path: P
 def test_what_is_wrong_with_a_table_is_said(file: Path, tmp_path: Path) -> None:
     with pytest.raises(ResnoiseError, match=r"layers\.csv: no layers of other"):
         diagrams.read(file, ["plain", "other"])
-    with pytest.raises(ResnoiseError, match=r"missing\.csv: not readable"):
+    with pytest.raises(ResnoiseError, match=r"missing\.csv: cannot be read"):
         diagrams.read(tmp_path / "missing.csv", ["plain"])
-    (tmp_path / "wrong.csv").write_text("a,b\n1,2\n", "utf-8")
-    with pytest.raises(ResnoiseError, match=r"wrong\.csv: not readable"):
+    csvfile.write(tmp_path / "wrong.csv", pd.DataFrame({"a": [1]}))
+    with pytest.raises(ResnoiseError, match=r"wrong\.csv: no column"):
         diagrams.read(tmp_path / "wrong.csv", ["plain"])

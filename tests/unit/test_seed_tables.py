@@ -1,11 +1,12 @@
 """Tables over runs, from files of runs to means over seeds."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from resnoise import csvfile
+from resnoise.digests import read_markdown, write_json
 from resnoise.errors import ResnoiseError
 from resnoise.seed_tables import over_seeds, write
 
@@ -45,15 +46,16 @@ def test_files_of_runs_become_csv_and_markdown(tmp_path: Path) -> None:
             "initialisation": "kwi",
             "seed": seed,
         }
-        (folder / "run.json").write_text(json.dumps({"spec": spec}))
+        write_json(folder / "run.json", {"spec": spec})
         # Evaluations say themselves which run they are of.
-        (folder / "metrics" / "x.csv").write_text(f"seed,snapshot,half\n{seed},final,{value}\n")
+        rows = pd.DataFrame({"seed": [seed], "snapshot": ["final"], "half": [value]})
+        csvfile.write(folder / "metrics" / "x.csv", rows)
     folders = [tmp_path / "seed1", tmp_path / "seed2"]
     csv, markdown = tmp_path / "x.csv", tmp_path / "x.md"
     text = write(folders, "metrics/x.csv", "x", csv, markdown)
     assert pd.read_csv(csv)["half_mean"].tolist() == [0.5]
     assert "| plain        | 8     | kwi            | final    | 2     | 0.5000 +- 0.35 |" in text
-    assert markdown.read_text() == text and text.startswith("# x\n")
+    assert read_markdown(markdown) == text and text.startswith("# x\n")
     (folders[1] / "metrics" / "x.csv").unlink()
     with pytest.raises(ResnoiseError, match="seed2"):
         write(folders, "metrics/x.csv", "x", csv, markdown)
