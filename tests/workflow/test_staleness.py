@@ -66,6 +66,8 @@ class Finished(NamedTuple):
 def done(everything: Project, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A copy of the finished project, which tests may edit if they take the edit back."""
     project = everything.copy_to(tmp_path_factory.mktemp("edited") / "project")
+    # The same network in another place.
+    shutil.copy(project.root / "mine.pt", project.root / "other.pt")
     plan = read_plan(project.snakemake("--dry-run", "--forceall", *EVERYTHING_TARGETS))
     jobs = {job.name: job for job in plan}
     makers = {output: job.name for job in plan for output in job.outputs}
