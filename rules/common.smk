@@ -273,7 +273,7 @@ def drawn_networks():
     """Return the networks of figures 4 and 5 as options: the smallest ones of Table 1."""
     depth = min(CONFIG["table1"]["depths"])
     width = CONFIG["networks"]["width"]
-    return f"--architectures {' '.join(grid.DRAWN)} --depth {depth} --width {width}"
+    return ["--architectures", *grid.DRAWN, "--depth", depth, "--width", width]
 
 
 def twin_files(*names):

@@ -55,7 +55,7 @@ rule network_layers:
         networks=drawn_networks(),
         modules=[network_code("network_layers.py", name) for name in grid.DRAWN],
     shell:
-        "python {params.script:q} {params.networks} --data {input.data:q} --output {output:q}"
+        "python {params.script:q} {params.networks:q} --data {input.data:q} --output {output:q}"
         " > {log:q} 2>&1"
 
 

@@ -380,11 +380,18 @@ def test_the_command_without_a_terminal(tmp_path: Path) -> None:
     assert watch(tmp_path).stdout.startswith("no runs\n")
 
 
+def test_the_command_takes_the_configuration_that_lies_in_the_folder(tmp_path: Path) -> None:
+    quick = SCRIPTS.parents[1] / "config" / "quick.yaml"
+    (tmp_path / configuration.SAVED).write_text(quick.read_text("utf-8"), "utf-8")
+    assert watch(tmp_path, "--only", "table1", "twins").stdout.startswith("5 runs: 5 waiting\n")
+
+
 def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
     assert (
         "missing given, allowed: a results folder that exists" in watch(tmp_path / "missing").stderr
     )
     assert "none.yaml: not readable" in watch("--configfile", tmp_path / "none.yaml").stderr
+    assert "give --configfile" in watch(tmp_path, "--only", "table1").stderr
     assert "--interval" in watch(tmp_path, "--interval", "0").stderr
     (tmp_path / "wrong.yaml").write_text("tabel1: {}", "utf-8")
     error = watch("--configfile", tmp_path / "wrong.yaml").stderr

@@ -16,7 +16,6 @@ from pathlib import Path
 from resnoise import commandline
 from resnoise import config as configuration
 from resnoise.errors import ResnoiseError
-from resnoise.grid import SECTIONS
 from resnoise.live import jobs, states, view
 
 
@@ -27,19 +26,19 @@ def main() -> None:
         "results",
         type=Path,
         nargs="?",
-        help="results folder; alone, it shows the runs that have begun (default: that of the "
-        "configuration)",
+        help="results folder, with the configuration that the workflow left there (default: that "
+        "of the configuration file)",
     )
     parser.add_argument(
         "--configfile",
         type=Path,
         nargs="+",
-        help="as given to snakemake; shows the runs that wait, too",
+        help="as given to snakemake",
     )
     parser.add_argument(
         "--only",
         nargs="+",
-        choices=[*SECTIONS, jobs.TWINS],
+        choices=[*jobs.SETS, jobs.TWINS],
         metavar="SECTION",
         help="only the runs of these sections of the configuration: %(choices)s",
     )
@@ -48,15 +47,20 @@ def main() -> None:
         "--interval", type=_seconds, default=2.0, help="seconds between two looks (default 2)"
     )
     arguments = parser.parse_args()
-    if arguments.results and not arguments.configfile and not arguments.only:
-        results = arguments.results
-        found = None
-        if not results.is_dir():
-            raise ResnoiseError(f"{results} given, allowed: a results folder that exists")
-    else:
-        config = configuration.load(configuration.read(arguments.configfile or []))
-        results = arguments.results or Path(config["results"])
+    results = arguments.results
+    if results and not results.is_dir():
+        raise ResnoiseError(f"{results} given, allowed: a results folder that exists")
+    given = arguments.configfile
+    if results and not given and (results / configuration.SAVED).is_file():
+        # The workflow leaves there what it was last started with.
+        given = [results / configuration.SAVED]
+    found = None
+    if given or not results:
+        config = configuration.load(configuration.read(given or []))
+        results = results or Path(config["results"])
         found = jobs.configured(config, results, arguments.only)
+    elif arguments.only:
+        raise ResnoiseError(f"--only: {results} has no {configuration.SAVED}; give --configfile")
     files = states.Files()
     offset = states.file_system_time(results) - time.time()
 
@@ -91,7 +95,7 @@ def _screen() -> Iterator[None]:
 def _show(statuses: list[states.Status]) -> None:
     """Draw over what is there, without a blank moment between."""
     size = shutil.get_terminal_size()
-    colour = "NO_COLOR" not in os.environ
+    colour = not os.environ.get("NO_COLOR")
     # The last line stays free, so that nothing scrolls.
     text = view.text(statuses, columns=size.columns, rows=size.lines - 1, colour=colour)
     lines = "".join(f"{line}\x1b[K\n" for line in text.splitlines())

@@ -11,6 +11,8 @@ from resnoise.provenance import code_digest
 from resnoise.specs import RunSpec
 
 TWINS = "twins"
+# Sections of the configuration that ask for runs.
+SETS = {**grid.SECTIONS, "runs": grid.further_runs}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,10 +57,10 @@ def configured(
     Args:
         config: a loaded configuration.
         results: the results folder.
-        sections: names of ``grid.SECTIONS``, or "twins"; None for all.
+        sections: names of ``SETS``, or "twins"; None for all.
     """
-    wanted = [*grid.SECTIONS, TWINS] if sections is None else sections
-    runs = [run for name in wanted if name != TWINS for run in grid.SECTIONS[name](config)]
+    wanted = [*SETS, TWINS] if sections is None else sections
+    runs = [run for name in wanted if name != TWINS for run in SETS[name](config)]
     jobs = []
     for run in sorted({*runs}, key=_order):
         plugins = registry.plugin_modules(run.architecture, run.initialisation)
