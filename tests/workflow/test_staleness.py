@@ -66,6 +66,8 @@ class Finished(NamedTuple):
 def done(everything: Project, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A copy of the finished project, which tests may edit if they take the edit back."""
     project = everything.copy_to(tmp_path_factory.mktemp("edited") / "project")
+    # The same network in another place.
+    shutil.copy(project.root / "mine.pt", project.root / "other.pt")
     plan = read_plan(project.snakemake("--dry-run", "--forceall", *EVERYTHING_TARGETS))
     jobs = {job.name: job for job in plan}
     makers = {output: job.name for job in plan for output in job.outputs}
@@ -389,7 +391,14 @@ EXTERNAL_RULES = (
 )
 # What two further runs make stale, and what they are measured for.
 TWO_RUNS = {"train": 2, "report_page": 1}
-TABLE1 = {**TWO_RUNS, "evaluate": 2, "table1": 1, "training_curves": 1}
+TABLE1 = {
+    **TWO_RUNS,
+    "evaluate": 2,
+    "table1": 1,
+    "training_curves": 1,
+    "metric": 2,
+    "metric_table": 1,
+}
 TWINS = {"twins": 1, "evaluate_twin": 2, "table2": 1, "figure6": 1, "claims": 1, "report_page": 1}
 FIGURE3 = {
     **TWO_RUNS,
@@ -417,6 +426,7 @@ OTHER_PAIR = {
     **FIGURE9,
     **TABLE5,
     "figure8": 1,
+    "run_table": 1,
     "transfer": 1,
 }
 FLOW = {
@@ -479,7 +489,7 @@ KEYS: dict[str, list[Case]] = {
     "data.train_per_class": [Case(11, DATA)],
     "data.test_per_class": [Case(6, DATA)],
     "data.subset_seed": [Case(1, DATA)],
-    "networks.width": [Case(8, (*SIMPLIFIED, *FULL))],
+    "networks.width": [Case(8, (*SIMPLIFIED, *FULL, "network_layers "))],
     **recipe_keys(),
     "table1.depths": [Case([8, 14], counts=TABLE1)],
     "table1.seeds": [Case([1, 2], counts=TABLE1), Case([2], counts=TABLE1)],
@@ -580,7 +590,9 @@ KEYS: dict[str, list[Case]] = {
     "trivial_case.sigma_g_values": [Case([1.0], ("trivial_case ",))],
     "trivial_case.q_values": [Case([0.5], ("trivial_case ",))],
     "runs": [Case([], targets=("all", "external"))],
-    "runs[].architecture": [Case("full-plain", counts={"run_table": 1, "metric": 1, **FURTHER})],
+    "runs[].architecture": [
+        Case("full-plain", counts={"evaluate": 1, "run_table": 1, "metric": 1, **FURTHER})
+    ],
     "runs[].initialisation": [Case("t-hmwi", counts={"run_table": 1, "metric": 1, **FURTHER})],
     "runs[].depths": [
         Case([8, 14], counts={"train": 1, "evaluate": 1, "run_table": 1, "metric": 1, **FURTHER})
@@ -662,7 +674,7 @@ def test_another_results_folder_is_computed_on_its_own(
     done: Finished, config_planner: Planner
 ) -> None:
     with edited(done.project, {CONFIG: configured(done.project, {"results": "results/other"})}):
-        planned = config_planner.jobs(done.project, targets=("all", "external"))
+        planned = config_planner.jobs(done.project, targets=("all", "external", "runs", "metrics"))
     here = {name.replace("results/tiny/", "results/other/") for name in done.jobs}
     asked_for = done.matching("transfer ", "figure3_snapshots ")
     assert len(here - names(planned)) == len(asked_for)
