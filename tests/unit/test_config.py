@@ -441,7 +441,7 @@ def test_values_of_sections_on_the_command_line() -> None:
     raw = read("cifar10-short.yaml")
     entries = [
         "device=cpu",
-        "data={source: digits, path: null, train_per_class: 20}",
+        "data={source: digits, path: null, train_per_class: 20, test_per_class: null}",
         "training={simplified: {epochs: 3, penalty: 1.0e-4, milestones: [0.5], compile: true}}",
         "table1={depths: [8, 14], seeds: [7]}",
     ]
