@@ -405,7 +405,13 @@ def test_the_command_redraws_on_a_terminal_and_gives_it_back(job: Job, tmp_path:
     os.utime(job.log)
     terminal, inner = pty.openpty()
     command = [sys.executable, str(SCRIPTS / "watch.py"), str(tmp_path), "--interval", "0.05"]
-    process = subprocess.Popen(command, stdout=inner, stderr=inner, close_fds=True)
+    process = subprocess.Popen(
+        command,
+        stdout=inner,
+        stderr=inner,
+        # Children of a background job of a shell are born deaf to it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     os.close(inner)
     shown = b""
     while shown.count(b"\x1b[H") < 3:
