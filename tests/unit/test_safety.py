@@ -127,7 +127,7 @@ def test_a_state_dict_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
 # What stands in shell commands without quotes: numbers, and what the schema takes from a list.
 NUMBERS = {"{threads}", "{resources.memory_mb}", "{params.shallow_groups}"}
 CHOICES = {"{resources.device}"}
-OPTIONS = {"{params.bootstrap}", "{params.drift}"}
+OPTIONS = {"{params.bootstrap}", "{params.drift}", "{params.limits}", "{params.thresholds}"}
 
 
 def shell_fields(text: str) -> list[str]:
@@ -160,6 +160,7 @@ def test_what_is_unquoted_in_shell_commands_is_harmless_in_every_configuration()
         "claims": ["bootstrap_replicates", "bootstrap_seed", "confidence"],
         "gradient_flow": ["shallow_groups"],
         "twins": ["every_step_epochs", "mask_pictures"],
+        "weight_statistics": ["threshold", "id_threshold", "clip"],
     }
     for section, names in keys.items():
         for name in names:
