@@ -1,5 +1,6 @@
 """The only place that reads the configuration; what the rules need of it."""
 
+import dataclasses
 import functools
 import json
 import math

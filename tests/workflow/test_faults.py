@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -33,7 +34,11 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "runs/plain-8/t-hmwi/seed1/history.csv": (faults.truncate, "figure9", "content has SHA-256"),
     f"{PLAIN}/layer_cushion.csv": (faults.empty, "figure3", "content has SHA-256"),
     f"{PLAIN}/noise_stability.csv": (_swap, "noise_stability_figure", "content has SHA-256"),
-    f"{PLAIN}/gradient_flow.csv": (_without_digest, "figure12", ".sha256 is not beside it"),
+    f"{PLAIN}/interlayer_cushion.csv": (
+        _without_digest,
+        "interlayer_table",
+        ".sha256 is not beside it",
+    ),
     "runs/full-residual-8/kwi/seed1/run.json": (faults.flip, "figure12", "content has SHA-256"),
     "runs/full-plain-8/kwi/seed1/weights.safetensors": (faults.truncate, "figure12", "damaged"),
     "trivial_case.csv": (faults.flip, "figure11", "content has SHA-256"),
@@ -154,15 +159,21 @@ def test_an_unreadable_source_is_named(
 
 
 def test_a_second_snakemake_waits_for_no_file_of_the_first(project: Project) -> None:
-    first = faults.start(project, *CORE, "--forceall")
+    (project.results / PLAIN / "evaluation.csv").unlink()
+    first = faults.start(project, *CORE)
     while not [*(project.root / ".snakemake" / "locks").glob("*")]:
         assert first.poll() is None
         time.sleep(0.1)
-    printed = project.snakemake(*CORE, "--forceall", fails=True)
-    assert "Directory cannot be locked" in printed and "--unlock" in printed
-    # Another results folder is no conflict.
-    project.snakemake("results/other/data.safetensors", "--config", "results=results/other")
-    assert first.poll() is None and first.wait() == 0
+    # It must not end before the others have tried.
+    os.killpg(first.pid, signal.SIGSTOP)
+    try:
+        printed = project.snakemake(*CORE, fails=True)
+        assert "Directory cannot be locked" in printed and "--unlock" in printed
+        # Another results folder is no conflict.
+        project.snakemake("results/other/data.safetensors", "--config", "results=results/other")
+    finally:
+        os.killpg(first.pid, signal.SIGCONT)
+    assert first.wait() == 0
     assert digests(project)
 
 

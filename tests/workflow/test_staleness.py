@@ -143,6 +143,7 @@ NEUTRAL = {
     "errors.py": "error messages",
     "provenance.py": "digests, which the rules pass",
     "registry.py": "names; what it says of a run's network is a parameter of its own",
+    "training/log_lines.py": "lines of the log",
     "training/progress.py": "progress",
 }
 # What no process of the tiny project uses, and whoever uses another file may in a larger one: its
