@@ -11,13 +11,9 @@ from resnoise.run_evaluation import evaluate_run
 def main() -> None:
     """Read the command line and evaluate."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--record", type=Path, required=True, help="record of the run")
-    parser.add_argument("--weights", type=Path, required=True, help="weights after training")
-    parser.add_argument("--snapshots", type=Path, required=True, help="weights before training")
-    parser.add_argument("--data", type=Path, required=True, help="prepared data set")
+    commandline.add_run(parser)
     parser.add_argument("--output", type=Path, required=True, help="CSV")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    commandline.add_computing(parser)
     arguments = parser.parse_args()
     evaluate_run(
         arguments.record,

@@ -19,8 +19,7 @@ def main() -> None:
     parser.add_argument("--state-dict", type=Path, required=True, help="the network's file")
     parser.add_argument("--data", type=Path, required=True, help="prepared data set")
     parser.add_argument("--output", type=Path, required=True, help="CSV")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    commandline.add_computing(parser)
     parser.add_argument(
         "--memory-mb", type=int, default=500, help="budget for activations (default 500)"
     )

@@ -12,9 +12,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cushions", type=Path, required=True, help="cushions of the network")
     parser.add_argument("--record", type=Path, required=True, help="facts of the network")
-    parser.add_argument("--pdf", type=Path, required=True, help="output: figure as PDF")
-    parser.add_argument("--png", type=Path, required=True, help="output: figure as PNG")
-    parser.add_argument("--csv", type=Path, required=True, help="output: data of the figure")
+    commandline.add_figure(parser)
     arguments = parser.parse_args()
     external_layer_cushion.write(
         arguments.cushions, arguments.record, arguments.pdf, arguments.png, arguments.csv

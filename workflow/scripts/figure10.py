@@ -13,9 +13,7 @@ def main() -> None:
     parser.add_argument(
         "--features", type=Path, nargs="+", required=True, help="feature_gradients.csv files"
     )
-    parser.add_argument("--pdf", type=Path, required=True, help="output: figure as PDF")
-    parser.add_argument("--png", type=Path, required=True, help="output: figure as PNG")
-    parser.add_argument("--csv", type=Path, required=True, help="output: fitted distributions")
+    commandline.add_figure(parser, data="fitted distributions")
     arguments = parser.parse_args()
     figure10.write(figure10.read(arguments.features), arguments.pdf, arguments.png, arguments.csv)
 

@@ -11,9 +11,7 @@ def main() -> None:
     """Read the command line and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--flows", type=Path, nargs="+", required=True, help="gradient_flow.csv")
-    parser.add_argument("--pdf", type=Path, required=True, help="output: figure as PDF")
-    parser.add_argument("--png", type=Path, required=True, help="output: figure as PNG")
-    parser.add_argument("--csv", type=Path, required=True, help="output: data of the figure")
+    commandline.add_figure(parser)
     arguments = parser.parse_args()
     flows = gradient_flows.over_seeds(gradient_flows.read(arguments.flows))
     figure12.write(flows, arguments.pdf, arguments.png, arguments.csv)

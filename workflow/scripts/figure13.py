@@ -1,7 +1,6 @@
 """Draw the probability of the Gaussian inequality and its approximation."""
 
 import argparse
-from pathlib import Path
 
 from resnoise import commandline
 from resnoise.figures import figure13
@@ -10,9 +9,7 @@ from resnoise.figures import figure13
 def main() -> None:
     """Read the command line and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pdf", type=Path, required=True, help="output: figure as PDF")
-    parser.add_argument("--png", type=Path, required=True, help="output: figure as PNG")
-    parser.add_argument("--csv", type=Path, required=True, help="output: data of the figure")
+    commandline.add_figure(parser)
     arguments = parser.parse_args()
     figure13.write(arguments.pdf, arguments.png, arguments.csv)
 

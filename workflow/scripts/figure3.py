@@ -12,9 +12,7 @@ def main() -> None:
     """Read the command line and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cushions", type=Path, nargs="+", required=True, help="CSV files of runs")
-    parser.add_argument("--pdf", type=Path, required=True, help="output: figure as PDF")
-    parser.add_argument("--png", type=Path, required=True, help="output: figure as PNG")
-    parser.add_argument("--csv", type=Path, required=True, help="output: data of the figure")
+    commandline.add_figure(parser)
     arguments = parser.parse_args()
     comparisons = read_final(file.parent for file in arguments.cushions)
     figure3.write(comparisons, arguments.pdf, arguments.png, arguments.csv)

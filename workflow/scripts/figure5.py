@@ -11,9 +11,7 @@ def main() -> None:
     """Read the command line and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--layers", type=Path, required=True, help="layers of the networks (CSV)")
-    parser.add_argument("--pdf", type=Path, required=True, help="output: figure as PDF")
-    parser.add_argument("--png", type=Path, required=True, help="output: figure as PNG")
-    parser.add_argument("--csv", type=Path, required=True, help="output: data of the figure")
+    commandline.add_figure(parser)
     arguments = parser.parse_args()
     figure5.write(arguments.layers, arguments.pdf, arguments.png, arguments.csv)
 

@@ -13,9 +13,7 @@ def main() -> None:
     parser.add_argument("--histograms", type=Path, nargs="+", required=True, help="CSV files")
     parser.add_argument("--clip", type=int, default=800, help="end of the count axis")
     parser.add_argument("--id-threshold", type=float, required=True, help="of ID-sized weights")
-    parser.add_argument("--pdf", type=Path, required=True, help="output: figure as PDF")
-    parser.add_argument("--png", type=Path, required=True, help="output: figure as PNG")
-    parser.add_argument("--csv", type=Path, required=True, help="output: data of the figure")
+    commandline.add_figure(parser)
     arguments = parser.parse_args()
     figure7.write(
         [file.parent for file in arguments.histograms],

@@ -14,9 +14,7 @@ def main() -> None:
     parser.add_argument(
         "--histories", type=Path, nargs="+", required=True, help="history.csv files"
     )
-    parser.add_argument("--pdf", type=Path, required=True, help="output: figure as PDF")
-    parser.add_argument("--png", type=Path, required=True, help="output: figure as PNG")
-    parser.add_argument("--csv", type=Path, required=True, help="output: data of panel (a)")
+    commandline.add_figure(parser, data="data of panel (a)")
     parser.add_argument(
         "--difference-csv", type=Path, required=True, help="output: data of panel (b)"
     )

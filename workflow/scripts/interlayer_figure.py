@@ -12,9 +12,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cushions", type=Path, nargs="+", required=True, help="CSV files of runs")
     parser.add_argument("--external", type=Path, help="facts of the network, if it is no run's")
-    parser.add_argument("--pdf", type=Path, required=True, help="output: figure as PDF")
-    parser.add_argument("--png", type=Path, required=True, help="output: figure as PNG")
-    parser.add_argument("--csv", type=Path, required=True, help="output: data of the figure")
+    commandline.add_figure(parser)
     arguments = parser.parse_args()
     if arguments.external:
         (cushions,) = arguments.cushions

@@ -14,13 +14,9 @@ def main() -> None:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, help="what to measure: LayerCushionSpec as JSON")
-    parser.add_argument("--record", type=Path, required=True, help="record of the run")
-    parser.add_argument("--weights", type=Path, required=True, help="weights after training")
-    parser.add_argument("--snapshots", type=Path, required=True, help="weights before and during")
-    parser.add_argument("--data", type=Path, required=True, help="prepared data set")
+    commandline.add_run(parser)
     parser.add_argument("--output", type=Path, required=True, help="CSV")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    commandline.add_computing(parser)
     parser.add_argument(
         "--memory-mb", type=int, default=500, help="budget for activations (default 500)"
     )

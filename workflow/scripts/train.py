@@ -20,8 +20,7 @@ def main() -> None:
     parser.add_argument("--snapshots", type=Path, help="output: weights before and during training")
     parser.add_argument("--history", type=Path, help="output: CSV with a row an epoch")
     parser.add_argument("--record", type=Path, help="output: JSON record of the run")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    commandline.add_computing(parser)
     parser.add_argument(
         "--describe",
         metavar="NETWORK",

@@ -14,9 +14,7 @@ def main() -> None:
     parser.add_argument(
         "--histories", type=Path, nargs="+", required=True, help="history.csv files"
     )
-    parser.add_argument("--pdf", type=Path, required=True, help="output: figure as PDF")
-    parser.add_argument("--png", type=Path, required=True, help="output: figure as PNG")
-    parser.add_argument("--csv", type=Path, required=True, help="output: data of the figure")
+    commandline.add_figure(parser)
     arguments = parser.parse_args()
     histories = read_histories(file.parent for file in arguments.histories)
     training_curves.write(histories, arguments.pdf, arguments.png, arguments.csv)

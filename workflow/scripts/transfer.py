@@ -16,8 +16,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="prepared data set")
     parser.add_argument("--output", type=Path, required=True, help="plain weights to write")
     parser.add_argument("--report", type=Path, required=True, help="JSON with the differences")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    commandline.add_computing(parser)
     arguments = parser.parse_args()
     transfer_run(
         arguments.record,

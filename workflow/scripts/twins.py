@@ -27,8 +27,7 @@ def main() -> None:
     parser.add_argument(
         "--mask-pictures", type=int, default=16, help="pictures to compare ReLU masks on"
     )
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    commandline.add_computing(parser)
     arguments = parser.parse_args()
     residual = RunSpec.from_json(arguments.spec)
     plain = dataclasses.replace(

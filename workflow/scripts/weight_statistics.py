@@ -13,10 +13,7 @@ def main() -> None:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, help="how: WeightStatisticsSpec as JSON")
-    parser.add_argument("--record", type=Path, required=True, help="record of the run")
-    parser.add_argument("--weights", type=Path, required=True, help="weights after training")
-    parser.add_argument("--snapshots", type=Path, required=True, help="weights before and during")
-    parser.add_argument("--data", type=Path, required=True, help="prepared data set")
+    commandline.add_run(parser)
     parser.add_argument("--output", type=Path, required=True, help="CSV of statistics")
     parser.add_argument("--histogram", type=Path, required=True, help="CSV of histograms")
     arguments = parser.parse_args()

@@ -1,9 +1,11 @@
-"""What every script's command line shares: logging, and errors as one line."""
+"""What the scripts' command lines share: options, logging, and errors as one line."""
 
+import argparse
 import errno
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from resnoise.errors import ResnoiseError
 
@@ -30,3 +32,24 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted")
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name a finished run: its files, and the data that it was trained on."""
+    parser.add_argument("--record", type=Path, required=True, help="record of the run")
+    parser.add_argument("--weights", type=Path, required=True, help="weights after training")
+    parser.add_argument("--snapshots", type=Path, required=True, help="weights before and during")
+    parser.add_argument("--data", type=Path, required=True, help="prepared data set")
+
+
+def add_computing(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where to compute."""
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+
+
+def add_figure(parser: argparse.ArgumentParser, data: str = "data of the figure") -> None:
+    """Add the options for the files of a figure; ``data`` says what its CSV holds."""
+    parser.add_argument("--pdf", type=Path, required=True, help="output: figure as PDF")
+    parser.add_argument("--png", type=Path, required=True, help="output: figure as PNG")
+    parser.add_argument("--csv", type=Path, required=True, help=f"output: {data}")
