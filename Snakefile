@@ -38,7 +38,7 @@ container: CONFIG["container"]
 
 # Written when jobs are about to run, so that it is beside the results of whatever target.
 onstart:
-    configuration.save(CONFIG)
+    save_configuration()
 
 
 include: "rules/data.smk"
@@ -56,12 +56,6 @@ include: "rules/weights.smk"
 include: "rules/dynamics.smk"
 include: "rules/runs.smk"
 include: "rules/report.smk"
-
-
-onstart:
-    # Snakemake itself would end with a traceback.
-    if message := unwritable_results():
-        sys.exit(message)
 
 
 rule tables:

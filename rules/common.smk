@@ -202,16 +202,13 @@ def bootstrap_options(section):
     )
 
 
-def unwritable_results():
-    """Return what to say if nothing can be written among the results, or an empty text."""
-    folder = Path(CONFIG["results"])
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
-        return ""
-    return (
-        f"results: {CONFIG['results']!r} given, but nothing can be written to {there} (permissions,"
-        " or a read-only disk); allowed: a folder that can be written to"
-    )
+def save_configuration():
+    """Write the configuration beside its results; end with one line if nothing can be written."""
+    try:
+        configuration.save(CONFIG)
+    except ResnoiseError as error:
+        # Snakemake itself would end with a traceback.
+        sys.exit(f"results: {CONFIG['results']!r} given, but nothing can be written to it: {error}")
 
 
 def rising(amount):

@@ -95,8 +95,8 @@ def test_a_full_disk_is_named_and_room_lets_it_end_the_same(
 ) -> None:
     project = fresh_project(tmp_path / "project")
     with faults.small_disk(project.results, megabytes=4):
-        # Room for logs, and then for the data set, too.
-        for room, full in ((20_000, "data"), (560_000, "resume")):
+        # Room for the configuration and logs, and then for the data set, too.
+        for room, full in ((28_000, "data"), (568_000, "resume")):
             ballast = faults.fill(project.results, room)
             printed = project.snakemake(*CORE, fails=True)
             assert f"{full}.safetensors: cannot be written" in printed
@@ -159,7 +159,7 @@ def test_an_unreadable_source_is_named(
 
 
 def test_a_second_snakemake_waits_for_no_file_of_the_first(project: Project) -> None:
-    (project.results / PLAIN / "evaluation.csv").unlink()
+    (project.results / "table1.csv").unlink()
     first = faults.start(project, *CORE)
     while not [*(project.root / ".snakemake" / "locks").glob("*")]:
         assert first.poll() is None
