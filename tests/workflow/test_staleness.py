@@ -745,9 +745,8 @@ def test_the_source_of_the_data_counts_by_its_content(
         file.write_bytes(content[:-1] + b"x")
         os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
         assert stale(moved) == ["prepare_data"]
-    printed = project.snakemake(
-        "--dry-run", target, f"--config=data={{sha256: {'0' * 64}}}", fails=True
-    )
+    wrong = ("--config", "results=results/pictures", f"data={{sha256: {'0' * 64}}}")
+    printed = project.snakemake("--dry-run", target, *wrong, fails=True)
     assert f"data.path: {moved}: SHA-256 is {check_sha256(moved, None)}, expected 0" in printed
 
 
