@@ -62,7 +62,9 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], str]:
     except FileNotFoundError as error:
         raise ResnoiseError(f"{path}: no such file") from error
     except (SafetensorError, OSError) as error:
-        raise ResnoiseError(f"{path}: damaged, or not a safetensors file ({error})") from error
+        raise ResnoiseError(
+            f"{path}: damaged, or not a safetensors file, delete it and rerun ({error})"
+        ) from error
     try:
         header = json.loads(text or "")
         metadata: dict[str, Any] = header["metadata"]
