@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -90,33 +91,7 @@ def train_twins(
         ResnoiseError: the two specifications are no twins, or as ``resnoise.training.loop.start``.
     """
     _check_twins(residual, plain)
-    with exclusive(files[RESIDUAL].checkpoint.parent):
-        _train(
-            {RESIDUAL: residual, PLAIN: plain},
-            dataset,
-            files,
-            drift,
-            every_step_epochs=every_step_epochs,
-            mask_pictures=mask_pictures,
-            device=device,
-            threads=threads,
-            code=code,
-        )
-
-
-def _train(
-    specs: Mapping[str, RunSpec],
-    dataset: Dataset,
-    files: Mapping[str, RunFiles],
-    drift: Path,
-    *,
-    every_step_epochs: int,
-    mask_pictures: int,
-    device: str,
-    threads: int,
-    code: str,
-) -> None:
-    """Do what ``train_twins`` says, while no other process does."""
+    specs = {RESIDUAL: residual, PLAIN: plain}
     identities = {
         name: {"spec": spec.to_json(), "data": dataset.digest, "code": code}
         for name, spec in specs.items()
@@ -124,39 +99,70 @@ def _train(
     identity = {f"{name} {key}": v for name in specs for key, v in identities[name].items()}
     identity["drift"] = f"{every_step_epochs} {mask_pictures}"
     kept = files[RESIDUAL].checkpoint
-    # Beside the checkpoint, because a workflow engine deletes the outputs of a failed job.
-    kept_drift = kept.with_name("resume-drift.json")
+    with exclusive(kept.parent):
+        states, rows = _resumed(kept, identity)
+        runs = {
+            name: start(spec, dataset, states.get(name), device=device, threads=threads)
+            for name, spec in specs.items()
+        }
+        twins = Twins(runs[RESIDUAL], runs[PLAIN], mask_pictures)
+        outcome = _train_epochs(twins, rows, every_step_epochs, files, identity)
+        write_rows(drift, Drift, rows)
+        for name, run in runs.items():
+            run.write(files[name], identities[name], outcome)
+        remove(kept)
+        remove(_kept_drift(kept))
+
+
+def _resumed(
+    kept: Path, identity: dict[str, str]
+) -> tuple[dict[str, checkpoint.State], list[Drift]]:
+    """Return states and drift of a killed training; nothing of either if one is of no use."""
     states = checkpoint.load(kept, identity) or {}
-    rows: list[Drift] = []
-    if states:
-        try:
-            rows = _read(kept_drift, states[RESIDUAL].epoch)
-        except ResnoiseError as error:
-            _log.warning("drift of the checkpoint refused, starting anew: %s", error)
-            states = {}
-    runs = {
-        name: start(spec, dataset, states.get(name), device=device, threads=threads)
-        for name, spec in specs.items()
-    }
-    twins = Twins(runs[RESIDUAL], runs[PLAIN], mask_pictures)
-    outcome = {"status": "done", "diverged_at": None}
-    epochs = specs[RESIDUAL].recipe.epochs
-    first = runs[RESIDUAL].state.epoch + 1
-    with Progress(epochs, len(runs[RESIDUAL].batches), first - 1) as progress:
-        for epoch in range(first, epochs + 1):
+    if not states:
+        return {}, []
+    try:
+        rows = [Drift(**row) for row in read_json(_kept_drift(kept))["drift"]]
+    except ResnoiseError as error:
+        _log.warning("drift of the checkpoint refused, starting anew: %s", error)
+        return {}, []
+    return states, [row for row in rows if row.epoch <= states[RESIDUAL].epoch]
+
+
+def _kept_drift(kept: Path) -> Path:
+    """Return where the drift up to a checkpoint is.
+
+    Beside the checkpoint, because a workflow engine deletes the outputs of a failed job.
+    """
+    return kept.with_name("resume-drift.json")
+
+
+def _train_epochs(
+    twins: "Twins",
+    rows: list[Drift],
+    every_step_epochs: int,
+    files: Mapping[str, RunFiles],
+    identity: dict[str, str],
+) -> dict[str, Any]:
+    """Train for the epochs that are left, append the drift to ``rows`` and return the outcome."""
+    runs = {RESIDUAL: twins.residual, PLAIN: twins.plain}
+    kept = files[RESIDUAL].checkpoint
+    epochs = twins.residual.spec.recipe.epochs
+    done = twins.residual.state.epoch
+    with Progress(epochs, len(twins.residual.batches), done) as progress:
+        for epoch in range(done + 1, epochs + 1):
             started = time.perf_counter()
             try:
                 finished = twins.train_epoch(epoch, epoch <= every_step_epochs, rows, progress)
             except DivergedError as diverged:
                 seconds = time.perf_counter() - started
-                for run in runs.values():
-                    outcome = run.finish_diverged(epoch, diverged, seconds)
-                break
+                twins.plain.finish_diverged(epoch, diverged, seconds)
+                return twins.residual.finish_diverged(epoch, diverged, seconds)
             for name, row in finished.items():
                 runs[name].finish_epoch(row)
                 history.write(files[name].history, runs[name].state.history)
             # The drift goes first: rows beyond the checkpoint's epoch are dropped on resuming.
-            write_json(kept_drift, {"drift": [dataclasses.asdict(row) for row in rows]})
+            write_json(_kept_drift(kept), {"drift": [dataclasses.asdict(row) for row in rows]})
             checkpoint.save(kept, {name: run.state for name, run in runs.items()}, identity)
             progress.epoch(finished[RESIDUAL])
             last = rows[-1]
@@ -164,11 +170,7 @@ def _train(
                 "drift after step %d: risk %.3g, weights %.3g, ReLU masks %d",
                 *(last.step, last.risk_difference, last.weight_difference, last.mask_differences),
             )
-    write_rows(drift, Drift, rows)
-    for name, run in runs.items():
-        run.write(files[name], identities[name], outcome)
-    remove(kept)
-    remove(kept_drift)
+    return {"status": "done", "diverged_at": None}
 
 
 class Twins:
@@ -296,9 +298,3 @@ def _check_twins(residual: RunSpec, plain: RunSpec) -> None:
             f"{plain.to_json()} given as the twin of {residual.to_json()}, allowed: a residual "
             "network and a plain one that differ in architecture and initialisation only"
         )
-
-
-def _read(path: Path, epoch: int) -> list[Drift]:
-    """Return the drift that a killed training wrote, up to the epoch of its checkpoint."""
-    rows = [Drift(**row) for row in read_json(path)["drift"]]
-    return [row for row in rows if row.epoch <= epoch]
