@@ -10,14 +10,12 @@ by commands that only make the files. The copies alternate.
 """
 
 import argparse
-import os
 import re
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,17 @@ from resnoise import config as configuration
 
 # Sections of a rule that cost Snakemake or this project time for each job.
 COSTLY = ("params", "resources", "threads", "conda")
+
+# Runs a command and prints its seconds and kilobytes. In a process of its own, because Linux
+# counts the memory of a process that starts another as the other's.
+MEASURE = """
+import resource, subprocess, sys, time
+started = time.perf_counter()
+status = subprocess.call(sys.argv[1:])
+seconds = time.perf_counter() - started
+print(seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, flush=True)
+sys.exit(status)
+"""
 
 
 def main() -> None:
@@ -40,14 +49,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         whole, bare = copies(Path(folder))
         for project in (whole, bare):
-            write_grid(project, "paper", dict.fromkeys(seeded(), arguments.seeds))
+            write_grid(project, "everything", dict.fromkeys(seeded(), arguments.seeds))
             write_grid(project, "large", {"table1": -(-arguments.runs // 6)})
         repetitions = arguments.repetitions
         print(f"{arguments.seeds} seeds of everything")
-        compare("plan", whole, bare, "paper", "all", repetitions)
+        compare("plan", whole, bare, "everything", "all", repetitions)
         for project in (whole, bare):
             finish(project)
-        compare("nothing to be done", whole, bare, "paper", "all", repetitions)
+        compare("nothing to be done", whole, bare, "everything", "all", repetitions)
         if arguments.runs:
             print(f"{arguments.runs} runs of Table 1")
             compare("plan", whole, bare, "large", "results/large/table1.csv", repetitions)
@@ -96,7 +105,8 @@ def command_replaced(rule: str, dropped: tuple[str, ...]) -> str:
 def finish(project: Project) -> None:
     """Make all files of the paper's grid."""
     shutil.rmtree(project.root / "results", ignore_errors=True)
-    command = project.command("--quiet=all", "--cores=8", "all", configfile="config/paper.yaml")
+    grid = "config/everything.yaml"
+    command = project.command("--quiet=all", "--cores=8", "all", configfile=grid)
     subprocess.run(command, cwd=project.root, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -123,18 +133,21 @@ def compare(
 def plan(project: Project, grid: str, target: str) -> tuple[float, float, int]:
     """Return seconds, megabytes at most and jobs of one plan."""
     command = project.command("--dry-run", "--quiet=rules", target, configfile=grid)
-    started = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as printed:
-        process = subprocess.Popen(command, cwd=project.root, stdout=printed, stderr=printed)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-        printed.seek(0)
-        text = printed.read()
-    if status:
-        sys.exit(text)
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, *command],
+        cwd=project.root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        sys.exit(done.stdout)
+    text, _, measured = done.stdout.rstrip().rpartition("\n")
+    seconds, kilobytes = map(float, measured.split())
     jobs = re.search(r"^total +(\d+)$", text, re.MULTILINE)
     assert jobs or "Nothing to be done" in text, text
-    return seconds, usage.ru_maxrss / 1024, int(jobs[1]) if jobs else 0
+    return seconds, kilobytes / 1024, int(jobs[1]) if jobs else 0
 
 
 if __name__ == "__main__":
