@@ -2,6 +2,9 @@
 
 import errno
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +37,19 @@ def test_a_mistake_of_the_program_keeps_its_traceback(error: Exception) -> None:
 
     with pytest.raises(type(error)):
         commandline.run(main)
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_reader_that_leaves_is_no_mistake(lines: int) -> None:
+    code = "from resnoise import commandline\n"
+    code += f"commandline.run(lambda: print('line\\n' * {lines}))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(Path(commandline.__file__).parents[1])},
+    )
+    assert process.stdout and process.stderr
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 1

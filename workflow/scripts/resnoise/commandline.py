@@ -3,6 +3,7 @@
 import argparse
 import errno
 import logging
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,11 +20,17 @@ _REFUSED = {
 def run(main: Callable[[], None]) -> None:
     """Run a script's ``main``.
 
-    A ResnoiseError, and whatever the system refuses, ends it with one line and exit status 1.
+    A ResnoiseError, and whatever the system refuses, ends it with one line and exit status 1; a
+    reader that leaves, as in ``watch.py | head``, without a word.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     try:
         main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader, such as head, has seen enough. Python flushes the output once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except ResnoiseError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
