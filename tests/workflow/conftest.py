@@ -1,28 +1,56 @@
 """Fixtures: projects in which the tiny configuration has run."""
 
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from projects import CORE, EVERYTHING_TARGETS, Project, fresh_project
 
+from resnoise.files import exclusive
+
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this test session share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def finished(session_folder: Path) -> Project:
     """A project in which ``CORE`` has run; tests must not change it."""
-    project = fresh_project(tmp_path_factory.mktemp("finished") / "project")
-    project.snakemake(*CORE)
-    return project
+
+    def run(project: Project) -> None:
+        project.snakemake(*CORE)
+
+    return made_once(session_folder / "finished", run)
 
 
 @pytest.fixture(scope="session")
-def everything(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def everything(session_folder: Path) -> Project:
     """A project in which every rule has run, with a record of each process (see recorder)."""
-    project = fresh_project(tmp_path_factory.mktemp("everything") / "project")
-    project.configure_everything()
-    project.configure_external()
-    recorder = Path(__file__).with_name("recorder")
-    environment = {"PYTHONPATH": str(recorder), "RECORDED_CHECKOUT": str(project.root)}
-    project.snakemake(*EVERYTHING_TARGETS, environment=environment)
+
+    def run(project: Project) -> None:
+        project.configure_everything()
+        project.configure_external()
+        recorder = Path(__file__).with_name("recorder")
+        environment = {"PYTHONPATH": str(recorder), "RECORDED_CHECKOUT": str(project.root)}
+        project.snakemake(*EVERYTHING_TARGETS, environment=environment)
+
+    return made_once(session_folder / "everything", run)
+
+
+def made_once(folder: Path, run: Callable[[Project], None]) -> Project:
+    """Return the project in ``folder``, where one process of the session has called ``run``."""
+    project, done = Project(folder / "project"), folder / "done"
+    with exclusive(folder):
+        if not done.exists():
+            # Another process may have failed at it.
+            shutil.rmtree(project.root, ignore_errors=True)
+            run(fresh_project(project.root))
+            done.touch()
     return project
 
 

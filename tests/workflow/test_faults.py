@@ -140,7 +140,7 @@ def test_a_read_only_results_folder_is_named(project: Project, plain_user: tuple
 
 @pytest.mark.parametrize("kind", ["folder", "picture", "archive"])
 def test_an_unreadable_source_is_named(
-    finished: Project, tmp_path: Path, plain_user: tuple[str, ...], kind: str
+    project: Project, tmp_path: Path, plain_user: tuple[str, ...], kind: str
 ) -> None:
     source = tmp_path / "source"
     (source / "train" / "cat").mkdir(parents=True)
@@ -151,7 +151,7 @@ def test_an_unreadable_source_is_named(
     locked = {"folder": source, "picture": picture, "archive": archive}[kind]
     locked.chmod(0)
     path = archive if kind == "archive" else source
-    printed = finished.snakemake(
+    printed = project.snakemake(
         *("results/unreadable/data.safetensors", "--config", "results=results/unreadable"),
         f"data={{source: pictures, path: {path}}}",
         fails=True,

@@ -6,14 +6,25 @@ import re
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+import faults
 import pytest
 import slurm
 import yaml
-from projects import CORE, PLAIN, RESIDUAL, ROOT, Project, digests, fresh_project
+from projects import (
+    CORE,
+    EVERYTHING_TARGETS,
+    PLAIN,
+    RESIDUAL,
+    ROOT,
+    Project,
+    digests,
+    fresh_project,
+)
 
 from resnoise import tensorfile
 
@@ -164,3 +175,23 @@ def test_cancelled_killed_preempted_and_starved_jobs_come_back_to_the_same_bits(
     assert "Partition=short" in details
     assert not [job for job in cluster.jobs() if re.search("table1|training_curves", job.rule)]
     assert project.stale() == {}
+
+
+@needs_slurm
+@pytest.mark.usefixtures("cluster")
+def test_every_rule_gives_the_bits_of_a_local_run(everything: Project, tmp_path: Path) -> None:
+    project = fresh_project(tmp_path / "project")
+    project.configure_everything()
+    project.configure_external()
+    printed = project.snakemake("--profile", "slurm", *QUICK, *EVERYTHING_TARGETS)
+    assert "Traceback" not in printed
+    assert faults.results(project) == faults.results(everything)
+    rules, local = (
+        Counter(re.findall(rf"^{kind} (\w+):", printed, re.MULTILINE))
+        for kind in ("rule", "localrule")
+    )
+    # Each job once, and none of those that compute on this host.
+    submitted = re.findall(r"^Job \d+ has been submitted with SLURM jobid", printed, re.MULTILINE)
+    assert len(submitted) == rules.total()
+    assert rules.keys() > {"train", "twins", "evaluate", "layer_cushion", "gradient_flow"}
+    assert not rules.keys() & local.keys()
