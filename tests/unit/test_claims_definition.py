@@ -173,6 +173,8 @@ def test_what_differs_from_the_paper() -> None:
             "data": {"source": "digits", "train_per_class": 20},
             "training": {"simplified": {"epochs": 3, "conv_backend": "torch"}},
             "networks": {"width": 4},
+            "twins": {"precision": "float32", "seeds": [2]},
+            "weight_statistics": {"threshold": 0.5},
         }
     )
     assert scale.differences(short, paper) == {
@@ -183,6 +185,9 @@ def test_what_differs_from_the_paper() -> None:
         "networks": ["width 4 instead of 16"],
         "training.simplified": ["epochs 3 instead of 200"],
         "training.fully_fledged": [],
+        "twins": ["twins: precision float32 instead of float64"],
+        "layer_cushion": [],
+        "weight_statistics": ["weight statistics: threshold 0.5 instead of 0.25"],
     }
 
 
@@ -190,11 +195,9 @@ def test_the_example_in_the_documentation_is_a_claim(tmp_path: Path) -> None:
     text = (PAPER.parent / "README.md").read_text("utf-8").partition("## Adding a claim")[2]
     lines = [line[4:] for line in text.splitlines() if line.startswith("    ")]
     content = yaml.safe_load(PAPER.read_text("utf-8"))
-    content["claims"] = yaml.safe_load("\n".join(lines))
+    content["claims"] += yaml.safe_load("\n".join(lines))
     (tmp_path / "paper.yaml").write_text(yaml.safe_dump(content), "utf-8")
     found = definition.read(tmp_path / "paper.yaml")
-    assert [claim.id for claim in found] == [
-        f"residual-has-smaller-risk-{depth}" for depth in (20, 32, 44)
+    assert [claim.id for claim in found[-3:]] == [
+        f"residual-has-smaller-train-error-{depth}" for depth in (20, 32, 44)
     ]
-    actual = {claim.id: claim for claim in definition.read(PAPER)}
-    assert all(claim.quantity == actual[claim.id].quantity for claim in found)

@@ -146,7 +146,7 @@ def test_sooner_compares_when_levels_are_reached(results: Results) -> None:
     text = "{sooner: [%s, %s]}"
     residual = np.mean([*RISKS["residual"].values()], axis=0).tolist()
     plain = np.mean([*RISKS["plain"].values()], axis=0).tolist()
-    levels = np.linspace(min(residual[0], plain[0]), max(residual[-1], plain[-1]), 100)
+    levels = np.geomspace(min(residual[0], plain[0]), max(residual[-1], plain[-1]), 100)
     scores = []
     for level in levels.tolist():
         a, b = when_reached(residual, level), when_reached(plain, level)
@@ -170,6 +170,31 @@ def test_lower_at_equal_interpolates_both_curves(results: Results) -> None:
     doubled = f"{{product: [2, {PLAIN}]}}"
     lower = f"{{lower_at_equal: [{{x: {doubled}, y: {error}}}, {{x: {PLAIN}, y: {error}}}]}}"
     assert number(lower, results) == 1.0
+
+
+def test_levels_are_even_in_the_logarithm(tmp_path: Path) -> None:
+    # The first curve has the lower error below a risk of 0.1, half of the way in the logarithm.
+    curves = {
+        "plain": {"risk": [1.0, 0.9, 0.1, 0.01], "test_error": [1.0, 0.9, 0.5, 0.0]},
+        "residual": {"risk": [1.0, 0.1, 0.09, 0.01], "test_error": [0.8, 0.5, 0.5, 0.2]},
+    }
+    found = []
+    for network, rows in curves.items():
+        csvfile.write(tmp_path / f"{network}.csv", pd.DataFrame({"epoch": [1, 2, 3, 4], **rows}))
+        run = {"architecture": network, "depth": 20, "initialisation": "kwi", "seed": 1}
+        found.append(ResultFile(f"{network}.csv", run))
+    results = Results(tmp_path, {"curves": found}, replicates=2, seed=0)
+    one, two = (
+        f"{{x: {curve}, y: {curve.replace('risk', 'test_error')}}}" for curve in (PLAIN, RESIDUAL)
+    )
+    assert 0.4 < number(f"{{lower_at_equal: [{one}, {two}]}}", results) < 0.6
+    levels = np.geomspace(1.0, 0.01, 100)
+    reached = [[when_reached(c["risk"], level) for level in levels] for c in curves.values()]
+    scores = [0.5 if a == b else float(a < b) for a, b in zip(*reached, strict=True)]
+    assert number(f"{{sooner: [{PLAIN}, {RESIDUAL}]}}", results) == pytest.approx(np.mean(scores))
+    below = one.replace(PLAIN, f"{{product: [-1, {PLAIN}]}}")
+    with pytest.raises(NotMeasured, match="not above 0"):
+        number(f"{{lower_at_equal: [{below}, {below}]}}", results)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from resnoise import config as configuration
 from resnoise import csvfile, grid
 from resnoise.claims import definition, files, tables
-from resnoise.claims.definition import Claim, Rule, Selection, Source
+from resnoise.claims.definition import Claim, Operation, Rule, Selection, Source
 from resnoise.claims.files import ResultFile
 from resnoise.claims.names import DIRECTION, FAILED, NOT_MEASURED, REPRODUCED
 from resnoise.claims.quantities import Results
@@ -103,6 +103,45 @@ def test_the_interval_is_the_bootstraps(tmp_path: Path) -> None:
     # Of two seeds a quarter of the draws takes the first one twice.
     assert (judgement.low, judgement.high) == (1.0, 2.0)
     assert "bootstrap over 2 seeds" in judgement.reason
+
+
+def of_table(folder: Path, runs: int, **selection: Any) -> Judgement:
+    """Return the judgement on a number above 1 of a file that holds such numbers of many runs."""
+    row = {"risk": 2.0, "low": 1.5, "high": 2.5, "runs": runs}
+    csvfile.write(folder / "table.csv", pd.DataFrame([row]))
+    results = Results(folder, {"table": [ResultFile("table.csv", {})]}, replicates=100, seed=0)
+    source = Source("table", "table.csv", None, {}, "a table")
+    risk = Selection(source, "risk", {}, None, "only", "runs", selection.get("interval"))
+    wanted = dataclasses.replace(claim(greater=1.0), quantity=risk)
+    return judge(wanted, results, {}, 0.95)
+
+
+def test_a_table_of_results_shows_no_more_than_its_runs_do(tmp_path: Path) -> None:
+    without = of_table(tmp_path, 3)
+    assert (without.verdict, without.low) == (DIRECTION, None)
+    assert without.reason.endswith("without an interval over the 3 runs")
+    own = of_table(tmp_path, 3, interval=("low", "high"))
+    assert (own.verdict, own.low, own.high) == (REPRODUCED, 1.5, 2.5)
+    # Its interval may be one over pictures.
+    single = of_table(tmp_path, 1, interval=("low", "high"))
+    assert single.verdict == DIRECTION and single.reason.endswith("in a single run")
+
+
+def test_one_seed_on_one_side_leaves_no_interval(tmp_path: Path) -> None:
+    found = []
+    for network, seed, value in [("plain", 1, 4.0), ("plain", 2, 5.0), ("residual", 1, 1.0)]:
+        file = f"{network}{seed}.csv"
+        csvfile.write(tmp_path / file, pd.DataFrame({"risk": [value]}))
+        found.append(ResultFile(file, {"architecture": network, "depth": 20, "seed": seed}))
+    results = Results(tmp_path, {"trained": found}, replicates=100, seed=0)
+    sides = [
+        dataclasses.replace(RISK, where={"architecture": network})
+        for network in ("plain", "residual")
+    ]
+    ratio = dataclasses.replace(claim(greater=1.0), quantity=Operation("ratio", tuple(sides)))
+    judgement = judge(ratio, results, {}, 0.95)
+    assert (judgement.measured, judgement.low, judgement.runs) == (4.5, None, 1)
+    assert judgement.verdict == DIRECTION and "single run" in judgement.reason
 
 
 def test_a_reduced_scale_is_said_with_every_verdict(tmp_path: Path) -> None:
@@ -241,7 +280,8 @@ def test_a_worse_residual_network_is_found(as_printed: Path, tmp_path: Path) -> 
         "table1-44-residual-test-error",
         "residual-has-smaller-risk-44",
         "residual-has-smaller-test-error-44",
-        "discrepancy-grows-with-depth",
+        "discrepancy-in-risk-grows-to-depth-44",
+        "discrepancy-in-test_error-grows-to-depth-44",
         "degradation-is-smaller",
         "residual-risk-growth",
         "residual-test-error-stays",

@@ -97,7 +97,7 @@ def test_table3_means_over_seeds_of_the_plain_view_beside_the_paper(folders: lis
     assert mass["before_transferred_mean"] == 7 and math.isnan(mass["before_transferred_std"])
     assert mass["before_p_paper"] == 67 and mass["after_p_paper"] == 72
     assert pd.isna(mass["after_transferred_paper"])
-    assert table.loc[("id", "above"), "after_p_paper"] == 26
+    assert table.loc[("all", "above"), "after_p_paper"] == 26
     assert table.loc[("large", "mass"), "after_p_paper"] == 700
     assert table.loc[("id", "mode"), "after_transferred_paper"] == 0.9
     assert table.loc[("id", "share"), "after_transferred_paper"] == 0.76

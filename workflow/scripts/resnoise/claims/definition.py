@@ -21,7 +21,10 @@ SCHEMA = Path(__file__).resolve().parents[4] / "config" / "paper_schema.yaml"
 # What a run is known by; conditions on these decide which files a claim needs.
 RUN_KEYS = ("architecture", "depth", "initialisation", "seed")
 # Parts of the configuration that a claim may depend on.
-SCALE = ("data", "networks", "training.simplified", "training.fully_fledged")
+SCALE = (
+    *("data", "networks", "training.simplified", "training.fully_fledged"),
+    *("twins", "layer_cushion", "weight_statistics"),
+)
 _VARIABLE = re.compile(r"\{(\w+)\}")
 
 

@@ -35,7 +35,7 @@ class Value:
         values: float64 [1 + replicates] or, for a series, [1 + replicates, entries].
         index: what numbers the entries of a series, float64 [entries]; None for a single number.
         runs: number of runs behind it, the smallest one of its parts; None: it is not about runs.
-        drawn: whether the replicates come from draws of at least two seeds.
+        drawn: whether the replicates come from draws of at least two seeds of every part.
         interval: ends of the interval that a file itself holds, if it does.
     """
 
@@ -157,13 +157,14 @@ def measure(quantity: Quantity, results: Results) -> Value:
         return _select(quantity, results)
     if isinstance(quantity, Operation):
         arguments = [measure(argument, results) for argument in quantity.arguments]
-        counts = [argument.runs for argument in arguments if argument.runs is not None]
-        runs = min(counts) if counts else None
+        about = [argument for argument in arguments if argument.runs is not None]
+        runs = min((argument.runs for argument in about if argument.runs), default=None)
         if quantity.condition is not None:
             value = _count(quantity, arguments[0])
         else:
             value = _OPERATIONS[quantity.name](*arguments)
-        drawn = any(argument.drawn for argument in arguments)
+        # Next to a single seed the others' spread is no interval of the whole.
+        drawn = bool(about) and all(argument.drawn for argument in about)
         return dataclasses.replace(value, runs=runs, drawn=drawn, interval=None)
     return Value(quantity * results.ones())
 
@@ -320,9 +321,12 @@ def _aligned(first: Value, second: Value, name: str) -> tuple[Array, Array]:
 def _sooner(first: Value, second: Value) -> Value:
     """Return the share of 100 levels that falling series ``first`` reaches before ``second``.
 
-    The levels lie evenly between the highest and the lowest that both have. A series reaches a
-    level where its running minimum, interpolated between entries, comes down to it. A level that
-    both reach at the same place counts a half.
+    The levels lie evenly in the logarithm between the highest and the lowest that both have. A
+    series reaches a level where its running minimum, interpolated between entries, comes down to
+    it. A level that both reach at the same place counts a half.
+
+    Raises:
+        NotMeasured: a value is not above 0.
     """
     ours, theirs = _aligned(first, second, "sooner")
     shares = []
@@ -334,10 +338,17 @@ def _sooner(first: Value, second: Value) -> Value:
             # One is below the other from its first entry to the other's last.
             shares.append(float(falling[0][0] < falling[1][0]))
             continue
-        levels = np.linspace(high, low, 100)
+        levels = _levels(high, low)
         when = [_reached(curve, levels) for curve in falling]
         shares.append(((when[0] < when[1]) + 0.5 * (when[0] == when[1])).mean())
     return Value(np.array(shares))
+
+
+def _levels(start: float, end: float) -> Array:
+    """Return 100 levels between two, evenly in the logarithm, as risks are compared in Figure 8."""
+    if not min(start, end) > 0:
+        raise NotMeasured("the two curves are not above 0")
+    return np.geomspace(start, end, 100)
 
 
 def _reached(curve: Array, levels: Array) -> Array:
@@ -353,7 +364,10 @@ def _reached(curve: Array, levels: Array) -> Array:
 def _lower_at_equal(x1: Value, y1: Value, x2: Value, y2: Value) -> Value:
     """Return the share of common levels of x at which the first curve has the lower y.
 
-    Curves are interpolated at 100 levels of x that both have.
+    Curves are interpolated in the logarithm of x, at 100 levels of it that both have.
+
+    Raises:
+        NotMeasured: an x is not above 0, or the curves have no level in common.
     """
     aligned = [_aligned(x, y, "lower_at_equal") for x, y in ((x1, y1), (x2, y2))]
     shares = []
@@ -369,8 +383,8 @@ def _lower_at_equal(x1: Value, y1: Value, x2: Value, y2: Value) -> Value:
                 raise NotMeasured("the two curves have no level in common")
             shares.append(np.nan)
             continue
-        levels = np.linspace(low, high, 100)
-        first, second = (np.interp(levels, *curve) for curve in curves)
+        levels = np.log(_levels(low, high))
+        first, second = (np.interp(levels, np.log(x), y) for x, y in curves)
         shares.append(float((first < second).mean()))
     return Value(np.array(shares))
 

@@ -7,6 +7,13 @@ from resnoise import registry
 
 # Keys of a recipe that change no result but by rounding.
 _NEUTRAL = {"allow_tf32", "compile", "conv_backend", "snapshot_epochs"}
+# Keys of an experiment on which what the claims compare depends; a claim that depends on how many
+# seeds there are says so with runs.
+_DECISIVE = {
+    "twins": {"precision"},
+    "layer_cushion": {"samples"},
+    "weight_statistics": {"threshold", "id_threshold"},
+}
 
 
 def differences(config: Mapping[str, Any], paper: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -23,6 +30,9 @@ def differences(config: Mapping[str, Any], paper: Mapping[str, Any]) -> dict[str
     for family in ("simplified", "fully_fledged"):
         of_family = _values(config["training"][family], paper["training"][family], "")
         found[f"training.{family}"] = of_family
+    for section, keys in _DECISIVE.items():
+        decisive = {key: value for key, value in config[section].items() if key in keys}
+        found[section] = _values(decisive, paper[section], f"{section.replace('_', ' ')}: ")
     return found
 
 

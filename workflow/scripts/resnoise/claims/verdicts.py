@@ -148,11 +148,13 @@ def _verdict(
     if broken:
         return FAILED, f"not {broken[0]}"
     held = " and ".join(text for text, _ in margins)
+    if value.runs == 1 and not claim.rule.one_run_suffices:
+        return DIRECTION, f"{held}, but in a single run"
     if value.interval is not None:
         lows = [_own_margin(claim, value, text, margin) for text, margin in margins]
         clear = all(low > 0 for low in lows)
-    elif value.runs == 1 and not claim.rule.one_run_suffices:
-        return DIRECTION, f"{held}, but in a single run"
+    elif (value.runs or 0) > 1 and not value.drawn:
+        return DIRECTION, f"{held}, but without an interval over the {value.runs} runs"
     else:
         tail = (1 - confidence) / 2
         clear = all(_quantile(margin.values[1:], tail) > 0 for _, margin in margins)

@@ -33,7 +33,7 @@ def read(files: Iterable[Path]) -> pd.DataFrame:
 def fits(entries: pd.DataFrame) -> pd.DataFrame:
     """Return the fitted normal of each snapshot, and how far the entries are from it.
 
-    Columns: depth, snapshot, entries, mean, standard_deviation, skewness, excess_kurtosis,
+    Columns: depth, snapshot, seeds, entries, mean, standard_deviation, skewness, excess_kurtosis,
     kolmogorov_smirnov (largest distance of the two distribution functions).
 
     Args:
@@ -50,6 +50,7 @@ def fits(entries: pd.DataFrame) -> pd.DataFrame:
             {
                 "depth": of_snapshot["depth"].iloc[0],
                 "snapshot": snapshot,
+                "seeds": of_snapshot["seed"].nunique(),
                 "entries": len(values),
                 "mean": mean,
                 "standard_deviation": deviation,
