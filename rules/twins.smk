@@ -41,8 +41,11 @@ rule twins:
         spec=twin_spec,
         drift=f"--every-step-epochs {CONFIG['twins']['every_step_epochs']}"
         f" --mask-pictures {CONFIG['twins']['mask_pictures']}",
-        networks=network_code("twins.py", "residual", *registry.plugin_modules("residual", "hmwi"))
-        + network_code("twins.py", "plain", *registry.plugin_modules("plain", "t-hmwi")),
+        networks=[
+            digest
+            for network in grid.TWINS
+            for digest in network_code("twins.py", network[0], *registry.plugin_modules(*network))
+        ],
         folder=lambda wildcards, output: os.path.dirname(output.drift[0]),
     shell:
         "python {params.script:q} --spec {params.spec:q} --data {input.data:q}"

@@ -99,6 +99,12 @@ def test_a_damaged_memory_is_made_anew(folder: Path, reads: list[Path], text: st
     assert reads == [folder]
 
 
+def test_a_memory_that_cannot_be_written_is_none(folder: Path) -> None:
+    (folder.parent / "file").write_text("no folder")
+    memory = folder.parent / "file" / "digests.json"
+    assert source_digest(folder, memory) == check_sha256(folder, None)
+
+
 def test_what_has_just_changed_is_not_remembered(
     folder: Path, reads: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

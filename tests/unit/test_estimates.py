@@ -60,6 +60,10 @@ def test_a_graphics_card_is_assumed_where_one_is_asked_for() -> None:
         ({"source": "digits"}, 1442),
         ({"source": "digits", "train_per_class": 20}, 200),
         ({}, 50_000),
+        # Of any number of classes.
+        ({"source": "pictures", "path": __file__}, 50_000),
+        ({"source": "pictures", "path": __file__, "train_per_class": 500}, 50_000),
+        ({"source": "pictures", "path": __file__, "train_per_class": 6000}, 60_000),
     ],
 )
 def test_the_size_of_the_training_set_follows_the_configuration(

@@ -184,6 +184,33 @@ def test_a_held_folder_is_waited_for_however_its_holder_ends(
     assert "another process writes this, waiting" in caplog.text
 
 
+COUNTS = """
+import sys
+from pathlib import Path
+from resnoise.files import exclusive
+folder = Path(sys.argv[1])
+for _ in range(100):
+    with exclusive(folder):
+        number = int((folder / "counter").read_text())
+        (folder / "counter").write_text(str(number + 1))
+"""
+
+
+def test_one_process_at_a_time_holds_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "counter").write_text("0")
+    processes = [python(COUNTS, tmp_path) for _ in range(4)]
+    assert [process.wait() for process in processes] == [0] * 4
+    assert (tmp_path / "counter").read_text() == "400"
+    assert [path.name for path in tmp_path.iterdir()] == ["counter"]
+
+
+def test_what_is_locked_is_a_file(tmp_path: Path) -> None:
+    # Locks of folders hold within one computer only on NFS.
+    lock = tmp_path / ".lock"
+    with exclusive(tmp_path), lock.open() as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def test_without_locks_files_are_written_and_none_is_removed(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,6 +45,16 @@ def test_values_as_they_were_and_keys_without_effect_are_no_change(given: dict[s
     assert changed(given) == {}
 
 
+def test_additions_replace_nothing_and_changes_do() -> None:
+    one = {"name": "one", "path": __file__}
+    base = config.load({"external": [one]})
+    more = {"external": [{"name": "two", "path": __file__}, one]}
+    assert studies.changes(more, config.load(more), base) == {}
+    for other in ({"external": [{**one, "path": config.__file__}]}, {"external": []}):
+        found = studies.changes(other, config.load(other), base)
+        assert found == {"external": config.load(other)["external"]}
+
+
 def test_without_a_valid_configuration_all_given_keys_count() -> None:
     loaded = config.load({"training": {"simplified": {"epochs": 200}}})
     found = studies.changes({"training": {"simplified": {"epochs": "200"}}}, loaded, None)

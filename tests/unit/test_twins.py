@@ -1,6 +1,7 @@
 """Twins: a residual network and its equivalent plain one stay equal to rounding (section 4.1)."""
 
 import dataclasses
+import threading
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ from resnoise.data import dataset as datasets
 from resnoise.data.dataset import Dataset
 from resnoise.data.prepare import prepare
 from resnoise.errors import ResnoiseError
+from resnoise.files import exclusive
 from resnoise.initialisations import initialise
 from resnoise.networks import build
 from resnoise.specs import DataSpec, NetworkSpec, RunSpec
@@ -38,7 +40,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return datasets.load(path)
 
 
-def train(data: Dataset, folder: Path, plain: RunSpec = PLAIN, every: int = 2) -> pd.DataFrame:
+def train(
+    data: Dataset, folder: Path, plain: RunSpec = PLAIN, every: int = 2, masks: int = 4
+) -> pd.DataFrame:
     """Train twins in ``folder`` and return their drift."""
     files = {}
     for name in (twins.RESIDUAL, twins.PLAIN):
@@ -53,7 +57,7 @@ def train(data: Dataset, folder: Path, plain: RunSpec = PLAIN, every: int = 2) -
         files,
         folder / "drift.csv",
         every_step_epochs=every,
-        mask_pictures=4,
+        mask_pictures=masks,
         device="cpu",
         threads=1,
         code="code",
@@ -101,6 +105,40 @@ def test_a_killed_training_ends_with_the_same_bits(data: Dataset, tmp_path: Path
         one, two = weights(tmp_path / "whole", name), weights(tmp_path / "killed", name)
         assert all(torch.equal(one[key], two[key]) for key in one)
     assert not list((tmp_path / "killed").rglob("resume*"))
+
+
+@pytest.mark.parametrize("masks", [4, 5])
+def test_a_second_process_takes_finished_twins_of_the_same_drift(
+    data: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture, masks: int
+) -> None:
+    caplog.set_level("INFO")
+    train(data, tmp_path)
+    records = [tmp_path / name / "run.json" for name in ("residual", "plain")]
+    before = [file.read_bytes() for file in records]
+    with exclusive(tmp_path / "residual"):
+        second = threading.Thread(target=train, args=(data, tmp_path), kwargs={"masks": masks})
+        second.start()
+        while "another process writes this, waiting" not in caplog.text:
+            second.join(0.05)
+    second.join()
+    same = masks == 4
+    assert ("the other process has finished the runs" in caplog.text) == same
+    assert ([file.read_bytes() for file in records] == before) == same
+
+
+def test_a_second_process_trains_twins_whose_drift_is_damaged(
+    data: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = train(data, tmp_path)
+    with (tmp_path / "drift.csv").open("a") as file:
+        file.write("0")
+    with exclusive(tmp_path / "residual"):
+        second = threading.Thread(target=train, args=(data, tmp_path))
+        second.start()
+        while "another process writes this, waiting" not in caplog.text:
+            second.join(0.05)
+    second.join()
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "drift.csv"), whole)
 
 
 def test_runs_that_are_no_twins_are_refused(data: Dataset, tmp_path: Path) -> None:

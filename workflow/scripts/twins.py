@@ -16,7 +16,6 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, help="the residual run (JSON)")
-    parser.add_argument("--plain-initialisation", default="t-hmwi", help="of the plain network")
     parser.add_argument("--data", type=Path, required=True, help="prepared data set")
     for name in (RESIDUAL, PLAIN):
         parser.add_argument(f"--{name}", type=Path, required=True, help="output: folder of the run")
@@ -33,7 +32,7 @@ def main() -> None:
     plain = dataclasses.replace(
         residual,
         network=dataclasses.replace(residual.network, architecture="plain"),
-        initialisation=arguments.plain_initialisation,
+        initialisation="t-hmwi",
     )
     plugins = {
         name

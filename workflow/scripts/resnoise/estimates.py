@@ -21,11 +21,15 @@ _MARGIN = 2.0
 
 
 def training_pictures(data: Mapping[str, Any]) -> int:
-    """Return how many training pictures the section ``data`` of a configuration leads to."""
+    """Return how many training pictures the section ``data`` of a configuration leads to.
+
+    For sources of any size at least as many as CIFAR-10 has, for any number of classes.
+    """
     per_class: int | None = data["train_per_class"]
-    if per_class is not None:
-        return 10 * per_class
-    return registry.source(data["source"]).pictures or 50_000
+    known = registry.source(data["source"]).pictures
+    if known is None:
+        return max(10 * (per_class or 0), 50_000)
+    return known if per_class is None else 10 * per_class
 
 
 def evaluate_seconds(spec: RunSpec, pictures: int, device: str) -> float:

@@ -61,24 +61,47 @@ def remove(path: Path) -> None:
 def exclusive(folder: Path) -> Iterator[bool]:
     """Hold a folder against other processes that ask for it; yield whether it had to wait.
 
-    The system frees the folder when the process ends, however it ends. On a file system without
-    locks nothing is held.
+    What is locked is a file in it, because NFS knows no locks of folders. The system frees it when
+    the process ends, however it ends. On a file system without locks nothing is held.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
+    lock = folder / ".lock"
     waited = False
-    try:
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waited = True
-            _log.warning("%s: another process writes this, waiting until it ends", folder)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError as error:
-            _log.info("%s cannot be locked (%s)", folder, error)
-        yield waited
-    finally:
-        os.close(handle)
+            waited = _lock(handle, folder) or waited
+            if not _is_same(handle, lock):
+                # Whoever held it has removed it meanwhile: somebody may hold another of the name.
+                continue
+            try:
+                yield waited
+            finally:
+                lock.unlink(missing_ok=True)
+            return
+        finally:
+            os.close(handle)
+
+
+def _lock(handle: int, folder: Path) -> bool:
+    """Lock an open file; return whether another process held it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        _log.warning("%s: another process writes this, waiting until it ends", folder)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        return True
+    except OSError as error:
+        _log.warning("%s cannot be locked against other processes (%s)", folder, error)
+    return False
+
+
+def _is_same(handle: int, path: Path) -> bool:
+    """Return whether an open file is still the one of this path."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _temporary(path: Path) -> tuple[int, Path]:

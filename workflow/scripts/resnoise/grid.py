@@ -33,6 +33,8 @@ TABLE1 = (("plain", "kwi"), ("residual", "hmwi"))
 
 # Table 4 and Figure 9: plain networks from KWI and from the transferred T(HMWI).
 TRANSFERRED = (("plain", "kwi"), ("plain", "t-hmwi"))
+# A residual network and the plain one that starts as its equal (Table 2, Figure 6).
+TWINS = (("residual", "hmwi"), ("plain", "t-hmwi"))
 
 
 def table1_runs(config: Mapping[str, Any]) -> list[Run]:
@@ -188,7 +190,7 @@ def claim_runs(config: Mapping[str, Any]) -> dict[str, list[tuple[dict[str, Any]
     found["twins"], found["twin_pairs"] = [], []
     for depth, seed in twin_pairs(config):
         folder = TWIN_FOLDER.format(depth=depth, seed=seed)
-        for architecture, initialisation in (("residual", "hmwi"), ("plain", "t-hmwi")):
+        for architecture, initialisation in TWINS:
             run = Run(architecture, depth, initialisation, seed)._asdict()
             found["twins"].append((run, f"{folder}/{architecture}"))
         found["twin_pairs"].append((Run("twins", depth, "hmwi", seed)._asdict(), folder))

@@ -15,11 +15,11 @@ from resnoise.config import leaves
 
 FOLDER = "studies"
 
-# Keys that change no result (places, devices, budgets), and lists of what is to be made in addition
-# to everything else.
+# Keys that change no result (places, devices, budgets).
 _NEUTRAL = {"results", "downloads", "device", "container", "data.mirrors", "data.retries"}
-_NEUTRAL |= {"external", "runs"}
 _NEUTRAL_NAMES = {"memory_mb"}
+# Lists of what is made in addition to everything else: longer ones replace nothing.
+_ADDITIONS = {"external", "runs"}
 
 # File systems take 255 bytes for a name; people, fewer.
 _LONGEST = 100
@@ -44,6 +44,7 @@ def changes(
         and key not in _NEUTRAL
         and key.rpartition(".")[2] not in _NEUTRAL_NAMES
         and (key not in before or before[key] != values[key])
+        and not (key in _ADDITIONS and all(item in values[key] for item in before.get(key, [])))
     }
 
 

@@ -5,6 +5,7 @@ remembered with them and computed anew when any has changed, be it by a mere ``t
 Standard library only, because the rules import this module.
 """
 
+import contextlib
 import hashlib
 import os
 import time
@@ -39,7 +40,9 @@ def source_digest(source: Path, memory: Path) -> str:
     digest = check_sha256(source, None)
     # What changes while it is read, or has just changed, may change once more without a trace.
     if newest + _UNSETTLED_NS < time.time_ns() and _state(source)[0] == state:
-        write_json(memory, {**known, place: {"state": state, "sha256": digest}})
+        # Without a memory it is computed anew next time.
+        with contextlib.suppress(ResnoiseError):
+            write_json(memory, {**known, place: {"state": state, "sha256": digest}})
     return digest
 
 

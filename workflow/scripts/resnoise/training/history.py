@@ -19,8 +19,9 @@ class Row:
         train_error: share of wrong predictions in the same mini-batches.
         test_loss: mean cross-entropy over the test set after the epoch.
         test_error: share of wrong predictions in the test set after the epoch.
-        seconds: wall time of the epoch with evaluation.
-        images_per_second: training pictures a second, without evaluation.
+        seconds: wall time of the epoch with evaluation; of twins, with both networks' steps.
+        images_per_second: training pictures a second, without evaluation; of twins, with both
+            networks' steps.
         status: "ok", or "diverged" if the loss became NaN or infinite in this epoch.
     """
 

@@ -104,7 +104,7 @@ def train(
     """
     identity = {"spec": spec.to_json(), "data": dataset.digest, "code": code}
     with exclusive(files.checkpoint.parent) as waited:
-        if waited and _is_finished(files, identity):
+        if waited and is_finished(files, identity):
             _log.info("the other process has finished the run")
             return
         states = checkpoint.load(files.checkpoint, identity) or {}
@@ -114,8 +114,13 @@ def train(
         remove(files.checkpoint)
 
 
-def _is_finished(files: RunFiles, identity: dict[str, str]) -> bool:
-    """Return whether all files of a run are there, whole, and of this run."""
+def is_finished(files: RunFiles, identity: dict[str, str]) -> bool:
+    """Return whether all files of a run are there, whole, and of this run.
+
+    Args:
+        files: of the run.
+        identity: what its weights must say of themselves.
+    """
     try:
         check_csv(files.history)
         record = read_json(files.record)
@@ -236,8 +241,7 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         start = time.perf_counter()
-        losses, sizes, wrong = yield from self._train_batches(epoch)
-        trained = time.perf_counter()
+        losses, sizes, wrong, trained = yield from self._train_batches(epoch)
         risk = float((losses.double() * sizes).sum()) / self.batches.count
         test_loss, test_error = self.evaluate()
         if not math.isfinite(test_loss):
@@ -258,13 +262,19 @@ class Run:
         """Return loss and error on the test set."""
         return evaluate(self.backend.logits, self.test_images, self.test_labels, self.normalise)
 
-    def _train_batches(self, epoch: int) -> Generator[Step, None, tuple[Tensor, Tensor, int]]:
-        """Return losses and sizes of all mini-batches and the number of wrong predictions."""
+    def _train_batches(
+        self, epoch: int
+    ) -> Generator[Step, None, tuple[Tensor, Tensor, int, float]]:
+        """Return losses and sizes of all mini-batches, the number of wrong predictions, and when.
+
+        The last is the time at the end of the last step, before a caller does anything else.
+        """
         steps = len(self.batches)
         device = self.test_labels.device
         losses = torch.zeros(steps, dtype=self.normalise.dtype, device=device)
         sizes = torch.zeros(steps, dtype=torch.float64, device=device)
         wrong = torch.zeros((), dtype=torch.int64, device=device)
+        trained = time.perf_counter()
         for step, (inputs, labels) in enumerate(self.batches.epoch(epoch)):
             loss, errors = self.backend.loss_and_gradients(inputs, labels)
             self.penalty.add_identity_gradient()
@@ -276,8 +286,9 @@ class Run:
                 self.state.snapshots["iteration1"] = copy_weights(self.network)
             if (step + 1) % STEPS_BETWEEN_CHECKS == 0 or step + 1 == steps:
                 _check_finite(losses[: step + 1])
+                trained = time.perf_counter()
             yield Step(step + 1, inputs, loss)
-        return losses, sizes, int(wrong)
+        return losses, sizes, int(wrong), trained
 
     def write(self, files: RunFiles, identity: dict[str, str], outcome: dict[str, Any]) -> None:
         """Write the outputs of a finished run.

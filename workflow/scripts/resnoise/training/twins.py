@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 
 from resnoise.data.dataset import Dataset
-from resnoise.digests import read_json, write_json, write_rows
+from resnoise.digests import check_csv, read_json, write_json, write_rows
 from resnoise.errors import ResnoiseError
 from resnoise.files import exclusive, remove
 from resnoise.networks.simplified import SimplifiedNet
 from resnoise.specs import RunSpec
 from resnoise.training import checkpoint, history
-from resnoise.training.loop import DivergedError, Run, RunFiles, Step, start
+from resnoise.training.loop import DivergedError, Run, RunFiles, Step, is_finished, start
 from resnoise.training.progress import Progress
 from resnoise.transfer import to_plain
 
@@ -71,7 +71,8 @@ def train_twins(
 ) -> None:
     """Train both networks in step, write their files and the drift; continue a killed training.
 
-    If one of them diverges, both stop there. While another process trains the same, this one waits.
+    If one of them diverges, both stop there. While another process trains the same, this one waits,
+    and takes what the other wrote if that is finished.
 
     Args:
         residual: the residual network.
@@ -92,14 +93,17 @@ def train_twins(
     """
     _check_twins(residual, plain)
     specs = {RESIDUAL: residual, PLAIN: plain}
+    recorded = f"every step of {every_step_epochs} epochs, masks of {mask_pictures} pictures"
     identities = {
-        name: {"spec": spec.to_json(), "data": dataset.digest, "code": code}
+        name: {"spec": spec.to_json(), "data": dataset.digest, "code": code, "drift": recorded}
         for name, spec in specs.items()
     }
     identity = {f"{name} {key}": v for name in specs for key, v in identities[name].items()}
-    identity["drift"] = f"{every_step_epochs} {mask_pictures}"
     kept = files[RESIDUAL].checkpoint
-    with exclusive(kept.parent):
+    with exclusive(kept.parent) as waited:
+        if waited and _are_finished(files, identities, drift):
+            _log.info("the other process has finished the runs")
+            return
         states, rows = _resumed(kept, identity)
         runs = {
             name: start(spec, dataset, states.get(name), device=device, threads=threads)
@@ -112,6 +116,18 @@ def train_twins(
             run.write(files[name], identities[name], outcome)
         remove(kept)
         remove(_kept_drift(kept))
+
+
+def _are_finished(
+    files: Mapping[str, RunFiles], identities: Mapping[str, dict[str, str]], drift: Path
+) -> bool:
+    """Return whether all files of both runs and the drift are there, whole, and of these runs."""
+    try:
+        check_csv(drift)
+    except ResnoiseError as error:
+        _log.info("the other process has not finished the runs: %s", error)
+        return False
+    return all(is_finished(files[name], identities[name]) for name in files)
 
 
 def _resumed(
@@ -164,7 +180,8 @@ def _train_epochs(
             # The drift goes first: rows beyond the checkpoint's epoch are dropped on resuming.
             write_json(_kept_drift(kept), {"drift": [dataclasses.asdict(row) for row in rows]})
             checkpoint.save(kept, {name: run.state for name, run in runs.items()}, identity)
-            progress.epoch(finished[RESIDUAL])
+            # The plain network's row ends after the evaluation of both.
+            progress.epoch(finished[PLAIN])
             last = rows[-1]
             _log.info(
                 "drift after step %d: risk %.3g, weights %.3g, ReLU masks %d",
