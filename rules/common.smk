@@ -58,6 +58,9 @@ if (given := workflow.config_settings.config) and "results" not in given:
                 "folder; --config results=FOLDER chooses another."
             )
 
+# Captions in Snakemake's own report read it, defaults included.
+config.update(CONFIG)
+
 RUN = grid.FOLDER
 TWINS = grid.TWIN_FOLDER
 CIFAR10 = f"{CONFIG['downloads']}/cifar-10-python.tar.gz"
@@ -378,7 +381,7 @@ def shown_captions(wildcards):
 
 
 def report_records():
-    """Return the records of all training runs of this configuration."""
+    """Return the records of all training runs that a section of the configuration asks for."""
     folders = {
         folder
         for name, runs in grid.claim_runs(CONFIG).items()

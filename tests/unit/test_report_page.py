@@ -6,6 +6,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ import yaml
 from resnoise import config as configuration
 from resnoise import csvfile
 from resnoise.artefacts import ARTEFACTS
+from resnoise.digests import write_json
 from resnoise.errors import ResnoiseError
 from resnoise.report import page
 
@@ -154,6 +156,14 @@ def test_a_changed_file_is_named_and_not_shown(tmp_path: Path, name: str) -> Non
     content[len(content) * 3 // 4] ^= 1
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ResnoiseError, match=f"{name}: .*delete it and rerun"):
+        report_pages.build(tmp_path)
+
+
+@pytest.mark.parametrize("content", [{}, {"spec": 1, "sessions": []}, {"sessions": 1}])
+def test_a_record_of_something_else_is_named(tmp_path: Path, content: dict[str, Any]) -> None:
+    report_pages.write(tmp_path)
+    write_json(tmp_path / "runs/plain-20/kwi/seed1/run.json", content)
+    with pytest.raises(ResnoiseError, match=r"seed1/run\.json: not the record of a run"):
         report_pages.build(tmp_path)
 
 

@@ -42,4 +42,6 @@ def test_snakemakes_own_report_has_captions_and_categories(
         found = "".join(files.read(name).decode("utf-8") for name in pages)
     for words in ("Figure 3 (section 5)", "Tables", "Figures", "Claims", "Table 2 (section 4.1)"):
         assert words in found
+    # Values in captions are those of the configuration, defaults included.
+    assert "magnitude above 0.25" in re.sub(r"\s+", " ", found)
     assert "System Message" not in found and "problematic" not in found

@@ -20,6 +20,7 @@ from resnoise.tables import (
     number,
     printed,
     read_paper,
+    seeds_cell,
 )
 
 NETWORK = ["architecture", "initialisation", "depth"]
@@ -159,13 +160,12 @@ def growth_markdown(table: pd.DataFrame) -> str:
     header = ["depth", "init", "seeds", "training risk", "growth", "difference peaks at epoch"]
     rows = []
     for row in table.to_dict("records"):
-        seeds = f"{row['seeds']}" + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
         peak = PENDING if pd.isna(row["peak_epoch"]) else f"{row['peak_epoch']}"
         rows.append(
             [
                 f"{row['depth']}",
                 NAMES.get(row["initialisation"], row["initialisation"]),
-                seeds,
+                seeds_cell(row),
                 f"{measured(row['risk_mean'], row['risk_std'])}{printed(row['risk_paper'], 2)}",
                 f"{number(row['growth'], 3)}{printed(row['growth_paper'], 3)}",
                 f"{peak} ({row['peak_epoch_paper']})",

@@ -15,6 +15,7 @@ from resnoise.tables import (
     printed,
     read_evaluations,
     read_paper,
+    seeds_cell,
 )
 
 MEASURES = ("risk", "test_error")
@@ -77,8 +78,7 @@ def table5_markdown(table: pd.DataFrame) -> str:
     header += ["share of residual accuracy", "risk growth"]
     rows = []
     for row in table.to_dict("records"):
-        seeds = f"{row['seeds']}" + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
-        cells = [f"{row['depth']}", row["network"], seeds]
+        cells = [f"{row['depth']}", row["network"], seeds_cell(row)]
         for measure in MEASURES:
             cells.append(
                 measured(row[f"{measure}_mean"], row[f"{measure}_std"])

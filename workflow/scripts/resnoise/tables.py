@@ -79,14 +79,18 @@ def growth(table: pd.DataFrame, column: str) -> pd.Series:
     return pd.to_numeric(table[column]) / pd.to_numeric(table["network"].map(smallest))
 
 
+def seeds_cell(row: Mapping[Any, Any]) -> str:
+    """Return the number of seeds of a row, and how many of them diverged if some did."""
+    return f"{row['seeds']}" + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
+
+
 def table1_markdown(table: pd.DataFrame, title: str) -> str:
     """Return ``table1`` as Markdown for people: measured, and the paper's number in brackets."""
     names = {"risk": "training risk", "cost": "training cost", "test_error": "test error"}
     header = ["depth", "network", "init", "seeds", *names.values(), "risk growth"]
     rows = []
     for row in table.to_dict("records"):
-        seeds = f"{row['seeds']}" + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
-        cells = [f"{row['depth']}", row["network"], row["initialisation"].upper(), seeds]
+        cells = [f"{row['depth']}", row["network"], row["initialisation"].upper(), seeds_cell(row)]
         for measure in names:
             cells.append(
                 measured(row[f"{measure}_mean"], row[f"{measure}_std"])

@@ -13,7 +13,14 @@ import pandas as pd
 from resnoise import csvfile
 from resnoise.errors import ResnoiseError
 from resnoise.runs import read_metrics
-from resnoise.tables import PENDING, PUBLISHED_AS, markdown_table, read_evaluations, read_paper
+from resnoise.tables import (
+    PENDING,
+    PUBLISHED_AS,
+    markdown_table,
+    read_evaluations,
+    read_paper,
+    seeds_cell,
+)
 
 FILE = "weight_statistics.csv"
 MOMENTS = {"before": "initial", "after": "final"}
@@ -196,13 +203,12 @@ def table4_markdown(table: pd.DataFrame) -> str:
     header += ["of T^-1(p)", "risk / weight term", "KWI's weight term / of T^-1(p)"]
     rows = []
     for row in table.to_dict("records"):
-        seeds = f"{row['seeds']}" + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
         rows.append(
             [
                 row["moment"],
                 f"{row['depth']}",
                 row["initialisation"].upper().replace("T-HMWI", "T(HMWI)"),
-                seeds,
+                seeds_cell(row),
                 _cell(row, "risk"),
                 _cell(row, "term"),
                 _cell(row, "residual_term"),
@@ -241,7 +247,8 @@ def write_table3(
         id_threshold: what the counts of ID-sized weights are above.
     """
     table = table3(read_statistics(folders), read_paper(paper)["table3"])
-    return _write(table, table3_markdown(table, threshold, id_threshold), csv, markdown)
+    text = table3_markdown(table, threshold, id_threshold)
+    return csvfile.write_with_markdown(table, csv, text, markdown)
 
 
 def write_table4(folders: Iterable[Path], paper: Path, csv: Path, markdown: Path) -> str:
@@ -256,11 +263,7 @@ def write_table4(folders: Iterable[Path], paper: Path, csv: Path, markdown: Path
     places = list(folders)
     evaluations = read_evaluations(folder / "evaluation.csv" for folder in places)
     table = table4(evaluations, read_statistics(places), read_paper(paper))
-    return _write(table, table4_markdown(table), csv, markdown)
-
-
-def _write(table: pd.DataFrame, text: str, csv: Path, markdown: Path) -> str:
-    return csvfile.write_with_markdown(table, csv, text, markdown)
+    return csvfile.write_with_markdown(table, csv, table4_markdown(table), markdown)
 
 
 def _cell(row: Mapping[Any, Any], name: str) -> str:

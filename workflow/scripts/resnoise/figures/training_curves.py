@@ -4,11 +4,11 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from resnoise import csvfile
 from resnoise.figures import style
+from resnoise.figures.curves import band
 
 PANELS = {"risk": r"training risk $L_R$", "test_error": "test error"}
 
@@ -34,7 +34,15 @@ def draw(summary: pd.DataFrame) -> Figure:
     depths = sorted(summary["depth"].unique())
     for axis, (name, label) in zip(axes, PANELS.items(), strict=True):
         for (architecture, depth), curve in summary.groupby(["architecture", "depth"]):
-            _curve(axis, curve, name, str(architecture), depths.index(depth))
+            band(
+                axis,
+                curve,
+                "epoch",
+                name,
+                colour=style.COLOURS[str(architecture)],
+                linestyle=style.LINE_STYLES[depths.index(depth) % len(style.LINE_STYLES)],
+                label=f"{architecture}-{depth}",
+            )
         axis.set_xlabel("epoch")
         axis.set_ylabel(label)
     axes[0].set_yscale("log")
@@ -42,22 +50,6 @@ def draw(summary: pd.DataFrame) -> Figure:
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", handlelength=3)
     return figure
-
-
-def _curve(axis: Axes, curve: pd.DataFrame, name: str, architecture: str, depth_rank: int) -> None:
-    """Draw one network's mean over seeds, and the range over seeds as a band."""
-    colour = style.COLOURS[architecture]
-    depth = curve["depth"].iloc[0]
-    axis.plot(
-        curve["epoch"],
-        curve[f"{name}_mean"],
-        color=colour,
-        linestyle=style.LINE_STYLES[depth_rank % len(style.LINE_STYLES)],
-        label=f"{architecture}-{depth}",
-    )
-    axis.fill_between(
-        curve["epoch"], curve[f"{name}_min"], curve[f"{name}_max"], color=colour, alpha=0.15, lw=0
-    )
 
 
 def write(histories: pd.DataFrame, pdf: Path, png: Path, csv: Path) -> None:

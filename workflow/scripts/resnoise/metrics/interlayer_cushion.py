@@ -144,7 +144,7 @@ def measure_run(
 ) -> None:
     """Write the interlayer cushions of a run for the chosen training pictures; see ``measure``.
 
-    Weights of a diverged run have no rows.
+    The final weights of a diverged run have no rows.
 
     Args:
         run: the run, or a network trained elsewhere.

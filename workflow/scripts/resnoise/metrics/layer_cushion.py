@@ -76,8 +76,8 @@ def measure_run(
     """Write the cushion of every layer for every chosen training picture, without augmentation.
 
     Columns: snapshot ("final", or every kept one), layer (number from 1), name, sample (index of
-    the picture in the training set), cushion (empty where the layer's input is 0). Weights of a
-    diverged run have no rows. A killed measurement continues where it was.
+    the picture in the training set), cushion (empty where the layer's input is 0). The
+    final weights of a diverged run have no rows. A killed measurement continues where it was.
 
     Args:
         run: the run, or a network trained elsewhere.

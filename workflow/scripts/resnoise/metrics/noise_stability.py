@@ -304,8 +304,8 @@ def measure_run(
 ) -> None:
     """Write the noise stability of a run on chosen training pictures, without augmentation.
 
-    Columns: snapshot ("final", or every kept one), then those of ``NoiseStability.rows``. Weights
-    of a diverged run have no rows. A killed measurement continues where it was.
+    Columns: snapshot ("final", or every kept one), then those of ``NoiseStability.rows``. The
+    final weights of a diverged run have no rows. A killed measurement continues where it was.
 
     Args:
         run: the run.

@@ -89,13 +89,10 @@ def build(
     Raises:
         ResnoiseError: a file is missing or damaged.
     """
-    try:
-        judged = _claims(csvfile.read(claims, "claims"))
-        runs = [_run(file, results) for file in records]
-        shown = [_item(item, facts.config, results) for item in items]
-        digests = [_digest(file, results) for file in (claims, *(i.data for i in items))]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ResnoiseError(f"the report's files are not readable ({error})") from error
+    judged = _claims(csvfile.read(claims, "claims"))
+    runs = [_run(file, results) for file in records]
+    shown = [_item(item, facts.config, results) for item in items]
+    digests = [_digest(file, results) for file in (claims, *(i.data for i in items))]
     counts = Counter(claim["verdict"] for claim in judged)
     reduced = Counter(c["verdict"] for c in judged if c["scale"] == REDUCED_SCALE)
     return _template("page.html.j2").render(
@@ -328,12 +325,21 @@ def _png_size(content: bytes) -> tuple[int, int]:
 def _run(file: Path, results: Path) -> dict[str, Any]:
     """Return what the page says of a run."""
     record = read_json(file)
+    try:
+        return {"name": str(_below(file.parent, results)), **_run_facts(record)}
+    except (KeyError, IndexError, TypeError) as error:
+        raise ResnoiseError(
+            f"{file}: not the record of a run, delete it and rerun ({error!r})"
+        ) from error
+
+
+def _run_facts(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the page says of a run but for its name, from its record."""
     sessions = record["sessions"]
     last = sessions[-1]
     spec = record["spec"]
     processor = last.get("processor") or "unknown processor"
     return {
-        "name": str(_below(file.parent, results)),
         "architecture": spec["network"]["architecture"],
         "depth": spec["network"]["depth"],
         "initialisation": spec["initialisation"],
