@@ -103,7 +103,7 @@ rule external_table:
         csv=with_digest("<results>/external/{external}/interlayer_blocks.csv"),
         markdown=report(
             "<results>/external/{external}/interlayer_blocks.md",
-            caption="../config/captions/interlayer_blocks.rst",
+            caption="../config/captions/external_interlayer_blocks.rst",
             category="Networks trained elsewhere",
             subcategory="{external}",
             labels={"result": "Interlayer cushions of blocks"},
@@ -135,7 +135,7 @@ rule external_figure:
         pdf="<results>/external/{external}/interlayer_heatmap.pdf",
         png=report(
             "<results>/external/{external}/interlayer_heatmap.png",
-            caption="../config/captions/interlayer_cushion.rst",
+            caption="../config/captions/external_interlayer_cushion.rst",
             category="Networks trained elsewhere",
             subcategory="{external}",
             labels={"result": "Interlayer cushions of all spans"},

@@ -123,7 +123,7 @@ SOURCES = {
     "pictures": Source(
         "resnoise.data.pictures",
         path="file or folder",
-        differs="CIFAR-10 from image files, which may be compressed",
+        differs="pictures from image files, which may be others than CIFAR-10's",
     ),
     "digits": Source(
         "resnoise.data.digits",
