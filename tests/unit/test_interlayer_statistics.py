@@ -147,6 +147,8 @@ def test_the_figure_draws_the_means_and_their_ratio(rows: pd.DataFrame, tmp_path
     drawn = np.asarray(maps["fully-fledged plain, depth 20"].collections[0].get_array())
     row = pick(summary, family="fully_fledged", kind="plain", first=3, last=7)
     assert drawn.reshape(9, 9)[2, 6] == pytest.approx(row["mean"])
+    # Two boundaries of three groups, each of two lines.
+    assert {len(axis.lines) for axis in maps.values()} == {4}
     plt.close(figure)
     interlayer_cushion.write(rows, tmp_path / "f.pdf", tmp_path / "f.png", tmp_path / "f.csv")
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "f.csv"), summary)
@@ -162,7 +164,10 @@ def test_a_network_trained_elsewhere_has_a_table_of_its_own(tmp_path: Path) -> N
     assert "## mine, depth 20" in text
     assert "plain" not in text
     assert len(pd.read_csv(tmp_path / "t.csv")) == 9
-    plt.close(interlayer_cushion.draw(summarise(rows)))
+    figure = interlayer_cushion.draw(summarise(rows))
+    # Where its groups end is not known.
+    assert not any(axis.lines for axis in figure.axes)
+    plt.close(figure)
     with pytest.raises(ResnoiseError, match=r"missing\.csv: cannot be read"):
         read_external(tmp_path / "missing.csv", record)
 

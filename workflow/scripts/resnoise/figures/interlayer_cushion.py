@@ -37,13 +37,15 @@ def draw(summary: pd.DataFrame) -> Figure:
             [maps[kind][np.isfinite(maps[kind])] for kind in KINDS if kind in maps]
         )
         shared = LogNorm(known.min(), known.max())
+        # Others' networks may have groups of any size.
+        groups = 3 if family in NAMES else 1
         for axis, name in zip(line, [*maps, *[""] * (columns - len(maps))], strict=True):
             if not name:
                 axis.set_visible(False)
                 continue
             values = maps[name]
             if name in KINDS:
-                _heat_map(axis, values, "viridis", shared, r"mean $\mu_{i,j}$")
+                _heat_map(axis, values, groups, "viridis", shared, r"mean $\mu_{i,j}$")
                 axis.set_title(
                     f"{NAMES.get(str(family), family)} {name}, depth {depth}", fontsize=9
                 )
@@ -51,7 +53,7 @@ def draw(summary: pd.DataFrame) -> Figure:
                 # Symmetric about 1, so that the sign of the logarithm is the colour.
                 extreme = max(1.02, float(np.nanmax(np.exp(np.abs(np.log(values))))))
                 norm = LogNorm(1 / extreme, extreme)
-                _heat_map(axis, values, "RdBu_r", norm, "residual / plain")
+                _heat_map(axis, values, groups, "RdBu_r", norm, "residual / plain")
                 axis.set_title("ratio of the means", fontsize=9)
     return figure
 
@@ -70,20 +72,23 @@ def _maps(rows: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
 
 
 def _heat_map(
-    axis: Axes, values: NDArray[np.float64], colours: str, norm: Normalize, label: str
+    axis: Axes, values: NDArray[np.float64], groups: int, colours: str, norm: Normalize, label: str
 ) -> None:
-    """Draw one map, the first block downwards and the last one to the right."""
+    """Draw one map, the first block downwards and the last one to the right.
+
+    Lines separate groups of equal numbers of blocks.
+    """
     count = len(values)
     edges = np.arange(count + 1) + 0.5
     image = axis.pcolormesh(edges, edges, values, cmap=colours, norm=norm, rasterized=True)
     axis.set_aspect("equal")
     axis.invert_yaxis()
     axis.grid(False)
-    # Groups of equal numbers of blocks; the lower left half, without spans, stays empty.
-    for boundary in (count / 3 + 0.5, 2 * count / 3 + 0.5):
-        if count % 3 == 0:
-            axis.plot([boundary, boundary], [0.5, boundary], color="white", lw=0.9)
-            axis.plot([boundary, count + 0.5], [boundary, boundary], color="white", lw=0.9)
+    for group in range(1, groups):
+        boundary = group * count / groups + 0.5
+        # The lower left half, without spans, stays empty.
+        axis.plot([boundary, boundary], [0.5, boundary], color="white", lw=0.9)
+        axis.plot([boundary, count + 0.5], [boundary, boundary], color="white", lw=0.9)
     ticks = np.arange(1, count + 1, 1 if count <= _LARGEST_WITH_NUMBERS else 3)
     axis.set_xticks(ticks)
     axis.set_yticks(ticks)
