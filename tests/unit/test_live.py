@@ -18,7 +18,7 @@ from resnoise import config as configuration
 from resnoise import estimates
 from resnoise.live import jobs, states, view
 from resnoise.live.jobs import Job
-from resnoise.live.schedule import seconds_left
+from resnoise.live.schedule import LEFT_OUT, seconds_left
 from resnoise.live.states import Files, State, Status
 from resnoise.provenance import SCRIPTS
 from resnoise.training import history, log_lines
@@ -313,6 +313,9 @@ def test_when_all_is_done(job: Job) -> None:
         ([running, running, waiting, waiting, waiting], 500.0),
         ([running, half], 200.0),
         ([running, {"state": State.FAILED}, {"state": State.DONE, "seconds": 200.0}], 100.0),
+        # It gives no place free, nor takes one.
+        ([running, {"state": State.STALLED}, waiting], 300.0),
+        ([{"state": State.STALLED}, waiting], None),
         ([waiting], None),
         ([], None),
         ([{"state": State.RUNNING}, waiting], None),
@@ -322,6 +325,22 @@ def test_when_all_is_done(job: Job) -> None:
             for each in values
         ]
         assert seconds_left(statuses(job, *found)) == pytest.approx(expected), values
+
+
+def test_the_summary_says_when_which_jobs_are_done(job: Job) -> None:
+    assert {*State} - LEFT_OUT == states.ACTIVE | states.PENDING | {State.DIVERGED, State.DONE}
+    running = {"state": State.RUNNING, "left": 60.0}
+    stalled, failed = {"state": State.STALLED}, {"state": State.FAILED}
+    diverged = {"state": State.DIVERGED}
+    for values, expected in (
+        ([running, diverged], "ETA of all 1 min 00 s"),
+        ([running, failed], "ETA of all but the failed 1 min 00 s"),
+        ([failed, running, stalled, stalled], "ETA of all but the stalled and failed 1 min 00 s"),
+    ):
+        found = statuses(job, *values)
+        assert view.summary(found).partition("; ")[2] == expected
+        unknown = [dataclasses.replace(s, job=dataclasses.replace(job, plan=None)) for s in found]
+        assert view.summary(unknown).partition("; ")[2] == "ETA 1 min 00 s"
 
 
 def test_jobs_of_other_networks_count_by_their_work(config: dict[str, Any], tmp_path: Path) -> None:
