@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -13,6 +14,8 @@ from resnoise.data.dataset import Dataset
 from resnoise.data.prepare import prepare
 from resnoise.errors import ResnoiseError
 from resnoise.initialisations import initialise
+from resnoise.live import states
+from resnoise.live.jobs import Job, Plan
 from resnoise.networks import build
 from resnoise.specs import DataSpec, NetworkSpec, RunSpec
 from resnoise.training import checkpoint, twins
@@ -83,8 +86,8 @@ def test_twins_stay_equal_to_rounding_and_learn(data: Dataset, tmp_path: Path) -
     assert moved > 1e-3
 
 
-def test_a_killed_training_ends_with_the_same_bits(data: Dataset, tmp_path: Path) -> None:
-    whole = train(data, tmp_path / "whole")
+def kill(data: Dataset, folder: Path) -> None:
+    """Train twins in ``folder`` up to the checkpoint after epoch 2."""
     saved = checkpoint.save
 
     def save(path: Path, states: dict[str, checkpoint.State], identity: dict[str, str]) -> None:
@@ -94,13 +97,36 @@ def test_a_killed_training_ends_with_the_same_bits(data: Dataset, tmp_path: Path
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(checkpoint, "save", save)
-        train(data, tmp_path / "killed")
+        train(data, folder)
+
+
+def test_a_killed_training_ends_with_the_same_bits(data: Dataset, tmp_path: Path) -> None:
+    whole = train(data, tmp_path / "whole")
+    kill(data, tmp_path / "killed")
     assert not (tmp_path / "killed" / "drift.csv").exists()
     pd.testing.assert_frame_equal(train(data, tmp_path / "killed"), whole, check_exact=True)
     for name in ("residual", "plain"):
         one, two = weights(tmp_path / "whole", name), weights(tmp_path / "killed", name)
         assert all(torch.equal(one[key], two[key]) for key in one)
     assert not list((tmp_path / "killed").rglob("resume*"))
+
+
+def test_the_live_view_knows_whether_a_killed_training_would_continue(
+    data: Dataset, tmp_path: Path
+) -> None:
+    kill(data, tmp_path)
+    plan = Plan(RESIDUAL, "code", "2 4")
+    job = Job("twins-8", "hmwi", 1, tmp_path / "residual", tmp_path / "none.log", plan)
+
+    def look(**changes: Any) -> tuple[states.State, float]:
+        changed = dataclasses.replace(job, plan=dataclasses.replace(plan, **changes))
+        now = states.file_system_time(tmp_path) + 1e6
+        status = states.status(changed, states.Files(), now)
+        return status.state, status.progress
+
+    assert look() == (states.State.STOPPED, 2)
+    for changes in ({"code": "other"}, {"drift": "2 5"}, {"spec": PLAIN}):
+        assert look(**changes) == (states.State.OUTDATED, 0)
 
 
 def test_runs_that_are_no_twins_are_refused(data: Dataset, tmp_path: Path) -> None:
