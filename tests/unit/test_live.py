@@ -514,6 +514,7 @@ def test_the_command_redraws_on_a_terminal_and_gives_it_back(job: Job, tmp_path:
     assert process.wait() == 0
     text = shown.decode()
     assert text.startswith("\x1b[?1049h") and "running" in text
+    assert text.rfind("\x1b[?25l") < text.rfind("\x1b[?25h") < text.rfind("\x1b[?1049l")
     # The last view stays on the usual screen.
     after = text.partition("\x1b[?1049l")[2]
     assert after.startswith("1 runs: 1 running") and "\x1b" not in after
