@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,17 +40,29 @@ def test_a_mistake_of_the_program_keeps_its_traceback(error: Exception) -> None:
         commandline.run(main)
 
 
-@pytest.mark.parametrize("lines", [1, 100_000])
-def test_a_reader_that_leaves_is_no_mistake(lines: int) -> None:
+def start(lines: int, **options: Any) -> subprocess.Popen[bytes]:
+    """Start a script that prints so many lines."""
     code = "from resnoise import commandline\n"
     code += f"commandline.run(lambda: print('line\\n' * {lines}))"
-    process = subprocess.Popen(
+    path = str(Path(commandline.__file__).parents[1])
+    return subprocess.Popen(
         [sys.executable, "-c", code],
-        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(Path(commandline.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": path},
+        **options,
     )
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_reader_that_leaves_is_no_mistake(lines: int) -> None:
+    process = start(lines, stdout=subprocess.PIPE)
     assert process.stdout and process.stderr
     process.stdout.close()
     assert process.stderr.read() == b""
     assert process.wait() == 1
+
+
+def test_a_script_without_an_output_ends_well() -> None:
+    process = start(1, preexec_fn=lambda: os.close(1))
+    assert process.communicate()[1] == b""
+    assert process.returncode == 0

@@ -52,6 +52,26 @@ def test_every_number_stands_beside_its_counterpart_with_the_difference() -> Non
     assert sorted(diverged) == [0, 1]
 
 
+def test_means_are_of_the_seeds_that_did_not_diverge() -> None:
+    baseline = table([(20, "plain", 3, 0, 2.0, 0.3, 7.0), (32, "plain", 2, 2, NAN, NAN, 7.0)])
+    variant = table([(20, "plain", 3, 1, 2.5, 0.4, 7.0), (44, "plain", 3, 1, 2.5, 0.4, 7.0)])
+    # A table of Table 3's kind counts the seeds of each mean by itself.
+    for each in (baseline, variant):
+        each["share"], each["share_seeds"] = 0.5, 3
+    compared = tables.compare(baseline, variant)
+    found = compared.set_index(["quantity", "depth"])
+    seeds = found[["baseline_seeds", "variant_seeds"]].astype(object).fillna("none")
+    assert seeds.loc["risk", "20"].tolist() == [3, 2]
+    assert seeds.loc["risk", "44"].tolist() == ["none", 2]
+    assert seeds.loc["share", "20"].tolist() == [3, 3]
+    # How many diverged is said of all.
+    assert seeds.loc["diverged", "20"].tolist() == [3, 3]
+    assert seeds.loc["diverged", "32"].tolist() == [2, "none"]
+    assert found.loc[("diverged", "20"), "variant"] == 1
+    text = tables.markdown(compared, "table1.csv")
+    assert "| 2 (3) " in text and "| 2.500 (2) " in text
+
+
 def test_a_single_seed_takes_the_other_s_spread_and_two_have_none() -> None:
     baseline = table([(20, "plain", 3, 0, 2.0, 0.3, 7.0), (20, "residual", 1, 0, 1.0, NAN, 8.0)])
     variant = table([(20, "plain", 1, 0, 2.4, NAN, 7.0), (20, "residual", 1, 0, 2.0, NAN, 8.0)])
@@ -99,6 +119,21 @@ def test_of_a_long_table_the_page_has_what_differs_most() -> None:
     assert "| 100 " in text and "| 61 " in text and "| 60 " not in text
     # Without a spread there is no column for it.
     assert "beyond spread" not in text
+
+
+def test_of_a_long_table_the_page_has_what_has_no_relative_difference() -> None:
+    layers = np.arange(1, 61)
+    first = pd.DataFrame({"layer": layers, "cushion": np.ones(60)})
+    second = first.assign(cushion=1 + layers / 1000)
+    # The last ones: from 0, vanished and new; and the same 0 in both, which differs least of all.
+    for column, values in ((first, [0, 0, 1, NAN]), (second, [0, 1, NAN, 1])):
+        column.loc[layers > 56, "cushion"] = values
+    text = tables.markdown(tables.compare(first, second), "layer_cushion.csv")
+    shown = [int(layer) for layer in re.findall(r"^\| (\d+) ", text, re.M)]
+    assert shown == [*range(20, 57), 58, 59, 60]
+    # A row that is in one table only is a line of its own.
+    vanished = tables.compare(first.iloc[:50], second.iloc[1:50])
+    assert "| 1 " in tables.markdown(vanished, "layer_cushion.csv")
 
 
 def test_configurations_are_compared_key_by_key() -> None:
@@ -257,6 +292,26 @@ def test_folders_without_common_runs_have_no_curves(tmp_path: Path) -> None:
     compare(baseline, variant, tmp_path / "out")
     assert not (tmp_path / "out" / "curves.png").exists()
     assert "no run is in both folders" in (tmp_path / "out" / "comparison.md").read_text("utf-8")
+
+
+def diverge(root: Path) -> None:
+    """Make all runs of a results folder diverge in epoch 1."""
+    for file in root.glob("runs/*/*/*/history.csv"):
+        history.write(file, [history.Row(1, 0.1, *[NAN] * 5, 1.0, NAN, status="diverged")])
+
+
+def test_runs_that_diverged_at_once_have_no_curves(tmp_path: Path) -> None:
+    baseline, variant = (make_root(tmp_path / name, 0.1, 1) for name in ("a", "b"))
+    diverge(variant)
+    compare(baseline, variant, tmp_path / "one")
+    curves = pd.read_csv(tmp_path / "one" / "curves.csv")
+    assert set(curves["root"]) == {"baseline"} and (tmp_path / "one" / "curves.png").exists()
+    diverge(baseline)
+    compare(baseline, variant, tmp_path / "both")
+    assert not list((tmp_path / "both").glob("curves.*"))
+    written = (tmp_path / "both" / "comparison.md").read_text("utf-8")
+    assert "every run that is in both folders diverged in epoch 1" in written
+    assert (tmp_path / "both" / "comparison.html").exists()
 
 
 def test_what_is_no_results_folder_is_refused(

@@ -712,6 +712,16 @@ def test_names_of_the_registry_are_allowed_and_no_others(monkeypatch: pytest.Mon
         config._validator.cache_clear()
 
 
+def test_what_few_pictures_let_pass_passes_when_it_is_written_out() -> None:
+    few = {
+        "data": {"source": "digits", "train_per_class": 5},
+        "training": {"simplified": {"batch_size": 20}},
+    }
+    loaded = config.load(few)
+    assert loaded["training"]["fully_fledged"]["batch_size"] > 50
+    assert config.load(loaded) == loaded
+
+
 def test_a_saved_configuration_is_the_one_that_was_loaded(tmp_path: Path) -> None:
     loaded = config.load({"results": str(tmp_path / "results"), "table1": {"depths": [20]}})
     config.save(loaded)

@@ -12,16 +12,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from resnoise import config as configuration
 from resnoise import estimates
 from resnoise.live import jobs, states, view
 from resnoise.live.jobs import Job
-from resnoise.live.schedule import seconds_left
+from resnoise.live.schedule import LEFT_OUT, seconds_left
 from resnoise.live.states import Files, State, Status
 from resnoise.provenance import SCRIPTS
-from resnoise.training import history, log_lines
+from resnoise.training import checkpoint, history, log_lines
 from resnoise.training.history import Row
 from resnoise.training.log_lines import Start
 
@@ -87,9 +88,14 @@ def write_log(job: Job, *lines: object, age: float = 1.0) -> None:
     stamp(job.log, age)
 
 
-def write_checkpoint(job: Job) -> None:
-    job.folder.mkdir(parents=True, exist_ok=True)
-    (job.folder / "resume.safetensors").write_bytes(b"state")
+def write_checkpoint(job: Job, epoch: int, **identity: str) -> None:
+    """Write one as ``resnoise.training.loop`` does."""
+    assert job.plan
+    weights = {"conv1.weight": np.zeros((4, 4), np.float32)}
+    rows = [row(epoch + 1) for epoch in range(epoch)]
+    state = checkpoint.State(epoch, weights, weights, {"initial": weights}, rows, [{}])
+    own = {"spec": job.plan.spec.to_json(), "data": "data", "code": job.plan.code}
+    checkpoint.save(job.folder / "resume.safetensors", {"run": state}, {**own, **identity})
 
 
 def write_record(job: Job, **values: Any) -> None:
@@ -153,12 +159,74 @@ def test_a_continued_job(job: Job) -> None:
 
 
 def test_a_killed_process_is_known_at_once_on_this_computer(job: Job, ended: int) -> None:
-    write_log(job, start(HERE, ended), age=0.0)
+    write_log(job, start(HERE, ended), log_lines.step(2, EPOCHS, 50, 100, 9.0), age=0.0)
     write_history(job, 1, age=0.0)
-    write_checkpoint(job)
+    write_checkpoint(job, 1)
     status = look(job)
+    # The half of the second epoch will be done again.
     assert (status.state, status.progress) == (State.STOPPED, 1)
     assert status.note == "silent for 0 s, continues when started again"
+
+
+def test_a_stopped_job_without_a_checkpoint_begins_anew(job: Job, ended: int) -> None:
+    write_log(job, start(HERE, ended), log_lines.step(1, EPOCHS, 50, 100, 9.0))
+    write_history(job, 3)
+    file = job.folder / "resume.safetensors"
+    write_checkpoint(job, 3)
+    whole = file.read_bytes()
+    for content in (
+        None,
+        b"",
+        b"state",
+        b"\xff" * 99,
+        whole[:99],
+        whole.replace(b"resnoise", b"other  "),
+    ):
+        file.unlink(missing_ok=True)
+        if content is not None:
+            file.write_bytes(content)
+        status = look(job)
+        found = (status.state, status.progress, status.epochs, status.risk)
+        assert found == (State.STOPPED, 0, EPOCHS, None), content
+        assert status.note == "silent for 1 s, begins anew when started again"
+
+
+def test_a_checkpoint_of_other_code_or_another_specification_is_of_no_use(
+    job: Job, ended: int
+) -> None:
+    assert job.plan
+    write_log(job, start(HERE, ended), log_lines.epoch(row(4), EPOCHS, 60.0))
+    write_history(job, 4)
+    other = dataclasses.replace(job.plan.spec, seed=7).to_json()
+    for identity in ({"code": "other"}, {"spec": other}):
+        write_checkpoint(job, 4, **identity)
+        status = look(job)
+        assert (status.state, status.progress, status.epochs) == (State.OUTDATED, 0, EPOCHS)
+        assert status.note == "of another specification or program: trained anew"
+        # Nobody knows without a configuration.
+        alone = look(dataclasses.replace(job, plan=None))
+        assert (alone.state, alone.progress) == (State.STOPPED, 4)
+    # It says nothing of a process that trains anew and has not come to its own one.
+    write_log(job, start(HERE, os.getpid()))
+    write_history(job, 0)
+    assert (look(job).state, look(job).progress) == (State.RUNNING, 0)
+    # It alone is left.
+    job.log.unlink()
+    (job.folder / "history.csv").unlink()
+    assert look(job).state is State.OUTDATED
+    write_checkpoint(job, 5)
+    assert (look(job).state, look(job).progress) == (State.STOPPED, 5)
+
+
+def test_epochs_that_will_be_done_again_are_left(job: Job, ended: int) -> None:
+    write_log(job, start(HERE, ended), log_lines.epoch(row(10), EPOCHS, 60.0))
+    running = Status(job, State.RUNNING, progress=10.0, epochs=EPOCHS, left=100.0)
+    for identity, expected in (({}, 200.0), ({"code": "other"}, 300.0)):
+        write_checkpoint(job, 10, **identity)
+        assert seconds_left([running, look(job)]) == pytest.approx(expected)
+    (job.folder / "resume.safetensors").unlink()
+    assert look(job).state is State.STOPPED
+    assert seconds_left([running, look(job)]) == pytest.approx(300.0)
 
 
 def test_a_killed_process_that_nobody_has_asked_for_is_gone(job: Job) -> None:
@@ -192,7 +260,7 @@ def test_a_silent_process_that_exists_is_stalled(job: Job) -> None:
 
 def test_a_job_whose_outputs_the_workflow_deleted_is_stopped(job: Job) -> None:
     write_log(job, start(), log_lines.epoch(row(4), EPOCHS, 60.0))
-    write_checkpoint(job)
+    write_checkpoint(job, 4)
     status = look(job)
     assert (status.state, status.progress, status.risk) == (State.STOPPED, 4, 0.25)
 
@@ -281,6 +349,7 @@ def test_jobs_of_a_configuration_are_those_of_its_sections(
     ]
     (twins,) = jobs.configured(config, tmp_path, ["twins"])
     assert twins.plan and twins.plan.spec.recipe.precision == "float64"
+    assert twins.plan.drift == "2 16"
     both = jobs.configured(config, tmp_path)
     assert {job.folder for job in both} >= {twins.folder}
     assert len({job.folder for job in both}) == len({job.log for job in both}) == len(both)
@@ -313,6 +382,9 @@ def test_when_all_is_done(job: Job) -> None:
         ([running, running, waiting, waiting, waiting], 500.0),
         ([running, half], 200.0),
         ([running, {"state": State.FAILED}, {"state": State.DONE, "seconds": 200.0}], 100.0),
+        # It gives no place free, nor takes one.
+        ([running, {"state": State.STALLED}, waiting], 300.0),
+        ([{"state": State.STALLED}, waiting], None),
         ([waiting], None),
         ([], None),
         ([{"state": State.RUNNING}, waiting], None),
@@ -322,6 +394,22 @@ def test_when_all_is_done(job: Job) -> None:
             for each in values
         ]
         assert seconds_left(statuses(job, *found)) == pytest.approx(expected), values
+
+
+def test_the_summary_says_when_which_jobs_are_done(job: Job) -> None:
+    assert {*State} - LEFT_OUT == states.ACTIVE | states.PENDING | {State.DIVERGED, State.DONE}
+    running = {"state": State.RUNNING, "left": 60.0}
+    stalled, failed = {"state": State.STALLED}, {"state": State.FAILED}
+    diverged = {"state": State.DIVERGED}
+    for values, expected in (
+        ([running, diverged], "ETA of all 1 min 00 s"),
+        ([running, failed], "ETA of all but the failed 1 min 00 s"),
+        ([failed, running, stalled, stalled], "ETA of all but the stalled and failed 1 min 00 s"),
+    ):
+        found = statuses(job, *values)
+        assert view.summary(found).partition("; ")[2] == expected
+        unknown = [dataclasses.replace(s, job=dataclasses.replace(job, plan=None)) for s in found]
+        assert view.summary(unknown).partition("; ")[2] == "ETA 1 min 00 s"
 
 
 def test_jobs_of_other_networks_count_by_their_work(config: dict[str, Any], tmp_path: Path) -> None:
@@ -426,6 +514,7 @@ def test_the_command_redraws_on_a_terminal_and_gives_it_back(job: Job, tmp_path:
     assert process.wait() == 0
     text = shown.decode()
     assert text.startswith("\x1b[?1049h") and "running" in text
+    assert text.rfind("\x1b[?25l") < text.rfind("\x1b[?25h") < text.rfind("\x1b[?1049l")
     # The last view stays on the usual screen.
     after = text.partition("\x1b[?1049l")[2]
     assert after.startswith("1 runs: 1 running") and "\x1b" not in after

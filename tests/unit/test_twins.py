@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,6 +16,8 @@ from resnoise.data.prepare import prepare
 from resnoise.errors import ResnoiseError
 from resnoise.files import exclusive
 from resnoise.initialisations import initialise
+from resnoise.live import states
+from resnoise.live.jobs import Job, Plan
 from resnoise.networks import build
 from resnoise.specs import DataSpec, NetworkSpec, RunSpec
 from resnoise.training import checkpoint, twins
@@ -87,8 +90,8 @@ def test_twins_stay_equal_to_rounding_and_learn(data: Dataset, tmp_path: Path) -
     assert moved > 1e-3
 
 
-def test_a_killed_training_ends_with_the_same_bits(data: Dataset, tmp_path: Path) -> None:
-    whole = train(data, tmp_path / "whole")
+def kill(data: Dataset, folder: Path) -> None:
+    """Train twins in ``folder`` up to the checkpoint after epoch 2."""
     saved = checkpoint.save
 
     def save(path: Path, states: dict[str, checkpoint.State], identity: dict[str, str]) -> None:
@@ -98,7 +101,12 @@ def test_a_killed_training_ends_with_the_same_bits(data: Dataset, tmp_path: Path
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(checkpoint, "save", save)
-        train(data, tmp_path / "killed")
+        train(data, folder)
+
+
+def test_a_killed_training_ends_with_the_same_bits(data: Dataset, tmp_path: Path) -> None:
+    whole = train(data, tmp_path / "whole")
+    kill(data, tmp_path / "killed")
     assert not (tmp_path / "killed" / "drift.csv").exists()
     pd.testing.assert_frame_equal(train(data, tmp_path / "killed"), whole, check_exact=True)
     for name in ("residual", "plain"):
@@ -139,6 +147,24 @@ def test_a_second_process_trains_twins_whose_drift_is_damaged(
             second.join(0.05)
     second.join()
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "drift.csv"), whole)
+
+
+def test_the_live_view_knows_whether_a_killed_training_would_continue(
+    data: Dataset, tmp_path: Path
+) -> None:
+    kill(data, tmp_path)
+    plan = Plan(RESIDUAL, "code", "2 4")
+    job = Job("twins-8", "hmwi", 1, tmp_path / "residual", tmp_path / "none.log", plan)
+
+    def look(**changes: Any) -> tuple[states.State, float]:
+        changed = dataclasses.replace(job, plan=dataclasses.replace(plan, **changes))
+        now = states.file_system_time(tmp_path) + 1e6
+        status = states.status(changed, states.Files(), now)
+        return status.state, status.progress
+
+    assert look() == (states.State.STOPPED, 2)
+    for changes in ({"code": "other"}, {"drift": "2 5"}, {"spec": PLAIN}):
+        assert look(**changes) == (states.State.OUTDATED, 0)
 
 
 def test_runs_that_are_no_twins_are_refused(data: Dataset, tmp_path: Path) -> None:

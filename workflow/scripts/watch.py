@@ -84,9 +84,9 @@ def main() -> None:
 @contextmanager
 def _screen() -> Iterator[None]:
     """Use the terminal's second screen without cursor, and give the first one back."""
-    # Escape sequences that all terminals in use know (xterm's).
-    print("\x1b[?1049h\x1b[?25l", end="", flush=True)
     try:
+        # Escape sequences that all terminals in use know (xterm's).
+        print("\x1b[?1049h\x1b[?25l", end="", flush=True)
         yield
     finally:
         print("\x1b[?25h\x1b[?1049l", end="", flush=True)

@@ -26,7 +26,8 @@ def run(main: Callable[[], None]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     try:
         main()
-        sys.stdout.flush()
+        # Not sys.stdout.flush(): there is no sys.stdout where the output was closed from the start.
+        print(end="", flush=True)
     except BrokenPipeError:
         # The reader, such as head, has seen enough. Python flushes the output once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -535,8 +535,8 @@ def _size_rules(
 ) -> Iterator[tuple[str, str]]:
     """Yield a problem for every number of pictures that is larger than the data set.
 
-    Defaults are let pass, because sections whose results nobody asks for have some too; but the
-    tables need the recipe of the simplified networks in any case.
+    Defaults are let pass, written out or not, because sections whose results nobody asks for have
+    some too; but the tables need the recipe of the simplified networks in any case.
     """
     data = config["data"]
     source = registry.source(data["source"])
@@ -559,12 +559,13 @@ def _size_rules(
     wanted_by = {
         f"training.{family}.batch_size": recipe["batch_size"]
         for family, recipe in config["training"].items()
-        if _is_given(raw, "training", family, "batch_size")
+        if _is_chosen(raw, recipe["batch_size"], "training", family, "batch_size")
         or (family == "simplified" and not {"training", f"training.{family}"} & {*problems})
     }
     for name, section in config.items():
-        if isinstance(section, Mapping) and _is_given(raw, name, "samples"):
-            wanted_by[f"{name}.samples"] = section.get("samples")
+        samples = section.get("samples") if isinstance(section, Mapping) else None
+        if _is_chosen(raw, samples, name, "samples"):
+            wanted_by[f"{name}.samples"] = samples
     for key, wanted in wanted_by.items():
         if _is_integer(wanted) and wanted > pictures:
             yield (
@@ -574,13 +575,19 @@ def _size_rules(
             )
 
 
-def _is_given(raw: object, *path: str) -> bool:
-    """Whether ``raw`` itself has a key, which else takes its default."""
+def _is_chosen(raw: object, value: object, *path: str) -> bool:
+    """Whether ``raw`` itself has a key, and with a ``value`` that is not its default."""
     for part in path:
         if not isinstance(raw, Mapping) or part not in raw:
             return False
         raw = raw[part]
-    return True
+    return value != _defaults().get(".".join(path))
+
+
+@functools.cache
+def _defaults() -> dict[str, Any]:
+    """Return dotted key -> default of all keys."""
+    return leaves(load({}))
 
 
 def _place_rules(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -24,9 +24,9 @@ Part = TypeVar("Part")
 
 _INTRODUCTION = (
     "Difference: variant minus baseline; relative: to the magnitude of the baseline. In brackets: "
-    "number of seeds. Beyond spread: whether the difference of the means is larger than the "
-    "standard deviation of the difference of two single runs; where one of the two has a single "
-    "seed, the other's spread counts for both."
+    "number of seeds, of means without those that diverged. Beyond spread: whether the difference "
+    "of the means is larger than the standard deviation of the difference of two single runs; "
+    "where one of the two has a single seed, the other's spread counts for both."
 )
 
 
@@ -162,6 +162,9 @@ def _curves(baseline: ResultsRoot, variant: ResultsRoot, output: Path, absent: l
         return False
     pair = (read_histories(root.path / name for name in common) for root in (baseline, variant))
     summary = compared_curves.summarise(*pair)
+    if summary.empty:
+        absent.append("Training curves: every run that is in both folders diverged in epoch 1.")
+        return False
     _write_csv(summary, output / "curves.csv")
     figure = compared_curves.draw(summary)
     style.save(figure, output / "curves.pdf", output / "curves.png")

@@ -1,5 +1,6 @@
 """Two versions of a table: every number beside its counterpart, with the difference."""
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -23,8 +24,9 @@ def compare(baseline: pd.DataFrame, variant: pd.DataFrame) -> pd.DataFrame:
     divided by the magnitude of the baseline (empty where that is 0); spread, the standard deviation
     of the difference of two single runs, sqrt(s_b^2 + s_v^2) with the sample standard deviations
     over seeds (if one table has a single seed, the other's counts for both; empty if both have);
-    beyond_spread, whether the difference is larger; baseline_seeds and variant_seeds. The paper's
-    numbers, which both tables repeat, are left out, as are numbers that neither table has.
+    beyond_spread, whether the difference is larger; baseline_seeds and variant_seeds, of which the
+    number is: without those that diverged, which count in no mean. The paper's numbers, which both
+    tables repeat, are left out, as are numbers that neither table has.
 
     Args:
         baseline: a table of the workflow.
@@ -108,7 +110,13 @@ def _difference(name: str, old: dict[str, Any], new: dict[str, Any]) -> dict[str
 
 def _seeds(stem: str, row: dict[str, Any]) -> Any:
     """Return how many seeds a number is of, if the table says so."""
-    found = row.get(f"{stem}_seeds", row.get("seeds", pd.NA))
+    if f"{stem}_seeds" in row:
+        found = row[f"{stem}_seeds"]
+    else:
+        found = row.get("seeds", pd.NA)
+        # These seeds are all there are; only the number of those that diverged is of all.
+        if stem != "diverged":
+            found = found - row.get("diverged", 0)
     return pd.NA if pd.isna(found) else int(found)
 
 
@@ -123,11 +131,13 @@ def markdown(compared: pd.DataFrame, csv: str) -> str:
     shown = compared[~(none_diverged & (compared["variant"] == 0))]
     note = ""
     if len(shown) > _SHOWN:
-        order = shown["relative"].abs().sort_values(ascending=False, kind="stable").index
+        # What came from 0, appeared or vanished has no relative difference: none is larger.
+        size = shown["relative"].abs().fillna(math.inf).mask(shown["difference"] == 0, 0.0)
+        order = size.sort_values(ascending=False, kind="stable").index
         shown = shown.loc[order[:_SHOWN]].sort_index()
         note = (
-            f"\n\nThe {_SHOWN} of {len(compared)} numbers with the largest relative difference; "
-            f"all are in `{csv}`."
+            f"\n\nThe {_SHOWN} of {len(compared)} numbers with the largest relative difference, "
+            f"those first that came from 0, appeared or vanished; all are in `{csv}`."
         )
     places = list(compared.columns[: compared.columns.get_loc("quantity")])
     has_spread = compared["spread"].notna().any()

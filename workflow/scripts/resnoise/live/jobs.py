@@ -22,10 +22,23 @@ class Plan:
     Attributes:
         spec: specification; of two twins, the residual one's.
         code: digest of the program.
+        drift: of two twins, what of their drift is recorded, as their checkpoint has it.
     """
 
     spec: RunSpec
     code: str
+    drift: str | None = None
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What a checkpoint must say of itself for the job to continue from it, besides the data.
+
+        That of the plain twin follows from that of the residual one.
+        """
+        own = {"spec": self.spec.to_json(), "code": self.code}
+        if self.drift is None:
+            return own
+        return {f"residual {key}": value for key, value in {**own, "drift": self.drift}.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,11 +80,11 @@ def configured(
         plan = Plan(configuration.run_spec(config, *run), code_digest("train.py", *plugins))
         jobs.append(_run(results, run, plan))
     if TWINS in wanted:
-        modules = (("residual", "hmwi"), ("plain", "t-hmwi"))
-        plugins = tuple(name for pair in modules for name in registry.plugin_modules(*pair))
+        plugins = tuple(name for pair in grid.TWINS for name in registry.plugin_modules(*pair))
         code = code_digest("twins.py", *plugins)
+        drift = "{every_step_epochs} {mask_pictures}".format(**config[TWINS])
         for depth, seed in grid.twin_pairs(config):
-            plan = Plan(configuration.twin_spec(config, depth, seed), code)
+            plan = Plan(configuration.twin_spec(config, depth, seed), code, drift)
             jobs.append(_twins(results, depth, seed, plan))
     return jobs
 

@@ -1,4 +1,4 @@
-"""When all jobs will be done: the jobs that wait, put one after the other on the free places."""
+"""When the jobs will be done: those that wait, put one after the other on the free places."""
 
 import heapq
 import statistics
@@ -6,15 +6,18 @@ from collections.abc import Sequence
 
 from resnoise.estimates import train_work
 from resnoise.live.jobs import TWINS
-from resnoise.live.states import ACTIVE, PENDING, Status
+from resnoise.live.states import ACTIVE, PENDING, State, Status
+
+# Nobody knows whether and when these will be done.
+LEFT_OUT = {State.STALLED, State.FAILED}
 
 
 def seconds_left(statuses: Sequence[Status]) -> float | None:
-    """Return estimated seconds until all jobs are done, None if that cannot be told.
+    """Return estimated seconds until all jobs not in ``LEFT_OUT`` are done, None if unknown.
 
     As many jobs will run side by side as do now, each at the speed of the others: that of finished
-    and running jobs of the same network where there are such, else of all. Failed jobs do not
-    count.
+    and running jobs of the same network where there are such, else of all. A stalled job does not
+    count as one that runs.
     """
     running = [status for status in statuses if status.state in ACTIVE]
     places = [status.left for status in running if status.left is not None]

@@ -7,15 +7,20 @@ waiting   nothing is there
 running   the log, or the history, shows a sign of life
 resumed   the same of a run that continues after a stop
 stalled   no sign of life for long, but its process exists on this computer
-stopped   no sign of life for long, or its process is gone; it continues when it is started again
+stopped   no sign of life for long, or its process is gone; started again, it continues from its
+          checkpoint, or begins anew if it has none
 failed    its log ends with an error
 diverged  its record says so
 done      its record says so
-outdated  its record is of another specification or program: the workflow would train it anew
+outdated  its record, or the checkpoint of a stopped one, is of another specification or program:
+          the workflow would train it anew
 ========= ==========================================================================================
 
-A sign of life is at most ``log_lines.INTERVAL`` seconds away from the next one. Times are those of
-the files, compared with the clock of their file system: clocks of computers may differ.
+During the steps of an epoch, a sign of life is at most ``log_lines.INTERVAL`` seconds, or one step,
+away from the next one. The evaluation of the test set after an epoch gives none: if it takes longer
+than ``SILENCE``, the job looks stalled or stopped until it ends. Times are those of the files,
+compared with the clock of their file system: clocks of computers may differ. Whether a checkpoint
+is of the present data set is not looked at.
 """
 
 import csv
@@ -29,10 +34,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 from resnoise.durations import duration
-from resnoise.live.jobs import Job
+from resnoise.live.checkpoints import Checkpoint
+from resnoise.live.jobs import Job, Plan
 from resnoise.specs import RunSpec
 from resnoise.training.log_lines import INTERVAL, Finished, Log, Start
 
@@ -68,7 +74,8 @@ class Status:
     Attributes:
         job: the job.
         state: what it does.
-        progress: epochs done, with the part of the present one.
+        progress: epochs done, with the part of the present one; of a stopped or outdated job, those
+            that will not be done again.
         epochs: epochs in all, None if unknown.
         risk: training risk of the last finished epoch, None if there is none.
         test_error: the same of the test error.
@@ -96,8 +103,8 @@ class Files:
     def __init__(self) -> None:
         self._known: dict[Path, tuple[tuple[int, int], Any]] = {}
 
-    def read(self, path: Path, parse: Callable[[str], Any]) -> tuple[Any, float | None]:
-        """Return what ``parse`` makes of a file and when it was written; None where it is not.
+    def read(self, path: Path, parse: Callable[[TextIO], Any]) -> tuple[Any, float | None]:
+        """Return what ``parse`` makes of an open file and when it was written; None if it is not.
 
         A file that ``parse`` finds damaged counts as one that is not there.
         """
@@ -106,7 +113,7 @@ class Files:
                 facts = os.fstat(stream.fileno())
                 version = (facts.st_mtime_ns, facts.st_size)
                 if path not in self._known or self._known[path][0] != version:
-                    self._known[path] = (version, parse(stream.read()))
+                    self._known[path] = (version, parse(stream))
         except (OSError, ValueError, KeyError, TypeError):
             return None, None
         return self._known[path][1], facts.st_mtime
@@ -137,18 +144,26 @@ def status(job: Job, files: Files, now: float) -> Status:
     """
     # Before the record: a process that is gone by now has written its record if it ever will.
     evidence = _Evidence.of(job, files, now)
-    record, _ = files.read(job.folder / "run.json", json.loads)
+    record, _ = files.read(job.folder / "run.json", json.load)
     if record is not None:
         return _finished(job, record, evidence.last)
     state, note = evidence.verdict()
     planned = job.plan.spec.recipe.epochs if job.plan else None
     if state is State.WAITING:
         return Status(job, state, epochs=planned)
-    last = evidence.last
+    last, kept = evidence.last, evidence.checkpoint
+    progress = max(evidence.log.progress, last.epoch if last else 0)
+    if state is State.STOPPED:
+        if kept and job.plan and not job.plan.identity.items() <= kept.identity.items():
+            return _outdated(job, job.plan)
+        if not kept:
+            # Nothing of what it has done counts.
+            return Status(job, state, epochs=planned or evidence.log.epochs, note=note)
+        progress = kept.epoch
     return Status(
         job,
         state,
-        progress=max(evidence.log.progress, last.epoch if last else 0),
+        progress=progress,
         epochs=evidence.log.epochs or planned,
         risk=last.risk if last else None,
         test_error=last.test_error if last else None,
@@ -168,7 +183,7 @@ class _Evidence:
         history_age: the same of the history, which the workflow deletes if the job fails.
         last: the last finished epoch, None before the first one.
         epoch_seconds: how long that took, 0 if unknown.
-        resumable: whether there is a checkpoint to continue from.
+        checkpoint: the one to continue from, None if there is none.
         here: whether its process was on this computer.
         gone: whether its process was on this computer and is no more.
     """
@@ -178,25 +193,26 @@ class _Evidence:
     history_age: float | None
     last: Finished | None
     epoch_seconds: float
-    resumable: bool
+    checkpoint: Checkpoint | None
     here: bool
     gone: bool
 
     @classmethod
     def of(cls, job: Job, files: Files, now: float) -> Self:
         """Collect it."""
-        log, log_time = files.read(job.log, Log.parse)
+        log, log_time = files.read(job.log, _log)
         log = log or Log.parse("")
         start: Start | None = log.start
         here = start is not None and start.host == socket.gethostname()
         row, history_time = files.read(job.folder / "history.csv", _last_row)
+        checkpoint, _ = files.read(job.folder / "resume.safetensors", Checkpoint.read)
         return cls(
             log=log,
             log_age=None if log_time is None else max(0.0, now - log_time),
             history_age=None if history_time is None else max(0.0, now - history_time),
             last=row[0] if row else log.finished,
             epoch_seconds=row[1] if row else 0.0,
-            resumable=(job.folder / "resume.safetensors").exists(),
+            checkpoint=checkpoint,
             here=here,
             gone=here and start is not None and not _exists(start.process),
         )
@@ -228,7 +244,7 @@ class _Evidence:
         deleted = self.log.finished is not None and self.history_age is None
         # The same of a training that came to its end: somebody deleted the results.
         complete = deleted and start is not None and self.log.progress >= start.epochs
-        if (self.silence == math.inf or complete) and not self.resumable:
+        if (self.silence == math.inf or complete) and not self.checkpoint:
             return State.WAITING, ""
         # Without the lines of a log, every epoch is a sign of life.
         limit = SILENCE if start else max(SILENCE, 3 * self.epoch_seconds)
@@ -237,8 +253,8 @@ class _Evidence:
         silent = f"silent for {duration(self.silence)}" if self.silence < math.inf else ""
         if start and self.here and not self.gone and not deleted:
             return State.STALLED, f"process {start.process} {silent}"
-        again = "continues when started again" if self.resumable else ""
-        return State.STOPPED, ", ".join(filter(None, (silent, again)))
+        again = "continues" if self.checkpoint else "begins anew"
+        return State.STOPPED, ", ".join(filter(None, (silent, f"{again} when started again")))
 
     def _active(self) -> tuple[State, str]:
         if self.start is None:
@@ -255,8 +271,7 @@ def _finished(job: Job, record: dict[str, Any], last: Finished | None) -> Status
     if job.plan and (
         record["code_digest"] != job.plan.code or RunSpec.from_dict(record["spec"]) != job.plan.spec
     ):
-        note = "of another specification or program: trained anew"
-        return Status(job, State.OUTDATED, epochs=job.plan.spec.recipe.epochs, note=note)
+        return _outdated(job, job.plan)
     state = State.DIVERGED if record["status"] == "diverged" else State.DONE
     note = ""
     if state is State.DIVERGED:
@@ -276,9 +291,19 @@ def _finished(job: Job, record: dict[str, Any], last: Finished | None) -> Status
     )
 
 
-def _last_row(text: str) -> tuple[Finished, float] | None:
+def _outdated(job: Job, plan: Plan) -> Status:
+    """Return the status of a job that has left something which its plan has no use for."""
+    note = "of another specification or program: trained anew"
+    return Status(job, State.OUTDATED, epochs=plan.spec.recipe.epochs, note=note)
+
+
+def _log(stream: TextIO) -> Log:
+    return Log.parse(stream.read())
+
+
+def _last_row(stream: TextIO) -> tuple[Finished, float] | None:
     """Return the last row of a history and how many seconds it took, None before the first one."""
-    *_, row = [None, *csv.DictReader(text.splitlines())]
+    *_, row = [None, *csv.DictReader(stream)]
     if row is None:
         return None
     finished = Finished(

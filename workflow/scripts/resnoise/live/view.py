@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from resnoise.durations import duration
-from resnoise.live.schedule import seconds_left
+from resnoise.live.schedule import LEFT_OUT, seconds_left
 from resnoise.live.states import State, Status
 
 _HEADER = ("run", "init", "seed", "state", "epoch", "risk", "test error", "images/s", "ETA", "note")
@@ -55,15 +55,18 @@ def text(
 
 
 def summary(statuses: Sequence[Status]) -> str:
-    """Return how many jobs are in which state and when all will be done, in one line."""
+    """Return how many jobs are in which state and when they will be done, in one line."""
     counts = Counter(status.state for status in statuses)
     line = f"{len(statuses)} runs: {_counts(counts)}" if statuses else "no runs"
     left = seconds_left(statuses)
     if left is None:
         return line
+    left_out = " and ".join(state for state in State if state in LEFT_OUT and counts[state])
+    of_which = f"of all but the {left_out} " if left_out else "of all "
     # Without a configuration nobody knows what waits.
-    of_all = "of all " if all(status.job.plan for status in statuses) else ""
-    return f"{line}; ETA {of_all}{duration(left)}"
+    if not all(status.job.plan for status in statuses):
+        of_which = ""
+    return f"{line}; ETA {of_which}{duration(left)}"
 
 
 def _counts(counts: Counter[State]) -> str:

@@ -93,7 +93,7 @@ def train_twins(
     """
     _check_twins(residual, plain)
     specs = {RESIDUAL: residual, PLAIN: plain}
-    recorded = f"every step of {every_step_epochs} epochs, masks of {mask_pictures} pictures"
+    recorded = f"{every_step_epochs} {mask_pictures}"
     identities = {
         name: {"spec": spec.to_json(), "data": dataset.digest, "code": code, "drift": recorded}
         for name, spec in specs.items()
