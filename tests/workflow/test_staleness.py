@@ -249,7 +249,7 @@ EDITS = {
         {**EVALUATIONS, **TABLES},
     ),
     "table": (LIBRARY + "tables.py", "Runs that diverged", "The runs that diverged", TABLES),
-    "figure": (LIBRARY + "figures/training_curves.py", "alpha=0.15", "alpha=0.2", FIGURES),
+    "figure": (LIBRARY + "figures/training_curves.py", "(7.2, 3.0)", "(7.2, 3.1)", FIGURES),
     "figure style": (LIBRARY + "figures/style.py", '"font.size": 9', '"font.size": 8', FIGURES),
     "reading histories": (LIBRARY + "runs.py", '"seed": spec', '"seed": 0 * spec', FIGURES),
     "digits": (
