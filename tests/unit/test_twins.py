@@ -115,6 +115,18 @@ def test_a_killed_training_ends_with_the_same_bits(data: Dataset, tmp_path: Path
     assert not list((tmp_path / "killed").rglob("resume*"))
 
 
+def train_after_another(
+    data: Dataset, folder: Path, caplog: pytest.LogCaptureFixture, masks: int = 4
+) -> None:
+    """Train twins in a folder that another process holds until they wait for it."""
+    with exclusive(folder / "residual"):
+        second = threading.Thread(target=train, args=(data, folder), kwargs={"masks": masks})
+        second.start()
+        while "another process writes this, waiting" not in caplog.text:
+            second.join(0.05)
+    second.join()
+
+
 @pytest.mark.parametrize("masks", [4, 5])
 def test_a_second_process_takes_finished_twins_of_the_same_drift(
     data: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture, masks: int
@@ -123,12 +135,7 @@ def test_a_second_process_takes_finished_twins_of_the_same_drift(
     train(data, tmp_path)
     records = [tmp_path / name / "run.json" for name in ("residual", "plain")]
     before = [file.read_bytes() for file in records]
-    with exclusive(tmp_path / "residual"):
-        second = threading.Thread(target=train, args=(data, tmp_path), kwargs={"masks": masks})
-        second.start()
-        while "another process writes this, waiting" not in caplog.text:
-            second.join(0.05)
-    second.join()
+    train_after_another(data, tmp_path, caplog, masks)
     same = masks == 4
     assert ("the other process has finished the runs" in caplog.text) == same
     assert ([file.read_bytes() for file in records] == before) == same
@@ -140,12 +147,7 @@ def test_a_second_process_trains_twins_whose_drift_is_damaged(
     whole = train(data, tmp_path)
     with (tmp_path / "drift.csv").open("a") as file:
         file.write("0")
-    with exclusive(tmp_path / "residual"):
-        second = threading.Thread(target=train, args=(data, tmp_path))
-        second.start()
-        while "another process writes this, waiting" not in caplog.text:
-            second.join(0.05)
-    second.join()
+    train_after_another(data, tmp_path, caplog)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "drift.csv"), whole)
 
 

@@ -157,14 +157,16 @@ def measure(quantity: Quantity, results: Results) -> Value:
         return _select(quantity, results)
     if isinstance(quantity, Operation):
         arguments = [measure(argument, results) for argument in quantity.arguments]
-        about = [argument for argument in arguments if argument.runs is not None]
-        runs = min((argument.runs for argument in about if argument.runs), default=None)
+        counts = [argument.runs for argument in arguments if argument.runs is not None]
+        runs = min(counts) if counts else None
         if quantity.condition is not None:
             value = _count(quantity, arguments[0])
         else:
             value = _OPERATIONS[quantity.name](*arguments)
         # Next to a single seed the others' spread is no interval of the whole.
-        drawn = bool(about) and all(argument.drawn for argument in about)
+        drawn = bool(counts) and all(
+            argument.drawn for argument in arguments if argument.runs is not None
+        )
         return dataclasses.replace(value, runs=runs, drawn=drawn, interval=None)
     return Value(quantity * results.ones())
 
