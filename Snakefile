@@ -59,14 +59,14 @@ include: "rules/report.smk"
 
 
 rule tables:
-    """Every table, and the claims; one alone: its name, such as table1 (see resnoise/artefacts.py)."""
+    """Every table, and the claims; one alone: its name, such as table1 (see resnoise/plan/artefacts.py)."""
     input:
         artefact_files(figures=False),
         "<results>/claims.csv",
 
 
 rule figures:
-    """Every figure; one alone: its name, such as figure3 (see resnoise/artefacts.py)."""
+    """Every figure; one alone: its name, such as figure3 (see resnoise/plan/artefacts.py)."""
     input:
         artefact_files(figures=True),
 

@@ -18,17 +18,18 @@ ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from resnoise import artefacts, estimates, grid, provenance, registry, studies
-from resnoise import config as configuration
+from resnoise import provenance, registry
 from resnoise.claims import definition as claim_definition
 from resnoise.claims import files as claim_sources
 from resnoise.claims import scale as claim_scale
-from resnoise.data.checksum import compare
+from resnoise.config import load as configuration
 from resnoise.data.remembered import source_digest
 from resnoise.errors import ResnoiseError
-from resnoise.metrics.specs import ExternalSpec, InterlayerCushionSpec
-from resnoise.metrics.specs import LayerCushionSpec, NoiseStabilitySpec, WeightStatisticsSpec
-from resnoise.theory.specs import TrivialCaseSpec
+from resnoise.plan import artefacts, estimates, grid, specs, studies
+from resnoise.specs.metrics import ExternalSpec, InterlayerCushionSpec
+from resnoise.specs.metrics import LayerCushionSpec, NoiseStabilitySpec, WeightStatisticsSpec
+from resnoise.specs.theory import TrivialCaseSpec
+from resnoise.storage.checksum import compare
 
 try:
     CONFIG = configuration.load(config)
@@ -129,7 +130,7 @@ def run_code(wildcards):
 @functools.cache
 def named_run(architecture, depth, initialisation, seed):
     """Return the specification of a run; several resources and parameters follow from it."""
-    return configuration.run_spec(CONFIG, architecture, int(depth), initialisation, int(seed))
+    return specs.run_spec(CONFIG, architecture, int(depth), initialisation, int(seed))
 
 
 def run(wildcards):
@@ -146,7 +147,7 @@ def run_spec(wildcards):
 
 def twin(wildcards):
     """Return the specification of the residual one of two twins."""
-    return configuration.twin_spec(CONFIG, int(wildcards.depth), int(wildcards.seed))
+    return specs.twin_spec(CONFIG, int(wildcards.depth), int(wildcards.seed))
 
 
 def twin_spec(wildcards):
@@ -167,7 +168,7 @@ def registered_metric_code(wildcards):
 
 def section_spec(section, kind):
     """Return a section's specification as JSON."""
-    return configuration.section_spec(CONFIG[section], kind).to_json()
+    return specs.section_spec(CONFIG[section], kind).to_json()
 
 
 def external_path(wildcards):
@@ -177,7 +178,7 @@ def external_path(wildcards):
 
 def external_spec(wildcards):
     """Return what is known of a network that was trained elsewhere as JSON."""
-    return configuration.section_spec(EXTERNAL[wildcards.external], ExternalSpec).to_json()
+    return specs.section_spec(EXTERNAL[wildcards.external], ExternalSpec).to_json()
 
 
 def external_files():
@@ -193,7 +194,7 @@ def external_files():
 
 def gradient_flow_spec(wildcards):
     """Return what of a run's gradient flow is measured as JSON."""
-    return configuration.gradient_flow_spec(CONFIG, wildcards.architecture).to_json()
+    return specs.gradient_flow_spec(CONFIG, wildcards.architecture).to_json()
 
 
 def bootstrap_options(section):
@@ -220,7 +221,7 @@ def rising(amount):
 
 
 def minutes(seconds, spec, attempt):
-    """Return the minutes to ask for: an estimate of resnoise.estimates, times the attempt."""
+    """Return the minutes to ask for: an estimate of resnoise.plan.estimates, times the attempt."""
     pictures = estimates.training_pictures(CONFIG["data"])
     return math.ceil(attempt * seconds(spec, pictures, CONFIG["device"]) / 60)
 
@@ -275,7 +276,7 @@ def data_spec(wildcards):
     Such a source is no input of the rule: Snakemake takes another name of an input for a reason to
     run the rule again, sees no changes in folders, and reads what was touched at each start.
     """
-    spec = configuration.data_spec(CONFIG)
+    spec = specs.data_spec(CONFIG)
     path = CONFIG["data"]["path"]
     if path is None:
         return spec.to_json()

@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 from projects import Project, fresh_project
 
-from resnoise import config as configuration
+from resnoise.config import load as configuration
 
 # Sections of a rule that cost Snakemake or this project time for each job.
 COSTLY = ("params", "resources", "threads", "conda")

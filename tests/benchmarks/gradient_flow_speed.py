@@ -19,14 +19,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from resnoise import trained
 from resnoise.data import dataset
 from resnoise.initialisations import initialise
-from resnoise.metrics import gradient_flow
-from resnoise.metrics.batches import choose_samples
+from resnoise.metrics import path_gradients as gradient_flow
 from resnoise.metrics.linearised import Linearised, linearise
+from resnoise.metrics.resumable import choose_samples
 from resnoise.networks import build
-from resnoise.specs import NetworkSpec
+from resnoise.specs.run import NetworkSpec
+from resnoise.trained import run as trained
 from resnoise.training.batches import Normalisation
 
 NETWORKS = {"plain": "kwi", "residual": "hmwi"}

@@ -20,13 +20,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from resnoise import trained
 from resnoise.data import dataset
 from resnoise.metrics.blocks import chain
 from resnoise.metrics.jacobian_norm import ExactNorm
 from resnoise.metrics.spans import SpanNorms
 from resnoise.networks import build
-from resnoise.specs import NetworkSpec
+from resnoise.specs.run import NetworkSpec
+from resnoise.trained import run as trained
 
 CHUNK = 256
 

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "workflow" / "scrip
 from resnoise import devices
 from resnoise.data.dataset import Dataset
 from resnoise.networks import build
-from resnoise.specs import NetworkSpec, RecipeSpec, RunSpec
+from resnoise.specs.run import NetworkSpec, RecipeSpec, RunSpec
 from resnoise.training.loop import Run
 from resnoise.training.progress import Progress
 

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resnoise import csvfile
 from resnoise.claims.tables import COLUMNS
 from resnoise.data import dataset
 from resnoise.data.samples import Samples
-from resnoise.digests import write_json, write_markdown
 from resnoise.report import page
+from resnoise.storage import csvfile
+from resnoise.storage.digests import write_json
+from resnoise.storage.pages import write_markdown
 
 # Four white pixels.
 PNG = base64.b64decode(

@@ -9,19 +9,21 @@ import numpy as np
 import pytest
 import torch
 
-from resnoise import config, tensorfile
+from resnoise.config import load as config
 from resnoise.data import dataset as datasets
 from resnoise.data.dataset import Dataset
 from resnoise.data.prepare import prepare
 from resnoise.native import build as native_build
 from resnoise.native import network as native_network
 from resnoise.networks import build
-from resnoise.specs import DataSpec, NetworkSpec, RecipeSpec, RunSpec
+from resnoise.plan.specs import recipe_spec
+from resnoise.specs.run import DataSpec, NetworkSpec, RecipeSpec, RunSpec
+from resnoise.storage import tensorfile
 from resnoise.training import backend
 from resnoise.training.loop import RunFiles, train
 
 RECIPE = dataclasses.replace(
-    config.recipe_spec(config.load({}), "plain"), epochs=1, batch_size=30, learning_rate=0.02
+    recipe_spec(config.load({}), "plain"), epochs=1, batch_size=30, learning_rate=0.02
 )
 
 

@@ -12,8 +12,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from resnoise import config, grid
+from resnoise.config import load as config
+from resnoise.config.schema import SCHEMA_PATH, read_schema
 from resnoise.errors import ResnoiseError
+from resnoise.plan import grid
+from resnoise.plan.specs import gradient_flow_spec, run_spec
 from resnoise.registry import ARCHITECTURES
 
 DIGITS = {"source": "digits"}
@@ -339,7 +342,7 @@ def leaves(schema: dict[str, Any], location: str = "") -> Iterator[tuple[str, di
             yield key, child
 
 
-LEAVES = dict(leaves(config._schema(config.SCHEMA_PATH)))
+LEAVES = dict(leaves(read_schema(SCHEMA_PATH)))
 
 
 # What items of lists need besides the key in question.
@@ -564,6 +567,6 @@ def check_loaded(loaded: dict[str, Any]) -> None:
     assert config.load(yaml.safe_load(yaml.safe_dump(loaded))) == loaded
     for runs in (grid.table1_runs, grid.table5_runs, grid.gradient_flow_runs):
         for run in runs(loaded):
-            config.run_spec(loaded, *run).to_json()
+            run_spec(loaded, *run).to_json()
     for architecture in ARCHITECTURES:
-        config.gradient_flow_spec(loaded, architecture).to_json()
+        gradient_flow_spec(loaded, architecture).to_json()

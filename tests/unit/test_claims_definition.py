@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from resnoise import config as configuration
-from resnoise import grid
 from resnoise.claims import definition, files, scale
 from resnoise.claims.definition import SCALE, Operation, Selection, matches
+from resnoise.config import load as configuration
 from resnoise.errors import ResnoiseError
+from resnoise.plan import grid
 
 PAPER = Path(__file__).resolve().parents[2] / "config" / "paper.yaml"
 

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from resnoise import csvfile
 from resnoise.claims import definition
 from resnoise.claims.files import ResultFile
 from resnoise.claims.quantities import NotMeasured, Results, measure
 from resnoise.errors import ResnoiseError
+from resnoise.storage import csvfile
 
 RISKS = {
     "plain": {1: [2.0, 1.0, 0.8], 2: [2.2, 1.2, 0.4], 3: [1.8, 1.4, 0.6]},

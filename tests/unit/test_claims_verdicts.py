@@ -10,17 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from resnoise import config as configuration
-from resnoise import csvfile, grid
 from resnoise.claims import definition, files, tables
 from resnoise.claims.definition import Claim, Operation, Rule, Selection, Source
 from resnoise.claims.files import ResultFile
 from resnoise.claims.names import DIRECTION, FAILED, NOT_MEASURED, REPRODUCED
 from resnoise.claims.quantities import Results
 from resnoise.claims.verdicts import Judgement, judge
-from resnoise.digests import read_markdown
+from resnoise.config import load as configuration
 from resnoise.errors import ResnoiseError
-from resnoise.tables import read_paper
+from resnoise.plan import grid
+from resnoise.storage import csvfile
+from resnoise.storage.pages import read_markdown
+from resnoise.summaries.published import read_paper
 
 PAPER = Path(__file__).resolve().parents[2] / "config" / "paper.yaml"
 SOURCE = Source("trained", "evaluation.csv", "table1", {}, "runs")

@@ -12,14 +12,16 @@ import pytest
 from PIL import Image
 
 import compare as script
-from resnoise import commandline, config, csvfile
+from resnoise import commandline
 from resnoise.claims.tables import COLUMNS
 from resnoise.comparison import claims, configurations, tables
 from resnoise.comparison.report import compare
 from resnoise.comparison.roots import open_root
-from resnoise.digests import write_json
+from resnoise.config import load as config
 from resnoise.errors import ResnoiseError
 from resnoise.figures import compared_curves
+from resnoise.storage import csvfile
+from resnoise.storage.digests import write_json
 from resnoise.training import history
 
 NAN = float("nan")

@@ -16,12 +16,16 @@ from hypothesis import strategies as st
 from snakemake.cli import parse_config
 from snakemake.utils import update_config
 
-from resnoise import config, grid, registry
+from resnoise import registry
 from resnoise.claims import scale
+from resnoise.config import load as config
+from resnoise.config.schema import SCHEMA_PATH, leaves, read_schema, validator
 from resnoise.errors import ResnoiseError
-from resnoise.specs import DataSpec, RecipeSpec, RunSpec
+from resnoise.plan import grid
+from resnoise.plan.specs import data_spec, gradient_flow_spec, recipe_spec, run_spec
+from resnoise.specs.run import DataSpec, RecipeSpec, RunSpec
 
-FOLDER = config.SCHEMA_PATH.parent
+FOLDER = SCHEMA_PATH.parent
 SHIPPED = ["config.yaml", "quick.yaml", "cifar10-short.yaml"]
 ARCHITECTURES = [
     "plain",
@@ -363,11 +367,11 @@ def test_runs_of_the_gradient_flow_keep_what_it_measures() -> None:
         "gradient_flow": {"depth": 14, "seeds": [4], "epochs": [5, 2, 20, 30]},
     }
     loaded = config.load(raw)
-    assert config.gradient_flow_spec(loaded, "plain").epochs == (2, 5)
-    assert config.gradient_flow_spec(loaded, "full-plain").epochs == (2, 5, 20, 30)
+    assert gradient_flow_spec(loaded, "plain").epochs == (2, 5)
+    assert gradient_flow_spec(loaded, "full-plain").epochs == (2, 5, 20, 30)
 
     def kept(*run: Any) -> tuple[int, ...]:
-        return config.run_spec(loaded, *run).recipe.snapshot_epochs
+        return run_spec(loaded, *run).recipe.snapshot_epochs
 
     assert kept("residual", 14, "hmwi", 4) == (2, 3, 5)
     assert kept("full-residual", 14, "kwi", 4) == (2, 5, 20, 30)
@@ -460,8 +464,8 @@ def test_equal_values_give_equal_specifications() -> None:
     one = nested(S, {"decay_factor": 1, "learning_rate": 1})
     same = nested(S, {"decay_factor": "1.0", "learning_rate": 1.0})
     assert (
-        config.recipe_spec(config.load(one), "plain").to_json()
-        == config.recipe_spec(config.load(same), "plain").to_json()
+        recipe_spec(config.load(one), "plain").to_json()
+        == recipe_spec(config.load(same), "plain").to_json()
     )
 
 
@@ -507,13 +511,13 @@ def test_working_directory_and_its_parents_are_no_results_folder(tmp_path: Path)
 
 def test_specifications_go_to_json_and_back() -> None:
     loaded = config.load(read("quick.yaml"))
-    data = config.data_spec(loaded)
+    data = data_spec(loaded)
     assert DataSpec.from_json(data.to_json()) == data
     assert data.source == "digits"
     for architecture in ARCHITECTURES:
-        recipe = config.recipe_spec(loaded, architecture)
+        recipe = recipe_spec(loaded, architecture)
         assert RecipeSpec.from_json(recipe.to_json()) == recipe
-        run = config.run_spec(loaded, architecture, 8, "kwi", 2)
+        run = run_spec(loaded, architecture, 8, "kwi", 2)
         assert RunSpec.from_json(run.to_json()) == run
         assert run.recipe == recipe
         assert (run.network.architecture, run.network.depth) == (architecture, 8)
@@ -522,14 +526,14 @@ def test_specifications_go_to_json_and_back() -> None:
 
 def test_architectures_take_the_recipe_of_their_family() -> None:
     loaded = config.load({})
-    rates = [config.recipe_spec(loaded, name).learning_rate for name in ARCHITECTURES]
+    rates = [recipe_spec(loaded, name).learning_rate for name in ARCHITECTURES]
     assert rates == [0.005, 0.005, 0.1, 0.1, 0.005, 0.005]
     with pytest.raises(ResnoiseError, match="'vgg'"):
-        config.recipe_spec(loaded, "vgg")
+        recipe_spec(loaded, "vgg")
 
 
 def raw_schema() -> dict[str, Any]:
-    schema: dict[str, Any] = yaml.safe_load(config.SCHEMA_PATH.read_text(encoding="utf-8"))
+    schema: dict[str, Any] = yaml.safe_load(SCHEMA_PATH.read_text(encoding="utf-8"))
     return schema
 
 
@@ -606,7 +610,7 @@ def test_no_values_make_it_stumble(items: list[tuple[str, Any]]) -> None:
     else:
         assert config.load(json.loads(json.dumps(loaded, allow_nan=False))) == loaded
         for architecture in ARCHITECTURES:
-            run = config.run_spec(loaded, architecture, 8, "kwi", 1)
+            run = run_spec(loaded, architecture, 8, "kwi", 1)
             assert RunSpec.from_json(run.to_json()) == run
     assert repr(raw) == before
 
@@ -699,8 +703,8 @@ def test_mistakes_in_further_runs_are_named(change: dict[str, Any], message: str
 def test_names_of_the_registry_are_allowed_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
     source = registry.Source("resnoise.data.mine")
     monkeypatch.setitem(registry.SOURCES, "mine", source)
-    config._schema.cache_clear()
-    config._validator.cache_clear()
+    read_schema.cache_clear()
+    validator.cache_clear()
     try:
         assert config.load({"data": {"source": "mine"}})["data"]["source"] == "mine"
         differences = scale.differences(config.load({"data": {"source": "mine"}}), config.load({}))
@@ -708,8 +712,8 @@ def test_names_of_the_registry_are_allowed_and_no_others(monkeypatch: pytest.Mon
         (line,) = problems({"data": {"source": "mine", "sha256": "a" * 64}})
         assert "allowed: null, because the source mine has no file" in line
     finally:
-        config._schema.cache_clear()
-        config._validator.cache_clear()
+        read_schema.cache_clear()
+        validator.cache_clear()
 
 
 def test_what_few_pictures_let_pass_passes_when_it_is_written_out() -> None:
@@ -731,4 +735,4 @@ def test_a_saved_configuration_is_the_one_that_was_loaded(tmp_path: Path) -> Non
 
 def test_leaves_are_dotted_keys_with_lists_as_values() -> None:
     nested_config = {"a": 1, "b": {"c": [1, {"d": 2}], "e": {"f": None}}}
-    assert config.leaves(nested_config) == {"a": 1, "b.c": [1, {"d": 2}], "b.e.f": None}
+    assert leaves(nested_config) == {"a": 1, "b.c": [1, {"d": 2}], "b.e.f": None}

@@ -13,19 +13,21 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from resnoise import cushion_tables
-from resnoise.cushion_statistics import (
+from resnoise.errors import ResnoiseError
+from resnoise.figures import figure3, figure3_snapshots
+from resnoise.storage.digests import csv_path, write_json
+from resnoise.storage.pages import read_markdown
+from resnoise.summaries.layer_cushion import (
     Comparison,
     Cushions,
     compare,
     count_table,
     layer_table,
     read_cushions,
+    read_final,
     residual_shares,
 )
-from resnoise.digests import csv_path, read_markdown, write_json
-from resnoise.errors import ResnoiseError
-from resnoise.figures import figure3, figure3_snapshots
+from resnoise.tables import layer_cushion as cushion_tables
 
 NAMES = ("conv1", "layer1.0.conv", "fc")
 PAPER = "layer_cushion:\n  exceptions: {8: 2}\n"
@@ -227,7 +229,7 @@ def test_the_written_tables_agree(folders: list[Path], tmp_path: Path) -> None:
 
 
 def test_figure_3_has_a_histogram_of_each_network_for_each_layer(folders: list[Path]) -> None:
-    comparisons = cushion_tables.read_final(folders)
+    comparisons = read_final(folders)
     data = figure3.histograms(comparisons)
     for (_, layer, network), rows in data.groupby(["depth", "layer", "network"]):
         assert rows["fraction"].sum() == pytest.approx(1)
@@ -264,7 +266,7 @@ def drawings(folders: list[Path], folder: Path) -> Iterator[dict[str, Path]]:
     for name in ("figure3", "figure3_snapshots"):
         files = {kind: folder / f"{name}.{kind}" for kind in ("pdf", "png", "csv")}
         if name == "figure3":
-            figure3.write(cushion_tables.read_final(folders), **files)
+            figure3.write(read_final(folders), **files)
         else:
             figure3_snapshots.write(folders, **files)
         yield files

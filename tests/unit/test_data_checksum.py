@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from resnoise.data.checksum import check_sha256, file_digest, tree_digest
 from resnoise.errors import ResnoiseError
+from resnoise.storage.checksum import check_sha256, file_digest, tree_digest
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_missing_path_is_named(tmp_path: Path, function) -> None:
 
 def test_module_imports_the_standard_library_only() -> None:
     program = (
-        "import sys; before = set(sys.modules); import resnoise.data.checksum; "
+        "import sys; before = set(sys.modules); import resnoise.storage.checksum; "
         "new = {name.split('.')[0] for name in set(sys.modules) - before}; "
         "print(sorted(new - set(sys.stdlib_module_names)))"
     )

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from resnoise import tensorfile
 from resnoise.data import dataset
 from resnoise.data.samples import Samples, check, digest
 from resnoise.errors import ResnoiseError
+from resnoise.storage import tensorfile
 
 
 def make_samples(**changes) -> Samples:

@@ -15,11 +15,11 @@ from sklearn.datasets import load_digits
 
 from resnoise import registry
 from resnoise.data import dataset, digits
-from resnoise.data.checksum import file_digest, tree_digest
 from resnoise.data.prepare import prepare
 from resnoise.data.samples import digest
 from resnoise.errors import ResnoiseError
-from resnoise.specs import DataSpec
+from resnoise.specs.run import DataSpec
+from resnoise.storage.checksum import file_digest, tree_digest
 
 SCRIPT = Path(__file__).parents[2] / "workflow" / "scripts" / "prepare_data.py"
 DIGITS = DataSpec("digits", None, None, None, 0)

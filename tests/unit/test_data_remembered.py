@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from resnoise.data import remembered
-from resnoise.data.checksum import check_sha256
 from resnoise.data.remembered import source_digest
+from resnoise.storage.checksum import check_sha256
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, PathPatch
 
-from resnoise import csvfile
 from resnoise.data import dataset
 from resnoise.data.samples import Samples
 from resnoise.errors import ResnoiseError
 from resnoise.figures import diagrams, figure4, figure5
 from resnoise.provenance import SCRIPTS
+from resnoise.storage import csvfile
 
 ARCHITECTURES = ("plain", "residual", "full-plain", "full-residual")
 

@@ -12,8 +12,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from resnoise import csvfile, digests
 from resnoise.errors import ResnoiseError
+from resnoise.storage import csvfile, digests
+from resnoise.storage.pages import read_markdown, read_png, write_markdown
 
 TABLE = pd.DataFrame({"name": ["a", 'naïve, "b"'], "value": [0.1, math.nan]})
 FACTS = {"b": [1, None, {"c": 0.1}], "a": "naïve"}
@@ -39,10 +40,10 @@ KINDS: dict[str, tuple[str, Callable[[Path], object], Callable[[Path], object]]]
     "JSON": ("f.json", lambda file: digests.write_json(file, FACTS), digests.read_json),
     "Markdown": (
         "t.md",
-        lambda file: digests.write_markdown(file, MARKDOWN),
-        digests.read_markdown,
+        lambda file: write_markdown(file, MARKDOWN),
+        read_markdown,
     ),
-    "PNG": ("f.png", lambda file: file.write_bytes(picture()), digests.read_png),
+    "PNG": ("f.png", lambda file: file.write_bytes(picture()), read_png),
 }
 
 

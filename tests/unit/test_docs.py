@@ -9,8 +9,8 @@ import pytest
 import yaml
 from documents import PAGES, ROOT
 
-from resnoise import config_page
-from resnoise.config import reference
+from resnoise.config import page as config_page
+from resnoise.config.page import reference
 
 SCHEMA = ROOT / "config" / "schema.yaml"
 EXPERIMENTS = ROOT / "docs" / "experiments.md"

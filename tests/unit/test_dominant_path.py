@@ -8,18 +8,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnoise import config, devices, registry
+from resnoise import devices, registry
+from resnoise.config import load as config
 from resnoise.initialisations import initialise
 from resnoise.networks import build
 from resnoise.networks.dominant_path import DominantPathNet
 from resnoise.networks.simplified import SimplifiedNet
 from resnoise.networks.summary import describe
-from resnoise.specs import NetworkSpec
+from resnoise.plan.specs import recipe_spec, run_spec
+from resnoise.specs.run import NetworkSpec
 from resnoise.training import backend
 from resnoise.training.objective import Penalty
 
 VARIANTS = ("dominant-path", "dominant-path-lower-full")
-RECIPE = config.recipe_spec(config.load({}), "dominant-path")
+RECIPE = recipe_spec(config.load({}), "dominant-path")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -105,7 +107,7 @@ def test_outputs_and_gradients_are_those_of_masked_kernels(variant: str, depth: 
 def test_the_penalty_is_that_of_masked_kernels(variant: str, transferred: bool) -> None:
     net = network(variant)
     full = masked(net, variant)
-    recipe = config.recipe_spec(
+    recipe = recipe_spec(
         config.load({"training": {"simplified": {"penalty_on_transferred": transferred}}}), variant
     )
     ours, theirs = Penalty(net, recipe), Penalty(full, recipe)
@@ -167,7 +169,7 @@ def test_pytorch_computes_them_and_the_log_says_so(
     variant: str, conv_backend: str, level: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     loaded = config.load({"training": {"simplified": {"conv_backend": conv_backend}}})
-    spec = config.run_spec(loaded, variant, 8, "hmwi", 1)
+    spec = run_spec(loaded, variant, 8, "hmwi", 1)
     with caplog.at_level(logging.INFO):
         assert backend.select(network(variant, width=16), spec, 32, 32).name == "torch"
     (record,) = caplog.records
@@ -176,5 +178,5 @@ def test_pytorch_computes_them_and_the_log_says_so(
 
 
 def test_they_train_by_the_recipe_of_the_residual_networks() -> None:
-    assert config.recipe_spec(config.load({}), "residual") == RECIPE
+    assert recipe_spec(config.load({}), "residual") == RECIPE
     assert all(registry.architecture(variant).residual for variant in VARIANTS)

@@ -10,19 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnoise import config
-from resnoise.dynamics import (
-    equal_risk,
-    growth_table,
-    peak_epochs,
-    risk_curves,
-    risk_differences,
-    write_growth,
-)
+from resnoise.config.schema import SCHEMA_PATH
 from resnoise.figures import curves, figure8, figure9
-from resnoise.tables import read_paper
+from resnoise.summaries.dynamics import equal_risk, peak_epochs, risk_curves, risk_differences
+from resnoise.summaries.published import read_paper
+from resnoise.tables.growth import growth_table, write_growth
 
-PAPER = config.SCHEMA_PATH.with_name("paper.yaml")
+PAPER = SCHEMA_PATH.with_name("paper.yaml")
 
 
 def history(

@@ -4,13 +4,15 @@ import dataclasses
 
 import pytest
 
-from resnoise import config, estimates
-from resnoise.specs import RunSpec
+from resnoise.config import load as config
+from resnoise.plan import estimates
+from resnoise.plan.specs import run_spec
+from resnoise.specs.run import RunSpec
 
 
 def spec(depth: int = 20, width: int = 16, **recipe: object) -> RunSpec:
     loaded = config.load({"networks": {"width": width}})
-    found = config.run_spec(loaded, "residual", depth, "hmwi", 1)
+    found = run_spec(loaded, "residual", depth, "hmwi", 1)
     return dataclasses.replace(found, recipe=dataclasses.replace(found.recipe, **recipe))
 
 

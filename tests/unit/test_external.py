@@ -15,15 +15,15 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet18, resnet50
 
-from resnoise import external
 from resnoise.data.dataset import Dataset
 from resnoise.errors import ResnoiseError
-from resnoise.external import read, read_state_dict
 from resnoise.metrics import interlayer_cushion, layer_cushion
 from resnoise.metrics.blocks import chain
-from resnoise.metrics.specs import ExternalSpec, InterlayerCushionSpec, LayerCushionSpec
 from resnoise.networks import build
-from resnoise.specs import NetworkSpec
+from resnoise.specs.metrics import ExternalSpec, InterlayerCushionSpec, LayerCushionSpec
+from resnoise.specs.run import NetworkSpec
+from resnoise.trained import external
+from resnoise.trained.external import read, read_state_dict
 
 CPU = torch.device("cpu")
 

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from resnoise import csvfile
-from resnoise.digests import write_json
 from resnoise.errors import ResnoiseError
 from resnoise.figures import external_layer_cushion
+from resnoise.storage import csvfile
+from resnoise.storage.digests import write_json
 
 
 @pytest.fixture

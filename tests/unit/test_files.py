@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from resnoise.errors import ResnoiseError
-from resnoise.files import atomic_path, exclusive, remove, write_text
+from resnoise.storage.files import atomic_path, exclusive, remove, write_text
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_text_is_utf_8_with_unix_line_ends(file: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from resnoise.files import atomic_path
+from resnoise.storage.files import atomic_path
 with atomic_path(Path(sys.argv[1])) as temporary:
     temporary.write_text("half of the n")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -130,7 +130,8 @@ with atomic_path(Path(sys.argv[1])) as temporary:
 HOLDS = """
 import sys
 from pathlib import Path
-from resnoise.files import atomic_path, exclusive
+from resnoise.storage.files import atomic_path
+from resnoise.storage.files import exclusive
 with {call}(Path(sys.argv[1])):
     print("holds", flush=True)
     sys.stdin.read()
@@ -187,7 +188,7 @@ def test_a_held_folder_is_waited_for_however_its_holder_ends(
 COUNTS = """
 import sys
 from pathlib import Path
-from resnoise.files import exclusive
+from resnoise.storage.files import exclusive
 folder = Path(sys.argv[1])
 for _ in range(100):
     with exclusive(folder):

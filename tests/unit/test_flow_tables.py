@@ -9,18 +9,23 @@ import pandas as pd
 import pytest
 import torch
 
-from resnoise import config, csvfile, gradient_flows
+from resnoise.config import load as config
+from resnoise.config.schema import SCHEMA_PATH
 from resnoise.data.dataset import Dataset
 from resnoise.errors import ResnoiseError
 from resnoise.figures import figure10, figure12
 from resnoise.initialisations import initialise
-from resnoise.metrics.run_gradient_flow import measure_run, snapshots
-from resnoise.metrics.specs import GradientFlowSpec
+from resnoise.metrics.gradient_flow import measure_run, snapshots
 from resnoise.networks import build
-from resnoise.tables import read_paper
-from resnoise.trained import TrainedRun
+from resnoise.plan.specs import run_spec
+from resnoise.specs.metrics import GradientFlowSpec
+from resnoise.storage import csvfile
+from resnoise.summaries import gradient_flow as gradient_flows
+from resnoise.summaries.published import read_paper
+from resnoise.tables.gradient_flow import ratios, ratios_markdown
+from resnoise.trained.run import TrainedRun
 
-PAPER = read_paper(config.SCHEMA_PATH.with_name("paper.yaml"))
+PAPER = read_paper(SCHEMA_PATH.with_name("paper.yaml"))
 SPEC = GradientFlowSpec(samples=6, sample_seed=0, precision="float64", epochs=(1,))
 
 
@@ -42,7 +47,7 @@ def trained_run(architecture: str, status: str = "done", seed: int = 1) -> Train
             },
         }
     )
-    spec = config.run_spec(loaded, architecture, 8, "kwi", seed)
+    spec = run_spec(loaded, architecture, 8, "kwi", seed)
     weights = {}
     for place, label in enumerate(("initial", "iteration1", "epoch1", "final")):
         net = build(spec.network, 4)
@@ -116,7 +121,7 @@ def test_features_are_written_for_the_first_and_the_last_iteration(tmp_path: Pat
 def test_ratios_are_those_of_means_over_layers_and_time(flows: list[Path]) -> None:
     rows = gradient_flows.over_seeds(gradient_flows.read(flows))
     assert set(rows.loc[rows["architecture"] == "residual", "seeds"]) == {2}
-    table = gradient_flows.ratios(rows, PAPER["gradient_flow"], 1)
+    table = ratios(rows, PAPER["gradient_flow"], 1)
     table = table.set_index(["family", "layers", "stage"])
     frames = [pd.read_csv(file) for file in (flows[1], flows[4])]
 
@@ -141,11 +146,9 @@ def test_ratios_are_those_of_means_over_layers_and_time(flows: list[Path]) -> No
     last = table.loc[("simplified", "deep", "final")]
     assert last["f_mean_ratio"] == pytest.approx(residual["final"] / plain["final"])
     assert math.isnan(last["ratio_paper"])
-    wide = gradient_flows.ratios(rows, PAPER["gradient_flow"], 2).set_index(
-        ["family", "layers", "stage"]
-    )
+    wide = ratios(rows, PAPER["gradient_flow"], 2).set_index(["family", "layers", "stage"])
     assert wide.loc[("simplified", "deep", "final"), "groups"] == "3"
-    text = gradient_flows.ratios_markdown(table.reset_index())
+    text = ratios_markdown(table.reset_index())
     assert "(1.24)" in text
     assert "(3.07)" in text
 

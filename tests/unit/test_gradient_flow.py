@@ -8,16 +8,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resnoise.errors import ResnoiseError
-from resnoise.metrics import gradient_flow
-from resnoise.metrics.gradient_flow import (
+from resnoise.metrics import path_gradients as gradient_flow
+from resnoise.metrics.linearised import linearise
+from resnoise.metrics.path_gradients import (
     Transposes,
     dominant_shares,
     feature_gradients,
     path_gradients,
 )
-from resnoise.metrics.linearised import linearise
 from resnoise.networks import build
-from resnoise.specs import NetworkSpec
+from resnoise.specs.run import NetworkSpec
 
 ARCHITECTURES = ("plain", "residual", "full-plain", "full-residual")
 

@@ -9,12 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from resnoise import config, devices
+from resnoise import devices
+from resnoise.config import load as config
 from resnoise.errors import ResnoiseError
 from resnoise.initialisations import initialise
 from resnoise.networks import build
+from resnoise.plan.specs import recipe_spec
 from resnoise.seeds import generator
-from resnoise.specs import NetworkSpec
+from resnoise.specs.run import NetworkSpec
 from resnoise.training.batches import TrainingBatches
 from resnoise.training.objective import Penalty
 
@@ -56,7 +58,7 @@ def deviation(initialisation: str, kernel: Tensor) -> float:
 @functools.cache
 def own_weight_term(initialisation: str, seed: int) -> float:
     """Return the paper's weight term of a network of depth 20 on its own weights."""
-    recipe = config.recipe_spec(config.load({}), "plain")
+    recipe = recipe_spec(config.load({}), "plain")
     return Penalty(network(initialisation, seed), recipe).value()
 
 

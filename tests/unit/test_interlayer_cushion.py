@@ -15,14 +15,15 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from resnoise.errors import ResnoiseError
-from resnoise.metrics import batches, spans
+from resnoise.metrics import resumable as batches
+from resnoise.metrics import spans
 from resnoise.metrics.blocks import Block, Convolution, LinearBlock, chain
 from resnoise.metrics.interlayer_cushion import Meter, measure
 from resnoise.metrics.jacobian_norm import ExactNorm, has_closed_form
 from resnoise.metrics.spans import SpanNorms
-from resnoise.metrics.specs import InterlayerCushionSpec
 from resnoise.networks import build
-from resnoise.specs import NetworkSpec
+from resnoise.specs.metrics import InterlayerCushionSpec
+from resnoise.specs.run import NetworkSpec
 from resnoise.training.batches import Normalisation
 
 ARCHITECTURES = ("plain", "residual", "full-plain", "full-residual")

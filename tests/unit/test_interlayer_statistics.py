@@ -9,14 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from resnoise import config, csvfile
-from resnoise.digests import write_json
+from resnoise.config.schema import SCHEMA_PATH
 from resnoise.errors import ResnoiseError
 from resnoise.figures import interlayer_cushion
-from resnoise.interlayer_statistics import blocks, markdown, read, read_external, summarise, write
-from resnoise.tables import read_paper
+from resnoise.storage import csvfile
+from resnoise.storage.digests import write_json
+from resnoise.summaries.interlayer_cushion import read, read_external, summarise
+from resnoise.summaries.published import read_paper
+from resnoise.tables.interlayer_cushion import blocks, markdown, write
 
-PAPER = read_paper(config.SCHEMA_PATH.with_name("paper.yaml"))["interlayer_cushion"]
+PAPER = read_paper(SCHEMA_PATH.with_name("paper.yaml"))["interlayer_cushion"]
 PICTURES = 4
 
 

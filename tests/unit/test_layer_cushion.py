@@ -13,19 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from resnoise import tensorfile
 from resnoise.data.dataset import Dataset
 from resnoise.errors import ResnoiseError
-from resnoise.metrics import batches
-from resnoise.metrics.batches import batch_size, choose_samples, in_batches
+from resnoise.metrics import resumable as batches
 from resnoise.metrics.layer_cushion import layer_cushions, measure_run
 from resnoise.metrics.layers import layers, responses_from, stages
-from resnoise.metrics.specs import LayerCushionSpec
+from resnoise.metrics.resumable import batch_size, choose_samples, in_batches
 from resnoise.networks import build
-from resnoise.specs import NetworkSpec, RecipeSpec, RunSpec
-from resnoise.trained import TrainedRun
+from resnoise.networks.transfer import kernel_to_plain
+from resnoise.specs.metrics import LayerCushionSpec
+from resnoise.specs.run import NetworkSpec, RecipeSpec, RunSpec
+from resnoise.storage import tensorfile
+from resnoise.trained.run import TrainedRun
 from resnoise.training.checkpoint import copy_weights
-from resnoise.transfer import kernel_to_plain
 
 ARCHITECTURES = ("plain", "residual", "full-plain", "full-residual")
 RECIPE = RecipeSpec(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from resnoise.networks import build
 from resnoise.networks.layer_table import Layer, identity_connection, layers
 from resnoise.networks.simplified import Block
-from resnoise.specs import NetworkSpec
+from resnoise.specs.run import NetworkSpec
 
 
 def table(architecture: str, depth: int = 14, width: int = 4, size: int = 16) -> list[Layer]:

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from resnoise import config as configuration
-from resnoise import estimates
+from resnoise.config import load as configuration
 from resnoise.live import jobs, states, view
 from resnoise.live.jobs import Job
 from resnoise.live.schedule import LEFT_OUT, seconds_left
 from resnoise.live.states import Files, State, Status
+from resnoise.plan import estimates
 from resnoise.provenance import SCRIPTS
 from resnoise.training import checkpoint, history, log_lines
 from resnoise.training.history import Row

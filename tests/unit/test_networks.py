@@ -14,7 +14,7 @@ from resnoise.networks import build
 from resnoise.networks.fully_fledged import BasicBlock
 from resnoise.networks.simplified import SimplifiedNet, add_identity
 from resnoise.networks.summary import describe
-from resnoise.specs import NetworkSpec
+from resnoise.specs.run import NetworkSpec
 
 SIMPLIFIED = ("plain", "residual")
 FULLY_FLEDGED = ("full-plain", "full-residual")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from test_layer_cushion import RECIPE, random_inputs, random_network, run_of
 from torch import Tensor, nn
 
-from resnoise.metrics import batches
+from resnoise.metrics import resumable as batches
 from resnoise.metrics.layer_cushion import layer_cushions
 from resnoise.metrics.layers import layers, responses_from, stages
 from resnoise.metrics.moments import Moments
@@ -24,7 +24,7 @@ from resnoise.metrics.noise_stability import (
     scaled_to,
     weight_noise,
 )
-from resnoise.metrics.specs import NoiseStabilitySpec
+from resnoise.specs.metrics import NoiseStabilitySpec
 
 SPEC = NoiseStabilitySpec(
     samples=6, sample_seed=0, every_snapshot=False, sizes=(0.1, 0.5), repeats=2, noise_seed=3

@@ -10,9 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnoise import config, devices
+from resnoise import devices
+from resnoise.config import load as config
 from resnoise.networks import build
-from resnoise.specs import NetworkSpec, RecipeSpec
+from resnoise.plan.specs import recipe_spec
+from resnoise.specs.run import NetworkSpec, RecipeSpec
 from resnoise.training.objective import Penalty, sgd
 
 ARCHITECTURES = ("plain", "residual", "full-plain", "full-residual")
@@ -29,7 +31,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def recipe(**changes: Any) -> RecipeSpec:
-    usual = config.recipe_spec(config.load({}), "plain")
+    usual = recipe_spec(config.load({}), "plain")
     return dataclasses.replace(usual, batch_size=BATCH, penalty=0.3, **changes)
 
 
@@ -154,9 +156,9 @@ def test_steps_are_those_of_hand_written_momentum_descent_on_the_cost(
 
 
 def test_the_paper_s_coefficient_is_lambda_over_the_batch_size() -> None:
-    chosen = config.recipe_spec(config.load({}), "plain")
+    chosen = recipe_spec(config.load({}), "plain")
     assert Penalty(network("plain"), chosen).coefficient == pytest.approx(1e-4 / 128)
-    usual = config.recipe_spec(config.load({}), "full-plain")
+    usual = recipe_spec(config.load({}), "full-plain")
     assert Penalty(network("full-plain"), usual).coefficient == pytest.approx(1e-4)
 
 

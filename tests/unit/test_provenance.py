@@ -437,7 +437,7 @@ for name in sys.argv[1:]:
 """
     names = closure("table1.py") | closure("training_curves.py")
     figures = {name for name in modules() if name.startswith("resnoise.figures.")}
-    assert {"resnoise.tables", "resnoise.runs"} <= names
+    assert {"resnoise.tables.table1", "resnoise.summaries.runs"} <= names
     python(code, *sorted(names | figures))
 
 

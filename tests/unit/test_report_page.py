@@ -14,12 +14,12 @@ import pytest
 import report_pages
 import yaml
 
-from resnoise import config as configuration
-from resnoise import csvfile
-from resnoise.artefacts import ARTEFACTS
-from resnoise.digests import write_json
+from resnoise.config import load as configuration
 from resnoise.errors import ResnoiseError
+from resnoise.plan.artefacts import ARTEFACTS
 from resnoise.report import page
+from resnoise.storage import csvfile
+from resnoise.storage.digests import write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 # Those of networks trained elsewhere speak of a rule's wildcards; the report does not show them.

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnoise import rulegraph
 from resnoise.errors import ResnoiseError
+from resnoise.plan import rulegraph
 
 DOT = """digraph snakemake_dag {
     graph[bgcolor=white, margin=0];

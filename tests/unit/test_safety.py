@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from resnoise import config, environment, external
+from resnoise import environment
+from resnoise.config.schema import SCHEMA_PATH, read_schema
 from resnoise.errors import ResnoiseError
+from resnoise.trained import external
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "workflow").rglob("*.py"))
@@ -151,7 +153,7 @@ def test_every_value_in_a_shell_command_is_quoted_or_a_number_or_one_of_a_list()
 
 def test_what_is_unquoted_in_shell_commands_is_harmless_in_every_configuration() -> None:
     """Its keys take integers, numbers, or one of a few words, so that no text gets there."""
-    properties = config._schema(config.SCHEMA_PATH)["properties"]
+    properties = read_schema(SCHEMA_PATH)["properties"]
     assert properties["device"]["enum"] == ["auto", "cpu", "cuda"]
     keys = {
         "layer_cushion": ["memory_mb", "bootstrap_replicates", "bootstrap_seed", "confidence"],

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from resnoise import config
-from resnoise.specs import RecipeSpec
+from resnoise.config import load as config
+from resnoise.plan.specs import recipe_spec
+from resnoise.specs.run import RecipeSpec
 from resnoise.training.schedule import learning_rate
 
 
 def recipe(**changes: Any) -> RecipeSpec:
-    return dataclasses.replace(config.recipe_spec(config.load({}), "plain"), **changes)
+    return dataclasses.replace(recipe_spec(config.load({}), "plain"), **changes)
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from resnoise import csvfile
-from resnoise.digests import read_markdown, write_json
 from resnoise.errors import ResnoiseError
-from resnoise.seed_tables import over_seeds, write
+from resnoise.storage import csvfile
+from resnoise.storage.digests import write_json
+from resnoise.storage.pages import read_markdown
+from resnoise.tables.over_seeds import over_seeds, write
 
 ROWS = [
     # architecture, depth, initialisation, seed, snapshot, value

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnoise import config
+from resnoise.config import load as config
 from resnoise.errors import ResnoiseError
-from resnoise.specs import DataSpec, NetworkSpec, RecipeSpec, RunSpec, Spec
+from resnoise.plan.specs import run_spec
+from resnoise.specs.base import Spec
+from resnoise.specs.run import DataSpec, NetworkSpec, RecipeSpec, RunSpec
 
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 FIELDS = {
@@ -37,7 +39,7 @@ def any_spec(kind: type[Spec]) -> st.SearchStrategy[Any]:
     )
 
 
-RUN = config.run_spec(config.load({}), "residual", 20, "hmwi", 3)
+RUN = run_spec(config.load({}), "residual", 20, "hmwi", 3)
 
 
 @given(spec=any_spec(RunSpec) | any_spec(DataSpec) | any_spec(NetworkSpec) | any_spec(RecipeSpec))

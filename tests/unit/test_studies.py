@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from resnoise import config, studies
+from resnoise.config import load as config
+from resnoise.plan import studies
 
 BASE = config.load({"results": "results/quick", "data": {"source": "digits"}})
 LEARNING_RATE = "training.simplified.learning_rate"

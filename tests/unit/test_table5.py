@@ -6,11 +6,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from resnoise import config
-from resnoise.table5 import table5, table5_markdown
-from resnoise.tables import read_paper
+from resnoise.config.schema import SCHEMA_PATH
+from resnoise.summaries.published import read_paper
+from resnoise.tables.table5 import table5, table5_markdown
 
-PAPER = read_paper(config.SCHEMA_PATH.with_name("paper.yaml"))
+PAPER = read_paper(SCHEMA_PATH.with_name("paper.yaml"))
 
 
 def evaluation(network: str, depth: int, seed: int, risk: float, error: float) -> dict[str, Any]:

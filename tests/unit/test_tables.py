@@ -10,12 +10,18 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from resnoise import config, csvfile, provenance
-from resnoise.digests import csv_path, read_markdown
+from resnoise import provenance
+from resnoise.config.schema import SCHEMA_PATH
 from resnoise.errors import ResnoiseError
-from resnoise.tables import markdown_table, read_evaluations, read_paper, table1, write_table1
+from resnoise.storage import csvfile
+from resnoise.storage.digests import csv_path
+from resnoise.storage.pages import read_markdown
+from resnoise.summaries.published import read_paper
+from resnoise.summaries.runs import read_evaluations
+from resnoise.tables.table1 import table1, write_table1
+from resnoise.tables.text import markdown_table
 
-PAPER = config.SCHEMA_PATH.with_name("paper.yaml")
+PAPER = SCHEMA_PATH.with_name("paper.yaml")
 INITIALISATION = {"plain": "kwi", "residual": "hmwi"}
 
 # Risk, cost and test error of each run: (network, depth, seed) -> numbers, None if it diverged.

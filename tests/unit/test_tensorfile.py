@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from safetensors.numpy import load_file, save_file
 
-from resnoise import tensorfile
 from resnoise.errors import ResnoiseError
+from resnoise.storage import tensorfile
 
 Arrays = dict[str, np.ndarray]
 

@@ -12,15 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from resnoise import config
+from resnoise.config import load as config
 from resnoise.figures import figure11, figure13
+from resnoise.plan.specs import section_spec
+from resnoise.specs.theory import TrivialCaseSpec
 from resnoise.theory.gaussian_inequality import (
     by_conditioning,
     largest_difference,
     logistic,
     probability,
 )
-from resnoise.theory.specs import TrivialCaseSpec
 from resnoise.theory.trivial_case import PARAMETERS, first_order, simulate, sweep
 
 DEVIATIONS = st.floats(1e-4, 1e4)
@@ -192,7 +193,7 @@ def test_plain_f_is_far_below_residual_f_and_depends_on_q() -> None:
 
 def spec(**changes: object) -> TrivialCaseSpec:
     section = config.load({"trivial_case": {"repetitions": 4, **changes}})["trivial_case"]
-    return config.section_spec(section, TrivialCaseSpec)
+    return section_spec(section, TrivialCaseSpec)
 
 
 def test_the_sweep_varies_one_parameter_at_a_time() -> None:

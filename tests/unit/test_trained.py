@@ -7,16 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from resnoise import config, tensorfile, trained
+from resnoise.config import load as config
 from resnoise.data import dataset as datasets
 from resnoise.data.dataset import Dataset
 from resnoise.data.prepare import prepare
-from resnoise.digests import read_json, write_json
 from resnoise.errors import ResnoiseError
-from resnoise.specs import DataSpec
+from resnoise.metrics.transfer_check import transfer_run
+from resnoise.plan.specs import data_spec, run_spec
+from resnoise.specs.run import DataSpec
+from resnoise.storage import tensorfile
+from resnoise.storage.digests import read_json, write_json
+from resnoise.trained import run as trained
 from resnoise.training import loop
 from resnoise.training.loop import RunFiles
-from resnoise.transfer_check import transfer_run
 
 NAMES = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
 
@@ -24,7 +27,7 @@ NAMES = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.jso
 def prepared(folder: Path, seed: int) -> Path:
     """Write a few digits that ``seed`` draws."""
     spec = DataSpec.from_dict(
-        dataclasses.asdict(config.data_spec(config.load({"data": {"source": "digits"}})))
+        dataclasses.asdict(data_spec(config.load({"data": {"source": "digits"}})))
         | {"train_per_class": 2, "test_per_class": 1, "subset_seed": seed}
     )
     samples, digest = prepare(spec, None)
@@ -46,7 +49,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "networks": {"width": 4},
             "training": {"simplified": {"epochs": 1, "batch_size": 10}},
         }
-        spec = config.run_spec(config.load(raw), "residual", 8, "hmwi", seed)
+        spec = run_spec(config.load(raw), "residual", 8, "hmwi", seed)
         loop.train(spec, data, files(folder / str(seed)), device="cpu", threads=1, code="code")
     return folder
 

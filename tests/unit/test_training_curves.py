@@ -12,10 +12,10 @@ import matplotlib.pyplot as plt
 import pytest
 
 from resnoise import provenance
-from resnoise.digests import write_json
 from resnoise.errors import ResnoiseError
 from resnoise.figures import style, training_curves
-from resnoise.runs import read_histories
+from resnoise.storage.digests import write_json
+from resnoise.summaries.runs import read_histories
 from resnoise.training.history import Row, write
 
 # (network, depth, seed) -> risk and test error of each epoch, None for the one that diverged.

@@ -23,20 +23,23 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from resnoise import config, devices, evaluation, provenance, registry, tensorfile
+from resnoise import devices, provenance, registry
+from resnoise.config import load as config
 from resnoise.data import dataset
 from resnoise.data.dataset import Dataset
 from resnoise.data.samples import Samples
-from resnoise.digests import digest_file
 from resnoise.errors import ResnoiseError
-from resnoise.files import exclusive
 from resnoise.initialisations import initialise
+from resnoise.metrics.evaluation import evaluate_run
 from resnoise.native import build as native_build
 from resnoise.native import network as native_network
 from resnoise.networks import build
-from resnoise.run_evaluation import evaluate_run
-from resnoise.specs import RunSpec
-from resnoise.training import checkpoint, loop
+from resnoise.plan import specs as plan
+from resnoise.specs.run import RunSpec
+from resnoise.storage import tensorfile
+from resnoise.storage.digests import digest_file
+from resnoise.storage.files import exclusive
+from resnoise.training import checkpoint, evaluation, loop
 from resnoise.training.batches import Normalisation, TrainingBatches
 from resnoise.training.loop import RunFiles
 
@@ -83,7 +86,7 @@ def run_spec(
     architecture: str = "residual", seed: int = 1, width: int = 4, **recipe: Any
 ) -> RunSpec:
     """Return a small run: depth 8, three epochs of four batches; native code cannot do width 4."""
-    usual = config.run_spec(config.load({}), architecture, 8, "kwi", seed)
+    usual = plan.run_spec(config.load({}), architecture, 8, "kwi", seed)
     changes = {"epochs": EPOCHS, "batch_size": 16, "crop_padding": 1, "learning_rate": 0.05}
     return dataclasses.replace(
         usual,

@@ -13,8 +13,8 @@ from resnoise.errors import ResnoiseError
 from resnoise.initialisations import initialise
 from resnoise.networks import build
 from resnoise.networks.simplified import Block, SimplifiedNet
-from resnoise.specs import NetworkSpec
-from resnoise.transfer import id_entries
+from resnoise.networks.transfer import id_entries
+from resnoise.specs.run import NetworkSpec
 
 ODD = st.sampled_from([1, 3, 5, 7])
 

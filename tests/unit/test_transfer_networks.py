@@ -6,12 +6,11 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resnoise import transfer
 from resnoise.errors import ResnoiseError
 from resnoise.initialisations import initialise
-from resnoise.networks import build
+from resnoise.networks import build, transfer
 from resnoise.networks.simplified import SimplifiedNet
-from resnoise.specs import NetworkSpec, RecipeSpec
+from resnoise.specs.run import NetworkSpec, RecipeSpec
 from resnoise.training.objective import Penalty
 
 RECIPE = RecipeSpec(

@@ -9,23 +9,25 @@ import pandas as pd
 import pytest
 import torch
 
-from resnoise import config, tensorfile
+from resnoise.config import load as config
 from resnoise.data import dataset as datasets
 from resnoise.data.dataset import Dataset
 from resnoise.data.prepare import prepare
 from resnoise.errors import ResnoiseError
-from resnoise.files import exclusive
 from resnoise.initialisations import initialise
 from resnoise.live import states
 from resnoise.live.jobs import Job, Plan
 from resnoise.networks import build
-from resnoise.specs import DataSpec, NetworkSpec, RunSpec
+from resnoise.networks.transfer import to_plain
+from resnoise.plan.specs import recipe_spec
+from resnoise.specs.run import DataSpec, NetworkSpec, RunSpec
+from resnoise.storage import tensorfile
+from resnoise.storage.files import exclusive
 from resnoise.training import checkpoint, twins
 from resnoise.training.loop import RunFiles
-from resnoise.transfer import to_plain
 
 RECIPE = dataclasses.replace(
-    config.recipe_spec(config.load({}), "plain"),
+    recipe_spec(config.load({}), "plain"),
     epochs=3,
     batch_size=20,
     learning_rate=0.01,

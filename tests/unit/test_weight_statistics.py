@@ -16,7 +16,6 @@ from scipy.stats import gaussian_kde
 from resnoise.data.dataset import Dataset
 from resnoise.errors import ResnoiseError
 from resnoise.initialisations import initialise
-from resnoise.metrics.specs import WeightStatisticsSpec
 from resnoise.metrics.weight_statistics import (
     flat_weights,
     histogram_counts,
@@ -25,8 +24,9 @@ from resnoise.metrics.weight_statistics import (
     statistics,
 )
 from resnoise.networks import build
-from resnoise.specs import NetworkSpec, RecipeSpec, RunSpec
-from resnoise.trained import TrainedRun
+from resnoise.specs.metrics import WeightStatisticsSpec
+from resnoise.specs.run import NetworkSpec, RecipeSpec, RunSpec
+from resnoise.trained.run import TrainedRun
 from resnoise.training.checkpoint import copy_weights
 
 SPEC = WeightStatisticsSpec(threshold=0.25, id_threshold=0.7, bin_width=0.01)

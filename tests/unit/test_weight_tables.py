@@ -7,21 +7,18 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from resnoise import config, csvfile
-from resnoise.digests import read_markdown, write_json
+from resnoise.config.schema import SCHEMA_PATH
 from resnoise.errors import ResnoiseError
 from resnoise.figures import figure7
-from resnoise.tables import read_paper
-from resnoise.weight_tables import (
-    read_statistics,
-    table3,
-    table4,
-    table4_markdown,
-    write_table3,
-    write_table4,
-)
+from resnoise.storage import csvfile
+from resnoise.storage.digests import write_json
+from resnoise.storage.pages import read_markdown
+from resnoise.summaries.published import read_paper
+from resnoise.summaries.weights import read_statistics
+from resnoise.tables.table3 import table3, write_table3
+from resnoise.tables.table4 import table4, table4_markdown, write_table4
 
-PAPER = config.SCHEMA_PATH.with_name("paper.yaml")
+PAPER = SCHEMA_PATH.with_name("paper.yaml")
 
 
 def write_run(results: Path, network: str, initialisation: str, seed: int, size: float) -> Path:

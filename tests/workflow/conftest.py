@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from projects import CORE, EVERYTHING_TARGETS, Project, fresh_project
 
-from resnoise.files import exclusive
+from resnoise.storage.files import exclusive
 
 
 @pytest.fixture(scope="session")

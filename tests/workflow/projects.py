@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from resnoise import networks, specs
+from resnoise import networks
+from resnoise.specs import run as specs
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "rules", "workflow", "config", "envs", "profiles", "slurm", "ssh")

@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from projects import Project
 
-from resnoise import tensorfile
+from resnoise.storage import tensorfile
 
 SECTIONS = """
 interlayer_cushion:

@@ -9,7 +9,7 @@ import browsers
 from projects import Project
 from selenium.webdriver.common.by import By
 
-from resnoise.artefacts import ARTEFACTS
+from resnoise.plan.artefacts import ARTEFACTS
 
 
 def test_the_report_is_sound(everything: Project) -> None:

@@ -10,7 +10,8 @@ import yaml
 from projects import CORE, PLAIN, RESIDUAL, Project, digests, fresh_project
 from snakemake.utils import update_config
 
-from resnoise import config, tensorfile
+from resnoise.config import load as config
+from resnoise.storage import tensorfile
 
 
 def test_the_table_holds_what_the_evaluations_say(finished: Project) -> None:

@@ -26,7 +26,7 @@ from projects import (
     fresh_project,
 )
 
-from resnoise import tensorfile
+from resnoise.storage import tensorfile
 
 needs_slurm = pytest.mark.skipif(slurm.missing() is not None, reason=str(slurm.missing()))
 

@@ -23,8 +23,9 @@ from PIL import Image
 from plans import Job, Planner, read_plan
 from projects import CORE, EVERYTHING_TARGETS, ROOT, Project
 
-from resnoise import config as configuration
-from resnoise.data.checksum import check_sha256
+from resnoise.config.page import reference
+from resnoise.config.schema import SCHEMA_PATH
+from resnoise.storage.checksum import check_sha256
 
 CONFIG = "config/tiny.yaml"
 SCRIPTS = "workflow/scripts/"
@@ -619,9 +620,7 @@ ELSEWHERE = {
 
 def all_keys() -> list[str]:
     """Return the keys of the schema, without those that are sections."""
-    return [
-        key for key, allowed, *_ in configuration.reference(configuration.SCHEMA_PATH) if allowed
-    ]
+    return [key for key, allowed, *_ in reference(SCHEMA_PATH) if allowed]
 
 
 def configured(project: Project, values: Mapping[str, Any]) -> str:

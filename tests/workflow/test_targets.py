@@ -3,7 +3,7 @@
 import pytest
 from projects import Project, fresh_project
 
-from resnoise.artefacts import ARTEFACTS
+from resnoise.plan.artefacts import ARTEFACTS
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import yaml
 from projects import CORE, Project
 
-from resnoise import config as configuration
+from resnoise.config import load as configuration
 from resnoise.live import jobs, states
 from resnoise.live.schedule import seconds_left
 from resnoise.live.states import Files, State, Status

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from resnoise import commandline
-from resnoise.config_page import page
-from resnoise.files import write_text
+from resnoise.config.page import page
+from resnoise.storage.files import write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 

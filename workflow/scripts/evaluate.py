@@ -5,7 +5,7 @@ from pathlib import Path
 
 from resnoise import commandline
 from resnoise.data import dataset
-from resnoise.run_evaluation import evaluate_run
+from resnoise.metrics.evaluation import evaluate_run
 
 
 def main() -> None:

@@ -3,11 +3,12 @@
 import argparse
 from pathlib import Path
 
-from resnoise import commandline, external
+from resnoise import commandline
 from resnoise.data import dataset
 from resnoise.metrics import interlayer_cushion, layer_cushion
-from resnoise.metrics.specs import ExternalSpec, InterlayerCushionSpec, LayerCushionSpec
 from resnoise.provenance import code_digest
+from resnoise.specs.metrics import ExternalSpec, InterlayerCushionSpec, LayerCushionSpec
+from resnoise.trained import external
 
 
 def main() -> None:

@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from resnoise import commandline, devices, external
+from resnoise import commandline, devices
 from resnoise.data import dataset
-from resnoise.metrics.specs import ExternalSpec
+from resnoise.specs.metrics import ExternalSpec
+from resnoise.trained import external
 
 
 def main() -> None:

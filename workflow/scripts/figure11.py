@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from resnoise import commandline, csvfile
+from resnoise import commandline
 from resnoise.figures import figure11
+from resnoise.storage import csvfile
 
 
 def main() -> None:

@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from resnoise import commandline, gradient_flows
+from resnoise import commandline
 from resnoise.figures import figure12
+from resnoise.summaries import gradient_flow as gradient_flows
 
 
 def main() -> None:

@@ -3,7 +3,9 @@
 import argparse
 from pathlib import Path
 
-from resnoise import commandline, gradient_flows
+from resnoise import commandline
+from resnoise.summaries import gradient_flow as gradient_flows
+from resnoise.tables.gradient_flow import write_ratios
 
 
 def main() -> None:
@@ -16,7 +18,7 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path, required=True, help="output: table to read")
     arguments = parser.parse_args()
     flows = gradient_flows.over_seeds(gradient_flows.read(arguments.flows))
-    text = gradient_flows.write_ratios(
+    text = write_ratios(
         flows, arguments.paper, arguments.shallow_groups, arguments.csv, arguments.markdown
     )
     print(text)

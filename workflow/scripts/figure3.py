@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from resnoise import commandline
-from resnoise.cushion_tables import read_final
 from resnoise.figures import figure3
+from resnoise.summaries.layer_cushion import read_final
 
 
 def main() -> None:

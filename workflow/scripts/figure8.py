@@ -5,7 +5,7 @@ from pathlib import Path
 
 from resnoise import commandline
 from resnoise.figures import figure8
-from resnoise.runs import read_histories
+from resnoise.summaries.runs import read_histories
 
 
 def main() -> None:

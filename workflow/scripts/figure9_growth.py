@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from resnoise import commandline
-from resnoise.dynamics import write_growth
-from resnoise.runs import read_histories
+from resnoise.summaries.runs import read_histories
+from resnoise.tables.growth import write_growth
 
 
 def main() -> None:

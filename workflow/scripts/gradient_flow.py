@@ -3,10 +3,11 @@
 import argparse
 from pathlib import Path
 
-from resnoise import commandline, trained
+from resnoise import commandline
 from resnoise.data import dataset
-from resnoise.metrics.run_gradient_flow import measure_run
-from resnoise.metrics.specs import GradientFlowSpec
+from resnoise.metrics.gradient_flow import measure_run
+from resnoise.specs.metrics import GradientFlowSpec
+from resnoise.trained import run as trained
 
 
 def main() -> None:

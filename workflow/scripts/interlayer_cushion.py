@@ -3,11 +3,12 @@
 import argparse
 from pathlib import Path
 
-from resnoise import commandline, registry, trained
+from resnoise import commandline, registry
 from resnoise.data import dataset
 from resnoise.metrics.interlayer_cushion import measure_run
-from resnoise.metrics.specs import InterlayerCushionSpec
 from resnoise.provenance import code_digest
+from resnoise.specs.metrics import InterlayerCushionSpec
+from resnoise.trained import run as trained
 
 
 def main() -> None:

@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from resnoise import commandline, interlayer_statistics
+from resnoise import commandline
 from resnoise.figures import interlayer_cushion
+from resnoise.summaries import interlayer_cushion as interlayer_statistics
 
 
 def main() -> None:

@@ -3,8 +3,10 @@
 import argparse
 from pathlib import Path
 
-from resnoise import commandline, interlayer_statistics
-from resnoise.tables import read_paper
+from resnoise import commandline
+from resnoise.summaries import interlayer_cushion as interlayer_statistics
+from resnoise.summaries.published import read_paper
+from resnoise.tables.interlayer_cushion import write
 
 
 def main() -> None:
@@ -21,7 +23,7 @@ def main() -> None:
         rows = interlayer_statistics.read_external(cushions, arguments.external)
     else:
         rows = interlayer_statistics.read(file.parent for file in arguments.cushions)
-    text = interlayer_statistics.write(
+    text = write(
         rows,
         read_paper(arguments.paper)["interlayer_cushion"] if arguments.paper else None,
         arguments.csv,

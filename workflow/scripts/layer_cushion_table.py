@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from resnoise import commandline, cushion_tables
+from resnoise import commandline
+from resnoise.tables import layer_cushion as cushion_tables
 
 
 def main() -> None:

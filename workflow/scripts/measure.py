@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from resnoise import commandline, trained
+from resnoise import commandline
 from resnoise.data import dataset
 from resnoise.metrics.registered import measure_run
+from resnoise.trained import run as trained
 
 
 def main() -> None:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from resnoise import commandline, csvfile
+from resnoise import commandline
 from resnoise.data import dataset
 from resnoise.networks import build
 from resnoise.networks.layer_table import layers
 from resnoise.registry import ARCHITECTURES
-from resnoise.specs import NetworkSpec
+from resnoise.specs.run import NetworkSpec
+from resnoise.storage import csvfile
 
 
 def main() -> None:

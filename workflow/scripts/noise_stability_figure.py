@@ -5,7 +5,7 @@ from pathlib import Path
 
 from resnoise import commandline
 from resnoise.figures import noise_stability
-from resnoise.runs import read_metrics
+from resnoise.summaries.runs import read_metrics
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from resnoise.commandline import run
 from resnoise.data import dataset
 from resnoise.data.prepare import prepare
-from resnoise.specs import DataSpec
+from resnoise.specs.run import DataSpec
 
 
 def main() -> None:

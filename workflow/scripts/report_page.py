@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from resnoise import commandline
-from resnoise.artefacts import ARTEFACTS
+from resnoise.plan.artefacts import ARTEFACTS
 from resnoise.report import page
 
 

@@ -5,9 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from resnoise import commandline, rulegraph
+from resnoise import commandline
 from resnoise.errors import ResnoiseError
-from resnoise.files import write_text
+from resnoise.plan import rulegraph
+from resnoise.storage.files import write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 # Rules that make no file of their own, then files that they leave out.

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from resnoise import commandline
-from resnoise.seed_tables import write
+from resnoise.tables.over_seeds import write
 
 
 def main() -> None:

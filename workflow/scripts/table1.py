@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from resnoise import commandline
-from resnoise.tables import write_table1
+from resnoise.tables.table1 import write_table1
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from resnoise import commandline
-from resnoise.weight_tables import write_table3
+from resnoise.tables.table3 import write_table3
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from resnoise import commandline
-from resnoise.weight_tables import write_table4
+from resnoise.tables.table4 import write_table4
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from resnoise import commandline
-from resnoise.table5 import write_table5
+from resnoise.tables.table5 import write_table5
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from resnoise import commandline, registry
 from resnoise.data import dataset
 from resnoise.networks import build
 from resnoise.provenance import code_digest
-from resnoise.specs import NetworkSpec, RunSpec
+from resnoise.specs.run import NetworkSpec, RunSpec
 from resnoise.training.loop import RunFiles, train
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from resnoise import commandline
 from resnoise.data import dataset
-from resnoise.transfer_check import transfer_run
+from resnoise.metrics.transfer_check import transfer_run
 
 
 def main() -> None:

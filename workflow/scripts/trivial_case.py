@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from resnoise import commandline, csvfile
-from resnoise.theory.specs import TrivialCaseSpec
+from resnoise import commandline
+from resnoise.specs.theory import TrivialCaseSpec
+from resnoise.storage import csvfile
 from resnoise.theory.trivial_case import sweep
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from resnoise import commandline, registry
 from resnoise.data import dataset
 from resnoise.provenance import code_digest
-from resnoise.specs import RunSpec
+from resnoise.specs.run import RunSpec
 from resnoise.training.loop import RunFiles
 from resnoise.training.twins import PLAIN, RESIDUAL, train_twins
 

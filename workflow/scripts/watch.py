@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from resnoise import commandline
-from resnoise import config as configuration
+from resnoise.config import load as configuration
 from resnoise.errors import ResnoiseError
 from resnoise.live import jobs, states, view
 

@@ -3,10 +3,11 @@
 import argparse
 from pathlib import Path
 
-from resnoise import commandline, trained
+from resnoise import commandline
 from resnoise.data import dataset
-from resnoise.metrics.specs import WeightStatisticsSpec
 from resnoise.metrics.weight_statistics import measure_run
+from resnoise.specs.metrics import WeightStatisticsSpec
+from resnoise.trained import run as trained
 
 
 def main() -> None:

@@ -41,7 +41,7 @@ def code_digest(script: str, *plugins: str) -> str:
 
 @functools.cache
 def digest(name: str) -> str:
-    """Return "name digest" of a script or module, such as "resnoise.tables 0123456789abcdef".
+    """Return "name digest" of a script or module, such as "resnoise.seeds 0123456789abcdef".
 
     The digest of a module covers its package's data files, such as C sources, if it is a package.
     """

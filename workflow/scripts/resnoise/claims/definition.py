@@ -35,7 +35,7 @@ class Source:
     Attributes:
         name: what claims call it.
         file: name of the file, in the folder of each run or in the results folder.
-        runs: which runs have it (see ``resnoise.grid.claim_runs``); None for a single file.
+        runs: which runs have it (see ``resnoise.plan.grid.claim_runs``); None for a single file.
         where: conditions that all selections from it have in common.
         about: what it is, for people.
     """

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from resnoise import csvfile
 from resnoise.claims.definition import Operation, Quantity, Selection, matches
 from resnoise.claims.files import ResultFile
 from resnoise.errors import ResnoiseError
+from resnoise.storage import csvfile
 
 Array = NDArray[np.float64]
 

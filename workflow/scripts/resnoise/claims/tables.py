@@ -7,10 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from resnoise import csvfile
 from resnoise.claims.names import REDUCED_SCALE, VERDICTS
 from resnoise.claims.verdicts import Judgement
-from resnoise.tables import markdown_table
+from resnoise.tables.text import markdown_table, write_with_markdown
 
 COLUMNS = (
     "id",
@@ -157,4 +156,4 @@ def write(
 ) -> str:
     """Write the claims as CSV and Markdown and return the Markdown."""
     text = markdown(judgements, confidence)
-    return csvfile.write_with_markdown(table(judgements), csv, text, markdown_file)
+    return write_with_markdown(table(judgements), csv, text, markdown_file)

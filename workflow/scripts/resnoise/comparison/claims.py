@@ -8,7 +8,7 @@ import pandas as pd
 from resnoise.claims.names import REDUCED_SCALE
 from resnoise.claims.tables import number
 from resnoise.errors import ResnoiseError
-from resnoise.tables import markdown_table
+from resnoise.tables.text import markdown_table
 
 _COLUMNS = ("verdict", "scale", "measured", "measured_low", "measured_high", "runs")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from resnoise.config import leaves
+from resnoise.config.schema import leaves
 
 # Places: what they hold does not depend on them.
 _PLACES = {"results", "downloads"}

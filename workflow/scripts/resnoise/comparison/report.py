@@ -9,16 +9,16 @@ from typing import TypeVar
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from resnoise.artefacts import ARTEFACTS
 from resnoise.comparison import claims, configurations, tables
 from resnoise.comparison.roots import CLAIMS, RUNS_TABLE, ResultsRoot, open_root
-from resnoise.config import SAVED
+from resnoise.config.load import SAVED
 from resnoise.errors import ResnoiseError
 from resnoise.figures import compared_curves, style
-from resnoise.files import atomic_path, write_text
+from resnoise.plan.artefacts import ARTEFACTS
 from resnoise.report import page
-from resnoise.runs import read_histories
-from resnoise.tables import markdown_table
+from resnoise.storage.files import atomic_path, write_text
+from resnoise.summaries.runs import read_histories
+from resnoise.tables.text import markdown_table
 
 Part = TypeVar("Part")
 

@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from resnoise import csvfile
-from resnoise.artefacts import ARTEFACTS
-from resnoise.config import SAVED
-from resnoise.digests import read_json
+from resnoise.config.load import SAVED
 from resnoise.errors import ResnoiseError
+from resnoise.plan.artefacts import ARTEFACTS
+from resnoise.storage import csvfile
+from resnoise.storage.digests import read_json
 
 CLAIMS = "claims.csv"
 RUNS_TABLE = "runs.csv"

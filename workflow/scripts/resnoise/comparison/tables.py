@@ -7,7 +7,7 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from resnoise.errors import ResnoiseError
-from resnoise.tables import PENDING, markdown_table, number
+from resnoise.tables.text import PENDING, markdown_table, number
 
 # Columns of numbers that say what a row is about and are no measurement.
 _PLACES = {"depth", "layer", "block", "groups"}

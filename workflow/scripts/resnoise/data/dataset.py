@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from resnoise import tensorfile
 from resnoise.data.samples import Samples, check
 from resnoise.errors import ResnoiseError
+from resnoise.storage import tensorfile
 
 _KIND = "data set"
 _CHUNK = 1000

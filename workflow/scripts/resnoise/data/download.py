@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from torchvision.datasets import CIFAR10
 
 from resnoise.errors import ResnoiseError
-from resnoise.files import atomic_path
+from resnoise.storage.files import atomic_path
 
 _SCHEMES = ("http", "https", "file")
 _TIMEOUT = 60.0

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from resnoise import registry
 from resnoise.data import samples
-from resnoise.data.checksum import check_sha256, compare
 from resnoise.data.samples import Samples
 from resnoise.data.subset import stratified_subset
 from resnoise.errors import ResnoiseError
-from resnoise.specs import DataSpec
+from resnoise.specs.run import DataSpec
+from resnoise.storage.checksum import check_sha256, compare
 
 
 def prepare(spec: DataSpec, source: Path | None) -> tuple[Samples, str]:

@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from resnoise.data.checksum import check_sha256, visible_files
-from resnoise.digests import read_json, write_json
 from resnoise.errors import ResnoiseError
+from resnoise.storage.checksum import check_sha256, visible_files
+from resnoise.storage.digests import read_json, write_json
 
 # A file that is written twice within the resolution of its times looks unchanged. Two seconds are
 # the coarsest in use.
@@ -22,7 +22,7 @@ _UNSETTLED_NS = 2_000_000_000
 
 
 def source_digest(source: Path, memory: Path) -> str:
-    """Return the SHA-256 of a file or folder, as ``resnoise.data.checksum`` has it.
+    """Return the SHA-256 of a file or folder, as ``resnoise.storage.checksum`` has it.
 
     Args:
         source: the file or folder.

@@ -24,7 +24,7 @@ def summarise(baseline: pd.DataFrame, variant: pd.DataFrame) -> pd.DataFrame:
     count.
 
     Args:
-        baseline: rows of ``resnoise.runs.read_histories``.
+        baseline: rows of ``resnoise.summaries.runs.read_histories``.
         variant: those of the other folder.
     """
     columns = {f"{name}_{kind}": (name, kind) for name in PANELS for kind in ("mean", "min", "max")}

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, PathPatch
 from matplotlib.path import Path as Outline
 
-from resnoise import csvfile
 from resnoise.errors import ResnoiseError
+from resnoise.storage import csvfile
 
 Point = tuple[float, float]
 

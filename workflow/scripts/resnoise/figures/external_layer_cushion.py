@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator
 
-from resnoise import csvfile
-from resnoise.cushion_statistics import QUANTILES
 from resnoise.figures import style
-from resnoise.runs import read_network
+from resnoise.storage import csvfile
+from resnoise.summaries.layer_cushion import QUANTILES
+from resnoise.summaries.runs import read_network
 
 INCHES_PER_LAYER = 0.15
 

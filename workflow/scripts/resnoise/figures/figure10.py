@@ -10,15 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
-from resnoise import csvfile
 from resnoise.figures import style
+from resnoise.storage import csvfile
 
 NAMES = {"iteration1": "first iteration", "final": "last iteration"}
 _BINS = 81
 
 
 def read(files: Iterable[Path]) -> pd.DataFrame:
-    """Return the entries of all files (see ``resnoise.metrics.run_gradient_flow``).
+    """Return the entries of all files (see ``resnoise.metrics.gradient_flow``).
 
     Raises:
         ResnoiseError: a file that is missing or lacks a column.

@@ -6,8 +6,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from resnoise import csvfile
 from resnoise.figures import style
+from resnoise.storage import csvfile
 
 # Parameter -> symbol, scale of the axis.
 PANELS = {

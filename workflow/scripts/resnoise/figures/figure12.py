@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from resnoise import csvfile
 from resnoise.figures import style
-from resnoise.gradient_flows import FAMILIES, over_layers
+from resnoise.storage import csvfile
+from resnoise.summaries.gradient_flow import FAMILIES, over_layers
 
 # Snapshot -> line style and name, as in the paper: solid for the first, dotted for the last.
 SNAPSHOTS = {"iteration1": ("-", "first iteration"), "final": (":", "last iteration")}
@@ -21,7 +21,7 @@ def draw(flows: pd.DataFrame) -> Figure:
     """Return the figure: columns for the families, rows for mean, median and epochs.
 
     Args:
-        flows: rows of ``resnoise.gradient_flows.over_seeds``.
+        flows: rows of ``resnoise.summaries.gradient_flow.over_seeds``.
     """
     families = [family for family in FAMILIES if family in set(flows["family"])]
     figure, axes = plt.subplots(

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from resnoise import csvfile
 from resnoise.figures import style
+from resnoise.storage import csvfile
 from resnoise.theory.gaussian_inequality import largest_difference, logistic, probability
 
 

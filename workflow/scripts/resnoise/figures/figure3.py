@@ -13,9 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FormatStrFormatter, LogLocator
 
-from resnoise import csvfile
-from resnoise.cushion_statistics import KINDS, Comparison, residual_shares
 from resnoise.figures import style
+from resnoise.storage import csvfile
+from resnoise.summaries.layer_cushion import KINDS, Comparison, residual_shares
 
 BINS = 200
 # Height of the tallest bar in units of the distance between two layers.

@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator
 
-from resnoise import csvfile
-from resnoise.cushion_statistics import (
+from resnoise.figures import style
+from resnoise.storage import csvfile
+from resnoise.summaries.layer_cushion import (
     KINDS,
     QUANTILES,
     Comparison,
@@ -21,7 +22,6 @@ from resnoise.cushion_statistics import (
     layer_table,
     read_cushions,
 )
-from resnoise.figures import style
 
 TITLES = {"initial": "before training", "iteration1": "after 1 iteration", "final": "at the end"}
 MARKERS = {"plain": "o", "residual": "^"}

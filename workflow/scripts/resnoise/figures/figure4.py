@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from resnoise import csvfile
 from resnoise.figures import diagrams, style
 from resnoise.figures.diagrams import INK, SOFT
+from resnoise.storage import csvfile
 
 # From top to bottom: what the paper calls a network, and the height of its layers' middle.
 PANELS = {

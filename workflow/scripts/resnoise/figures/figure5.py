@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from resnoise import csvfile
 from resnoise.figures import diagrams, style
 from resnoise.figures.diagrams import INK, SOFT
+from resnoise.storage import csvfile
 
 
 class Panel(NamedTuple):

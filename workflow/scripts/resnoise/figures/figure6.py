@@ -7,9 +7,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from resnoise import csvfile
 from resnoise.errors import ResnoiseError
 from resnoise.figures import style
+from resnoise.storage import csvfile
 
 PANELS = {
     "risk_difference": "difference of mini-batch risks",

@@ -11,11 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from resnoise import csvfile
 from resnoise.errors import ResnoiseError
 from resnoise.figures import style
-from resnoise.runs import read_metrics
-from resnoise.weight_tables import MOMENTS, NETWORKS, read_statistics, table3
+from resnoise.storage import csvfile
+from resnoise.summaries.runs import read_metrics
+from resnoise.summaries.weights import MOMENTS, NETWORKS, read_statistics
+from resnoise.tables.table3 import table3
 
 FILE = "weight_histogram.csv"
 GROUPS = {"all": "all weights", "id": "ID entries"}
@@ -64,7 +65,7 @@ def draw(data: pd.DataFrame, statistics: pd.DataFrame, clip: int, id_threshold: 
 
     Args:
         data: what ``read`` returned.
-        statistics: what ``resnoise.weight_tables.table3`` returned for the same runs.
+        statistics: what ``resnoise.tables.table3.table3`` returned for the same runs.
         clip: end of the count axis of the upper panels.
         id_threshold: what the numbers of weights in the upper panels are above.
     """

@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from resnoise import csvfile
-from resnoise.dynamics import equal_risk, risk_curves
 from resnoise.figures import style
 from resnoise.figures.curves import End, band, logarithmic, write_values
+from resnoise.storage import csvfile
+from resnoise.summaries.dynamics import equal_risk, risk_curves
 
 
 def draw(curves: pd.DataFrame, equal: pd.DataFrame) -> Figure:
@@ -20,8 +20,8 @@ def draw(curves: pd.DataFrame, equal: pd.DataFrame) -> Figure:
     (b) the test error at the smallest risk that all runs of a depth reach.
 
     Args:
-        curves: what ``resnoise.dynamics.risk_curves`` returned.
-        equal: what ``resnoise.dynamics.equal_risk`` returned for the same runs.
+        curves: what ``resnoise.summaries.dynamics.risk_curves`` returned.
+        equal: what ``resnoise.summaries.dynamics.equal_risk`` returned for the same runs.
     """
     figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.2), layout="constrained")
     depths = sorted(curves["depth"].unique())
@@ -60,7 +60,7 @@ def write(histories: pd.DataFrame, pdf: Path, png: Path, csv: Path, equal_csv: P
     """Write the figure as PDF and PNG and the numbers behind it as CSV.
 
     Args:
-        histories: rows of ``resnoise.runs.read_histories``.
+        histories: rows of ``resnoise.summaries.runs.read_histories``.
         pdf: PDF to write.
         png: PNG to write.
         csv: CSV of panel (a) to write.

@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from resnoise import csvfile
-from resnoise.dynamics import NAMES, peak_epochs, risk_curves, risk_differences
 from resnoise.figures import style
 from resnoise.figures.curves import End, band, logarithmic, write_values
+from resnoise.storage import csvfile
+from resnoise.summaries.dynamics import NAMES, peak_epochs, risk_curves, risk_differences
 
 # The paper's colours: those of plain networks, and of what comes from residual ones.
 COLOURS = {"kwi": style.COLOURS["plain"], "t-hmwi": style.COLOURS["residual"]}
@@ -23,8 +23,8 @@ def draw(curves: pd.DataFrame, differences: pd.DataFrame) -> Figure:
     largest difference.
 
     Args:
-        curves: what ``resnoise.dynamics.risk_curves`` returned.
-        differences: what ``resnoise.dynamics.risk_differences`` returned for the same runs.
+        curves: what ``resnoise.summaries.dynamics.risk_curves`` returned.
+        differences: what ``risk_differences`` there returned for the same runs.
     """
     figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.2), layout="constrained")
     depths = sorted(curves["depth"].unique())
@@ -86,7 +86,7 @@ def write(histories: pd.DataFrame, pdf: Path, png: Path, csv: Path, difference_c
     """Write the figure as PDF and PNG and the numbers behind it as CSV.
 
     Args:
-        histories: rows of ``resnoise.runs.read_histories``.
+        histories: rows of ``resnoise.summaries.runs.read_histories``.
         pdf: PDF to write.
         png: PNG to write.
         csv: CSV of panel (a) to write.

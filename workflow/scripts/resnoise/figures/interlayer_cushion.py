@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from resnoise import csvfile
 from resnoise.figures import style
-from resnoise.interlayer_statistics import KINDS, NETWORK, summarise
+from resnoise.storage import csvfile
+from resnoise.summaries.interlayer_cushion import KINDS, NETWORK, summarise
 
 NAMES = {"fully_fledged": "fully-fledged", "simplified": "simplified"}
 # Larger maps have no room for numbers.
@@ -120,7 +120,7 @@ def write(rows: pd.DataFrame, pdf: Path, png: Path, csv: Path) -> None:
     """Write the figure as PDF and PNG and the numbers behind it as CSV.
 
     Args:
-        rows: what ``resnoise.interlayer_statistics.read`` returned.
+        rows: what ``resnoise.summaries.interlayer_cushion.read`` returned.
         pdf: figure to write.
         png: figure to write.
         csv: data to write.

@@ -19,8 +19,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FormatStrFormatter, LogLocator
 from matplotlib.typing import LineStyleType
 
-from resnoise import csvfile
 from resnoise.figures import style
+from resnoise.storage import csvfile
 
 KEYS = ["architecture", "depth", "quantity", "size", "layer", "name", "at_layer"]
 MARKERS = {"plain": "o", "residual": "^"}
@@ -44,7 +44,7 @@ def summarise(stability: pd.DataFrame) -> pd.DataFrame:
     other seeds.
 
     Args:
-        stability: rows of ``resnoise.runs.read_metrics`` for "noise_stability.csv".
+        stability: rows of ``resnoise.summaries.runs.read_metrics`` for "noise_stability.csv".
     """
     final = stability[stability["snapshot"] == "final"]
     # The contraction has no size.

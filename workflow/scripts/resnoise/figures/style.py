@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from resnoise.files import atomic_path
+from resnoise.storage.files import atomic_path
 
 # The paper draws plain networks in blue and residual ones in red; in grey, this blue is dark and
 # this red is light.

@@ -6,9 +6,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from resnoise import csvfile
 from resnoise.figures import style
 from resnoise.figures.curves import band
+from resnoise.storage import csvfile
 
 PANELS = {"risk": r"training risk $L_R$", "test_error": "test error"}
 
@@ -20,7 +20,7 @@ def summarise(histories: pd.DataFrame) -> pd.DataFrame:
     ``_max``. Epochs in which a run diverged do not count.
 
     Args:
-        histories: rows of ``resnoise.runs.read_histories``.
+        histories: rows of ``resnoise.summaries.runs.read_histories``.
     """
     finished = histories[histories["status"] == "ok"]
     groups = finished.groupby(["architecture", "depth", "epoch"], as_index=False)

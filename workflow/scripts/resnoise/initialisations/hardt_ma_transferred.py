@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from resnoise.initialisations import hardt_ma
-from resnoise.transfer import kernel_to_plain
+from resnoise.networks.transfer import kernel_to_plain
 
 
 def draw_kernel(shape: tuple[int, ...], in_block: bool, generator: torch.Generator) -> Tensor:

@@ -1,8 +1,8 @@
 """What the checkpoint of a training job says of itself, read without its arrays.
 
 Standard library only: the view runs where Snakemake does, and under ``--use-conda`` there need be
-neither NumPy nor safetensors. The format is that of ``resnoise.tensorfile``, the content that of
-``resnoise.training.checkpoint``.
+neither NumPy nor safetensors. The format is that of ``resnoise.storage.tensorfile``, the content
+that of ``resnoise.training.checkpoint``.
 """
 
 import dataclasses

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from resnoise import config as configuration
-from resnoise import grid, registry
+from resnoise import registry
+from resnoise.plan import grid
+from resnoise.plan.specs import run_spec, twin_spec
 from resnoise.provenance import code_digest
-from resnoise.specs import RunSpec
+from resnoise.specs.run import RunSpec
 
 TWINS = "twins"
 # Sections of the configuration that ask for runs.
@@ -77,14 +78,14 @@ def configured(
     jobs = []
     for run in sorted({*runs}, key=_order):
         plugins = registry.plugin_modules(run.architecture, run.initialisation)
-        plan = Plan(configuration.run_spec(config, *run), code_digest("train.py", *plugins))
+        plan = Plan(run_spec(config, *run), code_digest("train.py", *plugins))
         jobs.append(_run(results, run, plan))
     if TWINS in wanted:
         plugins = tuple(name for pair in grid.TWINS for name in registry.plugin_modules(*pair))
         code = code_digest("twins.py", *plugins)
         drift = "{every_step_epochs} {mask_pictures}".format(**config[TWINS])
         for depth, seed in grid.twin_pairs(config):
-            plan = Plan(configuration.twin_spec(config, depth, seed), code, drift)
+            plan = Plan(twin_spec(config, depth, seed), code, drift)
             jobs.append(_twins(results, depth, seed, plan))
     return jobs
 

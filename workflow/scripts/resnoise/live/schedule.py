@@ -4,9 +4,9 @@ import heapq
 import statistics
 from collections.abc import Sequence
 
-from resnoise.estimates import train_work
 from resnoise.live.jobs import TWINS
 from resnoise.live.states import ACTIVE, PENDING, State, Status
+from resnoise.plan.estimates import train_work
 
 # Nobody knows whether and when these will be done.
 LEFT_OUT = {State.STALLED, State.FAILED}

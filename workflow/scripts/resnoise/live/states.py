@@ -39,7 +39,7 @@ from typing import Any, Self, TextIO
 from resnoise.durations import duration
 from resnoise.live.checkpoints import Checkpoint
 from resnoise.live.jobs import Job, Plan
-from resnoise.specs import RunSpec
+from resnoise.specs.run import RunSpec
 from resnoise.training.log_lines import INTERVAL, Finished, Log, Start
 
 # Network file systems hold writes back, and show old times, for up to a minute each.

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resnoise.errors import ResnoiseError
-from resnoise.transfer import id_entries
+from resnoise.networks.transfer import id_entries
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

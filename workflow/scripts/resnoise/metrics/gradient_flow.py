@@ -1,302 +1,156 @@
-"""Dominant gradient flow (appendices D.2 and D.4): f_l for every layer of a network.
-
-R is the risk of one picture, a the pooled outputs of the last layer, x_l the activation of layer l
-with C_l channels and entries p. ``G[j, c, p] = dR/da_j * da_j/dx_l[c, p]`` is the part of the
-gradient that a_j mediates, and ``own(c) = {j : j mod C_l = c}`` holds the sub-activation paths
-through channel c. Sub-activation c has a dominant gradient flow when
-
-    ratio[c, p] = |sum of G[j, c, p] over own(c)| / |sum of G[j, c, p] over all other j|
-
-has a mean over p above 1 (inequality 5); f_l is the share of such sub-activations (equation 13).
-Entries where both sums are 0 have ratio 0.
-
-The mean is ill-conditioned where a denominator is near 0, so that it is computed in float64 unless
-asked otherwise, and the share of sub-activations whose median ratio exceeds 1 stands beside it.
-Measured by tests/benchmarks/gradient_flow_speed.py on plain-32 and residual-32 at 32 pictures, each
-after the first iteration and after three epochs of CIFAR-10: in float32 99 % of the means of ratios
-are off by less than 1 %, the worst by 500 %. Of the plain network up to 0.42 % of the f_l of single
-pictures (0.01 % of the sub-activations) differ from those in float64, by up to 0.062, and f_l over
-the pictures by up to 0.002; of the residual network none differ. By the median none differ at all.
-
-G is linear in what starts at the features, and a layer with C channels needs only the C sums over
-own(c). So the seeds of j and j + C are added as soon as channels halve on the way down, which is
-exact: 64, 32 and 16 seeds in the three groups instead of 64 in all.
-"""
+"""Dominant gradient flow of a finished run, at each stage of its training (figures 10 and 12)."""
 
 import logging
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+import math
+from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.grad import conv2d_input
 
-from resnoise.errors import NativeUnavailable
-from resnoise.metrics.linearised import Layer, Linearised, Shortcut
-from resnoise.native.input_gradient import NativeInputGradient, supported
+from resnoise import devices, registry
+from resnoise.data.dataset import Dataset
+from resnoise.errors import ResnoiseError
+from resnoise.metrics.linearised import Linearised, linearise
+from resnoise.metrics.path_gradients import dominant_shares, feature_gradients
+from resnoise.metrics.resumable import choose_samples
+from resnoise.specs.metrics import GradientFlowSpec
+from resnoise.storage import csvfile
+from resnoise.trained.run import TrainedRun
+from resnoise.training.batches import Normalisation
 
 _log = logging.getLogger(__name__)
 
-# Seeds of a chunk of pictures that stay in the processor's cache are several times as fast.
-_CHUNK_BYTES = 4 * 2**20
-_COPY_BYTES = 8 * 2**20
+# Figure 10 compares these.
+FEATURE_SNAPSHOTS = ("iteration1", "final")
 
 
-def feature_gradients(features: Tensor, logits: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
-    """Return dR/da of each picture's cross-entropy R, [B, F].
+def measure_run(
+    run: TrainedRun,
+    spec: GradientFlowSpec,
+    output: Path,
+    features: Path,
+    *,
+    device: str,
+    threads: int,
+) -> None:
+    """Write f_l of a run's networks, and the entries of dR/da.
+
+    The pictures are training pictures without augmentation, the same for all runs with one data
+    set. Batch normalisation uses their statistics.
+
+    ``output`` has a row for each snapshot and layer but the last: architecture, family, residual,
+    depth, initialisation, seed, snapshot, epoch, layer (from 1), group (1 to 3 by the size of the
+    activations, the first convolution among group 1), channels, pictures, f_mean and f_median (by
+    the mean and by the median of the ratios) and their standard errors over the pictures.
+
+    ``features`` has a row for each entry of dR/da after the first iteration and at the end: the
+    columns of the run, snapshot, picture, channel, value.
 
     Args:
-        features: a, [B, F].
-        logits: [B, classes].
-        labels: int64 [B].
-        weight: of the linear layer, [classes, F].
+        run: the run.
+        spec: what to measure.
+        output: CSV file to write.
+        features: CSV file to write.
+        device: "auto", "cpu" or "cuda".
+        threads: CPU threads.
+
+    Raises:
+        ResnoiseError: too few training pictures, weights that the run did not keep, or weights
+            whose gradients are not finite.
     """
-    errors = logits.softmax(1)
-    errors[torch.arange(len(labels), device=labels.device), labels] -= 1
-    return errors @ weight
+    chosen = devices.set_up(device, threads)
+    inputs, labels = _pictures(run.dataset, spec, chosen)
+    kind = registry.architecture(run.spec.network.architecture)
+    keys = {
+        "architecture": run.spec.network.architecture,
+        "family": kind.family,
+        "residual": kind.residual,
+        "depth": run.spec.network.depth,
+        "initialisation": run.spec.initialisation,
+        "seed": run.spec.seed,
+    }
+    flows, entries = [], []
+    for snapshot, epoch in snapshots(run, spec).items():
+        network = run.network(snapshot, chosen).to(inputs.dtype)
+        at = linearise(network, inputs)
+        weight = network.get_parameter("fc.weight").detach()
+        gradients = feature_gradients(at.features, at.logits, labels, weight)
+        if not gradients.isfinite().all():
+            raise ResnoiseError(f"{snapshot}: the weights give no finite gradients")
+        _log.info("%s: %d layers", snapshot, len(at.layers) - 1)
+        place = {**keys, "snapshot": snapshot, "epoch": epoch}
+        flows.append(_at(place, _flow_rows(at, gradients)))
+        if snapshot in FEATURE_SNAPSHOTS:
+            entries.append(_at(place, _entry_rows(gradients)))
+    for rows, file in ((flows, output), (entries, features)):
+        csvfile.write(file, pd.concat(rows, ignore_index=True))
 
 
-def dominant_shares(
-    network: Linearised, gradients: Tensor, native: bool = True
+def snapshots(run: TrainedRun, spec: GradientFlowSpec) -> dict[str, float]:
+    """Return the labels of the weights to measure and the epochs, with fractions, they stand for.
+
+    Raises:
+        ResnoiseError: the run did not keep the weights of an epoch.
+    """
+    steps = math.ceil(len(run.dataset.train_labels) / run.spec.recipe.batch_size)
+    stages = {"initial": 0.0, "iteration1": 1 / steps}
+    stages |= {f"epoch{epoch}": float(epoch) for epoch in sorted(spec.epochs)}
+    stages["final"] = float(run.spec.recipe.epochs)
+    if run.status == "diverged":
+        kept = run.usable(every_snapshot=True)
+        return {label: epoch for label, epoch in stages.items() if label in kept}
+    if missing := stages.keys() - run.weights.keys():
+        raise ResnoiseError(
+            f"the run kept no weights {', '.join(sorted(missing))}, only {', '.join(run.weights)}"
+        )
+    return stages
+
+
+def _pictures(
+    dataset: Dataset, spec: GradientFlowSpec, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Return f_l of every picture and layer, by the mean and by the median over positions.
-
-    On a CPU every thread of PyTorch takes a part of the pictures and works alone: what a layer has
-    to do for a few pictures is too short to be divided. Memory is bounded by a chunk of pictures
-    for each thread, whatever their number, and the results are the same for any number of threads.
-
-    Args:
-        network: at B pictures.
-        gradients: dR/da of the pictures, [B, F].
-        native: use the project's C code where it can compute a layer.
-
-    Returns:
-        Two float64 tensors [B, L - 1]: shares for layers 1 ... L - 1. The last layer L is left out,
-        because nothing but own paths goes through it.
-    """
-    count = len(gradients)
-    threads = min(torch.get_num_threads(), count) if gradients.device.type == "cpu" else 1
-    edges = [count * part // threads for part in range(threads + 1)]
-    parts = [range(*pair) for pair in pairwise(edges)]
-    # New threads start with the number of threads that is set now.
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with ThreadPoolExecutor(threads) as pool:
-            jobs = [pool.submit(_shares, network, gradients, part, native) for part in parts]
-            by_mean, by_median = zip(*(job.result() for job in jobs), strict=True)
-    finally:
-        torch.set_num_threads(before)
-    return torch.cat(by_mean), torch.cat(by_median)
+    """Return inputs [B, C, H, W] and labels [B] of the mini-batch."""
+    drawn = choose_samples(len(dataset.train_labels), spec.samples, spec.sample_seed)
+    dtype = devices.WEIGHT_DTYPES[spec.precision]
+    normalise = Normalisation(dataset.channel_mean, dataset.channel_std, device, dtype)
+    pictures = torch.from_numpy(dataset.train_images[drawn]).to(device)
+    return normalise(pictures), torch.from_numpy(dataset.train_labels[drawn]).to(device)
 
 
-@torch.no_grad()
-def _shares(
-    network: Linearised, gradients: Tensor, pictures: range, native: bool
-) -> tuple[Tensor, Tensor]:
-    """Return what ``dominant_shares`` does for some of the pictures, chunk by chunk."""
-    by_mean, by_median = [], []
-    transposes = Transposes(native)
-    chunk = _chunk(network)
-    for start in pictures[::chunk]:
-        own_pictures = slice(start, min(start + chunk, pictures.stop))
-        parts = path_gradients(network, gradients, own_pictures, transposes)
-        flows = [dominant(own, rest) for own, rest in parts]
-        means, medians = zip(*reversed(flows), strict=True)
-        by_mean.append(torch.stack([flow.double().mean(1) for flow in means], dim=1))
-        by_median.append(torch.stack([flow.double().mean(1) for flow in medians], dim=1))
-    return torch.cat(by_mean), torch.cat(by_median)
+def _at(place: dict[str, Any], table: pd.DataFrame) -> pd.DataFrame:
+    """Return ``table`` with the columns of ``place`` before its own."""
+    return pd.concat([pd.DataFrame(place, index=table.index), table], axis=1)
 
 
-def path_gradients(
-    network: Linearised, gradients: Tensor, pictures: slice, transposes: "Transposes"
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the sums of G over own(c) and over all others for layers L - 1, ..., 1.
-
-    Args:
-        network: at B pictures.
-        gradients: dR/da of the pictures, [B, F].
-        pictures: which of them; all are in memory with their seeds at once.
-        transposes: what computes the transposes of convolutions.
-
-    Yields:
-        Two tensors [pictures, C_l, H_l, W_l] for each layer.
-    """
-    layers = network.layers
-    # What has come down so far to each activation: [seeds, pictures, C, H, W].
-    sums: list[Tensor | None] = [None] * len(layers)
-    for index in range(len(layers) - 1, 0, -1):
-        layer, target = layers[index], layers[index - 1].live.shape[1:]
-        live = layer.live[pictures]
-        if index == len(layers) - 1:
-            seeds = gradients[pictures, :, None, None] / live[0, 0].numel() * live
-            down = _first_step(layer.kernel, seeds)
-            # Seed j at channel j.
-            arrived = torch.diag_embed(seeds.movedim(1, 3), dim1=0, dim2=2)
-        else:
-            arrived = _taken(sums, index).mul_(live)
-            down = transposes(layer, _merged(arrived, target[0]), target)
-        _add(sums, index - 1, down)
-        if layer.shortcut:
-            source = index - layer.shortcut.layers
-            shape = layers[source].live.shape[1:]
-            _add(sums, source, _shortcut_back(layer.shortcut, _merged(arrived, shape[0]), shape))
-        # Layers above bridge at most two, so all that leads to this activation has come down.
-        total = _present(sums, index - 1)
-        # A copy, because the sums are overwritten on the way down.
-        own = torch.diagonal(total, 0, 0, 2).movedim(-1, 1).clone()
-        yield own, total.sum(0) - own
-
-
-def dominant(own: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
-    """Return which sub-activations have a dominant gradient flow, by the mean and by the median.
-
-    Args:
-        own: sums of G over own(c), [B, C, H, W].
-        rest: sums over all others.
-
-    Returns:
-        Two bool tensors [B, C].
-    """
-    numerator, denominator = own.abs().flatten(2), rest.abs().flatten(2)
-    ratio = numerator / denominator
-    ratio[(numerator == 0) & (denominator == 0)] = 0
-    # The (lower) median exceeds 1 where more than half of the entries do.
-    return ratio.mean(2) > 1, (numerator > denominator).sum(2) * 2 > numerator.shape[2]
-
-
-class Transposes:
-    """Carries gradients back through convolutions: by C code where it can, else by PyTorch."""
-
-    def __init__(self, native: bool) -> None:
-        """Start without any layer; ``native`` allows C code."""
-        self._native = native
-        self._known: dict[tuple[object, ...], NativeInputGradient | None] = {}
-
-    def __call__(self, layer: Layer, sums: Tensor, target: torch.Size) -> Tensor:
-        """Map sums [S, B, C_out, ...] behind a convolution to those before it, [S, B, *target].
-
-        Args:
-            layer: the layer.
-            sums: in any memory format.
-            target: channels, rows and columns of the layer's input.
-        """
-        images = sums.flatten(0, 1)
-        native = self._native_code(layer, target) if self._native else None
-        if native:
-            result = native(layer.kernel, images)
-        else:
-            result = torch.cat([_transposed(layer, group, target) for group in _groups(images)])
-        return result.reshape(*sums.shape[:2], *target)
-
-    def _native_code(self, layer: Layer, target: torch.Size) -> NativeInputGradient | None:
-        """Return what computes layers of this shape in C, None if nothing does."""
-        kernel = layer.kernel
-        key = (kernel.shape, kernel.dtype, layer.stride, target)
-        if key not in self._known:
-            self._known[key] = None
-            height, width = target[1:]
-            reason = supported(kernel, layer.stride, height, width)
-            if reason is None:
-                try:
-                    threads = torch.get_num_threads()
-                    self._known[key] = NativeInputGradient(
-                        kernel, layer.stride, height, width, threads
-                    )
-                except NativeUnavailable as error:
-                    reason = str(error)
-            if reason:
-                _log.info("convolutions by PyTorch: %s", reason)
-        return self._known[key]
-
-
-def _transposed(layer: Layer, images: Tensor, target: torch.Size) -> Tensor:
-    """Map gradients [N, C_out, ...] behind a convolution to those before it, by PyTorch."""
-    if layer.stride == 1:
-        return F.conv2d(images, layer.kernel.transpose(0, 1).flip(2, 3), padding=1)
-    size = len(images), *target
-    result: Tensor = conv2d_input(  # type: ignore[no-untyped-call]
-        size, layer.kernel, images, layer.stride, padding=1
+def _flow_rows(at: Linearised, gradients: Tensor) -> pd.DataFrame:
+    """Return a row for each layer."""
+    sizes = sorted({layer.live.shape[2] for layer in at.layers}, reverse=True)
+    kinds = zip(("f_mean", "f_median"), dominant_shares(at, gradients), strict=True)
+    table = pd.DataFrame(
+        {
+            "layer": range(1, len(at.layers)),
+            "group": [sizes.index(layer.live.shape[2]) + 1 for layer in at.layers[:-1]],
+            "channels": [layer.live.shape[1] for layer in at.layers[:-1]],
+            "pictures": len(gradients),
+        }
     )
-    return result
+    for name, shares in kinds:
+        table[name] = shares.mean(0).cpu().numpy()
+        # Of one picture there is no deviation.
+        deviation = shares.std(0) if len(shares) > 1 else torch.full_like(shares[0], math.nan)
+        table[f"{name}_error"] = (deviation / math.sqrt(len(shares))).cpu().numpy()
+    return table
 
 
-def _groups(images: Tensor) -> tuple[Tensor, ...]:
-    """Return images in groups whose 3x3 windows PyTorch copies on a CPU without new pages.
-
-    Up to twice as fast as all at once: larger copies are fresh memory of the system at every call.
-    """
-    if images.device.type != "cpu":
-        return (images,)
-    count = max(1, _COPY_BYTES // (9 * images[0].numel() * images.element_size()))
-    return torch.split(images, count)
-
-
-def _chunk(network: Linearised) -> int:
-    """Return how many pictures' seeds fit into the cache, at least 1."""
-    largest = max(
-        layer.live[0].numel() * layer.live.shape[1] * layer.kernel.element_size()
-        for layer in network.layers
+def _entry_rows(gradients: Tensor) -> pd.DataFrame:
+    """Return a row for each entry of dR/da."""
+    pictures, channels = gradients.shape
+    return pd.DataFrame(
+        {
+            "picture": torch.arange(pictures).repeat_interleave(channels).numpy(),
+            "channel": torch.arange(channels).repeat(pictures).numpy(),
+            "value": gradients.flatten().cpu().numpy(),
+        }
     )
-    return max(1, _CHUNK_BYTES // largest)
-
-
-def _first_step(kernel: Tensor, seeds: Tensor) -> Tensor:
-    """Return the last convolution's transpose of seeds that are in one channel each.
-
-    Args:
-        kernel: [F, C, 3, 3] of a convolution with stride 1.
-        seeds: seed j is in channel j, [B, F, H, W].
-
-    Returns:
-        [F, B, C, H, W].
-    """
-    count, channels, height, width = (*seeds.shape[:2], *seeds.shape[2:])
-    windows = F.unfold(seeds.movedim(1, 0).reshape(-1, 1, height, width), 3, padding=1)
-    windows = windows.view(channels, count, 9, height * width)
-    taps = kernel.flip(2, 3).flatten(2).unsqueeze(1)
-    return torch.matmul(taps, windows).view(channels, count, -1, height, width)
-
-
-def _shortcut_back(shortcut: Shortcut, sums: Tensor, target: torch.Size) -> Tensor:
-    """Return the transpose of an identity connection: [S, B, C_out, ...] to [S, B, *target]."""
-    copies = sums.shape[2] // target[0]
-    if copies == 1:
-        return sums
-    if shortcut.stacked:
-        seeds, pictures, _, *size = sums.shape
-        joined = sums.reshape(seeds, pictures, copies, target[0], *size).sum(2)
-    else:
-        joined = sums.narrow(2, (sums.shape[2] - target[0]) // 2, target[0])
-    result = sums.new_zeros(*sums.shape[:2], *target)
-    result[..., :: shortcut.stride, :: shortcut.stride] = joined
-    return result
-
-
-def _merged(sums: Tensor, channels: int) -> Tensor:
-    """Return ``sums`` [S, ...] with those seeds added that one of ``channels`` channels owns."""
-    if len(sums) == channels:
-        return sums
-    return sums.reshape(-1, channels, *sums.shape[1:]).sum(0)
-
-
-def _add(sums: list[Tensor | None], index: int, more: Tensor) -> None:
-    """Add to what has come down to an activation."""
-    present = sums[index]
-    sums[index] = more if present is None else present.add_(more)
-
-
-def _present(sums: list[Tensor | None], index: int) -> Tensor:
-    """Return what has come down to an activation."""
-    present = sums[index]
-    assert present is not None
-    return present
-
-
-def _taken(sums: list[Tensor | None], index: int) -> Tensor:
-    """Return what has come down to an activation and forget it."""
-    present = _present(sums, index)
-    sums[index] = None
-    return present

@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from resnoise import devices
-from resnoise.digests import csv_path
-from resnoise.files import remove
-from resnoise.metrics.batches import choose_samples, in_batches
 from resnoise.metrics.blocks import Chain, LinearBlock, chain
+from resnoise.metrics.resumable import choose_samples, in_batches
 from resnoise.metrics.spans import METHODS, ROUND, SKETCH, SpanNorms
-from resnoise.metrics.specs import InterlayerCushionSpec
-from resnoise.trained import Measurable
+from resnoise.specs.metrics import InterlayerCushionSpec
+from resnoise.storage.digests import csv_path
+from resnoise.storage.files import remove
+from resnoise.trained.run import Measurable
 from resnoise.training.batches import Normalisation
 
 # More pictures at a time are no faster.

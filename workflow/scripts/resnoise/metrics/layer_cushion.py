@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from resnoise import devices
-from resnoise.digests import csv_path
-from resnoise.files import remove
-from resnoise.metrics.batches import batch_size, choose_samples, in_batches
 from resnoise.metrics.layers import Layer, layers, norms
-from resnoise.metrics.specs import LayerCushionSpec
-from resnoise.trained import Measurable
+from resnoise.metrics.resumable import batch_size, choose_samples, in_batches
+from resnoise.specs.metrics import LayerCushionSpec
+from resnoise.storage.digests import csv_path
+from resnoise.storage.files import remove
+from resnoise.trained.run import Measurable
 
 # Only the activations around one layer are held at a time: fewer than one copy of all of them, even
 # in a network of few layers.

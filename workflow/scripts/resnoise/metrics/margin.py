@@ -9,8 +9,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from resnoise.evaluation import BATCH
-from resnoise.trained import TrainedRun
+from resnoise.trained.run import TrainedRun
+from resnoise.training.evaluation import BATCH
 
 
 def measure(run: TrainedRun, device: torch.device) -> pd.DataFrame:

@@ -27,21 +27,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from resnoise import csvfile, devices
-from resnoise.files import remove
-from resnoise.metrics.batches import batch_size, choose_samples, in_batches
-from resnoise.metrics.layers import (
-    Layer,
-    Stage,
-    layers,
-    norms,
-    responses_from,
-    stages,
-)
+from resnoise import devices
+from resnoise.metrics.layers import Layer, Stage, layers, norms, responses_from, stages
 from resnoise.metrics.moments import Moments, Summary
-from resnoise.metrics.specs import NoiseStabilitySpec
+from resnoise.metrics.resumable import batch_size, choose_samples, in_batches
 from resnoise.seeds import generator
-from resnoise.trained import TrainedRun
+from resnoise.specs.metrics import NoiseStabilitySpec
+from resnoise.storage import csvfile
+from resnoise.storage.files import remove
+from resnoise.trained.run import TrainedRun
 
 TARGETS = ("weight", "input")
 COLUMNS = (

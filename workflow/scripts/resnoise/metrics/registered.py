@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from resnoise import csvfile, devices, registry
+from resnoise import devices, registry
 from resnoise.errors import ResnoiseError
-from resnoise.trained import TrainedRun
+from resnoise.storage import csvfile
+from resnoise.trained.run import TrainedRun
 
 _RUN_COLUMNS = {"architecture", "depth", "initialisation", "seed"}
 

@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from resnoise import csvfile
 from resnoise.errors import ResnoiseError
-from resnoise.metrics.specs import WeightStatisticsSpec
 from resnoise.networks import build
-from resnoise.trained import TrainedRun
+from resnoise.networks.transfer import id_entries, to_plain, to_residual
+from resnoise.specs.metrics import WeightStatisticsSpec
+from resnoise.storage import csvfile
+from resnoise.trained.run import TrainedRun
 from resnoise.training.objective import Penalty
-from resnoise.transfer import id_entries, to_plain, to_residual
 
 STATISTICS = ("snapshot", "view", "group", "statistic", "value")
 HISTOGRAM = ("snapshot", "view", "group", "low", "high", "count")

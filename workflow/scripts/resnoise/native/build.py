@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 
 from resnoise.errors import NativeUnavailable, ResnoiseError
-from resnoise.files import atomic_path
+from resnoise.storage.files import atomic_path
 
 SOURCE = Path(__file__).with_name("conv.c")
 _COMPILERS = ("cc", "gcc", "clang")

@@ -3,7 +3,7 @@
 from torch import nn
 
 from resnoise import registry
-from resnoise.specs import NetworkSpec
+from resnoise.specs.run import NetworkSpec
 
 
 def build(spec: NetworkSpec, classes: int, in_channels: int = 3) -> nn.Module:

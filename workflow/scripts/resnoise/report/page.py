@@ -17,13 +17,14 @@ import pandas as pd
 import yaml
 from markupsafe import Markup
 
-from resnoise import csvfile
 from resnoise.claims.names import REDUCED_SCALE, VERDICTS
 from resnoise.data import dataset
-from resnoise.digests import check_csv, read_json, read_markdown, read_png
 from resnoise.durations import duration
 from resnoise.errors import ResnoiseError
-from resnoise.files import write_text
+from resnoise.storage import csvfile
+from resnoise.storage.digests import check_csv, read_json
+from resnoise.storage.files import write_text
+from resnoise.storage.pages import read_markdown, read_png
 
 HERE = Path(__file__).resolve().parent
 # Data behind a table or figure beyond this size is named and not embedded.

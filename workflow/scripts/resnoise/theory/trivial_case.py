@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from resnoise.specs.theory import TrivialCaseSpec
 from resnoise.theory.gaussian_inequality import probability
-from resnoise.theory.specs import TrivialCaseSpec
 
 PARAMETERS = ("n", "layers", "sigma_w", "sigma_g", "q")
 # Repetitions that are computed together hold at most this many matrix entries.

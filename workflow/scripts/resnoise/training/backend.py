@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from resnoise import registry
 from resnoise.errors import NativeUnavailable
-from resnoise.specs import RecipeSpec, RunSpec
+from resnoise.specs.run import RecipeSpec, RunSpec
 
 _log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from resnoise import tensorfile
 from resnoise.errors import ResnoiseError
+from resnoise.storage import tensorfile
 from resnoise.training.history import Row
 
 _log = logging.getLogger(__name__)

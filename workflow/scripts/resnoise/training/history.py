@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from resnoise.digests import write_rows
+from resnoise.storage.digests import write_rows
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,20 +11,21 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from resnoise import devices, tensorfile
+from resnoise import devices
 from resnoise.data.dataset import Dataset
-from resnoise.digests import check_csv, read_json, write_json
 from resnoise.environment import describe_environment
 from resnoise.errors import ResnoiseError
-from resnoise.evaluation import evaluate
-from resnoise.files import exclusive, remove
 from resnoise.initialisations import initialise
 from resnoise.networks import build
-from resnoise.specs import RunSpec
+from resnoise.specs.run import RunSpec
+from resnoise.storage import tensorfile
+from resnoise.storage.digests import check_csv, read_json, write_json
+from resnoise.storage.files import exclusive, remove
 from resnoise.training import backend as backends
 from resnoise.training import checkpoint, history
 from resnoise.training.batches import Normalisation, TrainingBatches
 from resnoise.training.checkpoint import State, copy_weights, set_weights
+from resnoise.training.evaluation import evaluate
 from resnoise.training.objective import Penalty, sgd
 from resnoise.training.progress import Progress
 from resnoise.training.schedule import learning_rate

@@ -9,8 +9,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from resnoise.specs import RecipeSpec
-from resnoise.transfer import id_entries
+from resnoise.networks.transfer import id_entries
+from resnoise.specs.run import RecipeSpec
 
 
 @runtime_checkable

@@ -1,6 +1,6 @@
 """The learning rate of an epoch."""
 
-from resnoise.specs import RecipeSpec
+from resnoise.specs.run import RecipeSpec
 
 
 def learning_rate(recipe: RecipeSpec, epoch: int) -> float:

@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 
 from resnoise.data.dataset import Dataset
-from resnoise.digests import check_csv, read_json, write_json, write_rows
 from resnoise.errors import ResnoiseError
-from resnoise.files import exclusive, remove
 from resnoise.networks.simplified import SimplifiedNet
-from resnoise.specs import RunSpec
+from resnoise.networks.transfer import to_plain
+from resnoise.specs.run import RunSpec
+from resnoise.storage.digests import check_csv, read_json, write_json, write_rows
+from resnoise.storage.files import exclusive, remove
 from resnoise.training import checkpoint, history
 from resnoise.training.loop import DivergedError, Run, RunFiles, Step, is_finished, start
 from resnoise.training.progress import Progress
-from resnoise.transfer import to_plain
 
 _log = logging.getLogger(__name__)
 

@@ -1,0 +1,270 @@
+"""Rules of the configuration that a schema cannot express: places, sizes, orders, depths."""
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from resnoise import registry
+from resnoise.config.messages import show
+from resnoise.config.schema import ROOT, SCHEMA_PATH, defaults, is_integer, is_real, read_schema
+
+# Outputs here would be mixed with the code, and cleaning them up would delete it.
+_CODE_FOLDERS = (
+    ".git",
+    ".snakemake",
+    "config",
+    "envs",
+    "profiles",
+    "rules",
+    "slurm",
+    "tests",
+    "workflow",
+)
+
+# File systems take so many bytes for a name; Snakemake and the library append to it.
+_LONGEST_NAME = 200
+
+
+def broken_rules(
+    config: dict[str, Any], problems: Mapping[str, str], raw: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """Yield key and problem for everything that involves more than a schema can say.
+
+    Args:
+        config: the completed configuration, whose values may still be of wrong types.
+        problems: what has been found so far, by key.
+        raw: the configuration as it was given.
+    """
+    for key in ("results", "downloads"):
+        if key not in problems:
+            yield from _folder_rules(key, config[key])
+    if "data.source" not in problems:
+        yield from _data_rules(config["data"])
+        yield from _size_rules(config, raw, problems)
+        if "results" not in problems:
+            yield from _place_rules(config)
+    yield from _external_rules(config["external"], problems)
+    for index, runs in enumerate(config["runs"] if isinstance(config["runs"], list) else []):
+        yield from _depth_rules(f"runs[{index}]", runs)
+    for family, recipe in config["training"].items():
+        yield from _recipe_rules(f"training.{family}", recipe)
+    sizes = config["noise_stability"]["sizes"]
+    yield from _order_rules("noise_stability.sizes", sizes, "norms of the noise")
+    for name, section in config.items():
+        if isinstance(section, Mapping):
+            yield from _depth_rules(name, section)
+
+
+def _size_rules(
+    config: Mapping[str, Any], raw: Mapping[str, Any], problems: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Yield a problem for every number of pictures that is larger than the data set.
+
+    Defaults are let pass, written out or not, because sections whose results nobody asks for have
+    some too; but the tables need the recipe of the simplified networks in any case.
+    """
+    data = config["data"]
+    source = registry.source(data["source"])
+    if source.per_class is None or source.pictures is None:
+        return
+    train, test = source.per_class
+    pictures = source.pictures
+    for part, largest in (("train", train), ("test", test)):
+        wanted = data[f"{part}_per_class"]
+        if is_integer(wanted) and wanted > largest:
+            yield (
+                f"data.{part}_per_class",
+                f"{show(wanted)} given, allowed: an integer >= 1 and <= {largest}, which are the "
+                f"{part} pictures of a class of the source {data['source']}, or null for all",
+            )
+    if is_integer(data["train_per_class"]):
+        if not 1 <= data["train_per_class"] <= train:
+            return
+        pictures = 10 * data["train_per_class"]
+    wanted_by = {
+        f"training.{family}.batch_size": recipe["batch_size"]
+        for family, recipe in config["training"].items()
+        if _is_chosen(raw, recipe["batch_size"], "training", family, "batch_size")
+        or (family == "simplified" and not {"training", f"training.{family}"} & {*problems})
+    }
+    for name, section in config.items():
+        samples = section.get("samples") if isinstance(section, Mapping) else None
+        if _is_chosen(raw, samples, name, "samples"):
+            wanted_by[f"{name}.samples"] = samples
+    for key, wanted in wanted_by.items():
+        if is_integer(wanted) and wanted > pictures:
+            yield (
+                key,
+                f"{show(wanted)} given, allowed: an integer <= {pictures}, the number of training "
+                f"pictures that the section data leads to",
+            )
+
+
+def _is_chosen(raw: object, value: object, *path: str) -> bool:
+    """Whether ``raw`` itself has a key, and with a ``value`` that is not its default."""
+    for part in path:
+        if not isinstance(raw, Mapping) or part not in raw:
+            return False
+        raw = raw[part]
+    return value != defaults(read_schema(SCHEMA_PATH)).get(".".join(path))
+
+
+def _place_rules(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield a problem if results would be put among the pictures, or pictures among the results."""
+    path = config["data"]["path"]
+    if not registry.source(config["data"]["source"]).is_local or not isinstance(path, str):
+        return
+    results, pictures = (
+        Path(os.path.normpath(Path.cwd() / place)) for place in (config["results"], path)
+    )
+    if stat.S_ISDIR(_mode(path)) and results.is_relative_to(pictures):
+        yield (
+            "results",
+            f"{show(config['results'])} given, allowed: a folder outside of data.path, which is "
+            f"{show(path)}",
+        )
+    elif _mode(path) and pictures.is_relative_to(results):
+        yield (
+            "data.path",
+            f"{show(path)} given, allowed: a place outside of the results folder "
+            f"{show(config['results'])}, which may be deleted and made again",
+        )
+
+
+def _depth_rules(section: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield a problem for every depth of a section that no network can have."""
+    depths = values.get("depths", [])
+    places = {f"{section}.depth": values["depth"]} if "depth" in values else {}
+    if isinstance(depths, list):
+        places |= {f"{section}.depths[{index}]": depth for index, depth in enumerate(depths)}
+    for key, depth in places.items():
+        if is_integer(depth) and (depth < 8 or depth % 6 != 2):
+            lower = max(8, depth - (depth - 2) % 6)
+            yield (
+                key,
+                f"{show(depth)} given, allowed: an integer 6n + 2 with n >= 1, the nearest are "
+                f"{lower} and {lower + 6}",
+            )
+    for name, below in values.items():
+        if isinstance(below, Mapping):
+            yield from _depth_rules(f"{section}.{name}", below)
+
+
+def _external_rules(networks: Any, problems: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield problems of names, files and normalisations of external networks."""
+    seen: set[str] = set()
+    for index, network in enumerate(networks if isinstance(networks, list) else []):
+        key = f"external[{index}]"
+        name, path, mean, std = (network[field] for field in ("name", "path", "mean", "std"))
+        if isinstance(name, str):
+            # Some file systems take names that differ in case for the same.
+            if name.casefold() in seen:
+                yield (
+                    f"{key}.name",
+                    f"{show(name)} given, allowed: a name that no other network of external has",
+                )
+            seen.add(name.casefold())
+        allowed = _plain_path(path)
+        if allowed is None and isinstance(path, str) and not stat.S_ISREG(_mode(path)):
+            allowed = f"a file that exists (seen from {Path.cwd()}; ~ is not expanded)"
+        if allowed:
+            yield f"{key}.path", f"{show(path)} given, allowed: {allowed}"
+        if network["naming"] == "torchvision" and network["residual"] is False:
+            yield (
+                f"{key}.residual",
+                "false given, allowed: true, because the networks of torchvision have shortcuts",
+            )
+        known = any(problem.startswith((f"{key}.mean", f"{key}.std")) for problem in problems)
+        if (mean is None) != (std is None) and not known:
+            yield (
+                f"{key}.std",
+                f"{show(std)} given, allowed: a list if mean is one, and null if mean is null",
+            )
+
+
+def _folder_rules(key: str, value: str) -> Iterator[tuple[str, str]]:
+    """Yield a problem if there can be no folder ``value``, or it would mix outputs and code."""
+    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in Path(value).parts):
+        yield (
+            key,
+            f"{show(value)} given, allowed: folders with names of at most {_LONGEST_NAME} bytes",
+        )
+        return
+    if (mode := _mode(value)) and not stat.S_ISDIR(mode):
+        yield key, f"{show(value)} given, allowed: a folder, and this is a file"
+    for base in {ROOT, Path.cwd()}:
+        # normpath looks at the text only: resolving would fail on odd names and symbolic links.
+        folder = Path(os.path.normpath(Path.cwd() / value))
+        taken = [base / name for name in _CODE_FOLDERS]
+        if base.is_relative_to(folder) or any(folder.is_relative_to(code) for code in taken):
+            yield (
+                key,
+                f"{show(value)} given, allowed: a folder of its own, which neither contains the "
+                f"code or the working directory nor is one of {', '.join(_CODE_FOLDERS)}",
+            )
+
+
+def _data_rules(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield problems of path and checksum, which depend on the source."""
+    source, path = data["source"], data["path"]
+    entry = registry.source(source)
+    mode = _mode(path) if isinstance(path, str) else 0
+    allowed = _plain_path(path)
+    if allowed:
+        pass
+    elif not entry.is_local:
+        if isinstance(path, str):
+            allowed = f"null, because the source {source} reads no local file"
+    elif path is None:
+        allowed = f"a {entry.path}, which the source {source} needs"
+    elif isinstance(path, str) and not mode:
+        allowed = f"a {entry.path} that exists (seen from {Path.cwd()}; ~ is not expanded)"
+    elif entry.path == "file" and stat.S_ISDIR(mode):
+        allowed = "a file, and this is a folder (for a folder of pictures, set source to pictures)"
+    if allowed:
+        yield "data.path", f"{show(path)} given, allowed: {allowed}"
+    if not entry.path and isinstance(data["sha256"], str):
+        yield (
+            "data.sha256",
+            f"{show(data['sha256'])} given, allowed: null, because the source {source} has no file",
+        )
+
+
+def _plain_path(path: object) -> str | None:
+    """Return what is allowed if a path has characters that Snakemake reads as wildcards."""
+    if isinstance(path, str) and set(path) & set("{}<>"):
+        return "a path without the characters { } < >"
+    return None
+
+
+def _mode(path: str) -> int:
+    """Return the type bits of the file or folder called ``path``, 0 if there is none."""
+    try:
+        return Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return 0
+
+
+def _order_rules(key: str, values: Any, what: str) -> Iterator[tuple[str, str]]:
+    """Yield a problem if a list of numbers does not increase."""
+    if isinstance(values, list) and all(map(is_real, values)) and sorted(set(values)) != values:
+        yield key, f"{show(values)} given, allowed: {what} in increasing order"
+
+
+def _recipe_rules(section: str, recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield problems between the values of one training recipe."""
+    yield from _order_rules(
+        f"{section}.milestones", recipe["milestones"], "fractions of the epochs"
+    )
+    epochs, snapshots = recipe["epochs"], recipe["snapshot_epochs"]
+    if not (is_integer(epochs) and epochs >= 1 and isinstance(snapshots, list)):
+        return
+    for index, epoch in enumerate(snapshots):
+        if is_integer(epoch) and epoch > epochs:
+            yield (
+                f"{section}.snapshot_epochs[{index}]",
+                f"{show(epoch)} given, allowed: an integer >= 1 and <= {epochs}, the value of "
+                f"{section}.epochs",
+            )

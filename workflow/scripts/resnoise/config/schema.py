@@ -1,0 +1,127 @@
+"""The schema of the configuration (config/schema.yaml), and what it says of types and defaults.
+
+Quick to import, as all of this package: the rules do so whenever the workflow starts.
+"""
+
+import functools
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from resnoise import registry
+
+ROOT = Path(__file__).resolve().parents[4]
+
+DEFAULT_PATH = ROOT / "config" / "config.yaml"
+
+SCHEMA_PATH = ROOT / "config" / "schema.yaml"
+
+LARGEST_INTEGER = 2**53
+
+
+def leaves(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return dotted key -> value of a configuration or a part of it; lists are values."""
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            found |= {f"{name}.{key}": below for key, below in leaves(value).items()}
+        else:
+            found[name] = value
+    return found
+
+
+def defaults(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return dotted key -> default of all keys of ``read_schema`` that have one."""
+    return _defaults(schema, {}, "")
+
+
+def _defaults(
+    schema: Mapping[str, Any], overrides: Mapping[str, Any], location: str
+) -> dict[str, Any]:
+    """Return the defaults of a section; ``overrides`` go before those of its keys."""
+    found: dict[str, Any] = {}
+    for name, child in schema["properties"].items():
+        key = join(location, name)
+        if "properties" in child:
+            found |= _defaults(child, child["default"], key)
+        elif name in overrides or "default" in child:
+            found[key] = overrides.get(name, child.get("default"))
+    return found
+
+
+@functools.cache
+def read_schema(path: Path) -> dict[str, Any]:
+    """Return the schema with every ``$ref`` replaced by what it refers to and its siblings.
+
+    A key with ``registry`` takes the names of that table of ``resnoise.registry``.
+    """
+    # The loader in C takes a tenth of the time, but not every PyYAML has it.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    schema = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+    definitions = schema.pop("$defs", {})
+
+    def resolve(node: Any) -> Any:
+        if not isinstance(node, dict):
+            return node
+        siblings = {name: resolve(child) for name, child in node.items() if name != "$ref"}
+        if "registry" in siblings:
+            siblings["enum"] = list(getattr(registry, siblings["registry"]))
+        if "$ref" in node:
+            return resolve(definitions[node["$ref"].removeprefix("#/$defs/")]) | siblings
+        return siblings
+
+    resolved: dict[str, Any] = resolve(schema)
+    return resolved
+
+
+@functools.cache
+def validator(path: Path) -> Any:
+    """Return a validator whose integers and numbers are what users mean by the words."""
+    # JSON Schema takes 20.0 for an integer, and Python's JSON has NaN and infinities.
+    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": lambda _, value: is_integer(value), "number": lambda _, value: is_real(value)}
+    )
+    kind = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)
+    return kind(read_schema(path))
+
+
+def is_integer(value: object) -> bool:
+    """Whether ``value`` is an integer that every file format and library can hold."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_INTEGER
+
+
+def is_real(value: object) -> bool:
+    """Whether ``value`` is a finite number that fits into a float."""
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and abs(value) <= sys.float_info.max
+    )
+
+
+def allowed_types(schema: Mapping[str, Any]) -> list[str]:
+    """Return the types that a schema allows."""
+    types = schema["type"]
+    return [types] if isinstance(types, str) else list(types)
+
+
+def is_list_of_sections(schema: Mapping[str, Any]) -> bool:
+    """Whether a key is a list whose items are sections, such as ``external``."""
+    return "properties" in schema.get("items", {})
+
+
+def join(location: str, name: str) -> str:
+    """Return the dotted name of a key in the section ``location``, empty for the top level."""
+    return f"{location}.{name}" if location else name
+
+
+def dotted(path: Iterable[str | int]) -> str:
+    """Return a location as users write it, e.g. ``table1.depths[0]``."""
+    text = ""
+    for part in path:
+        text = f"{text}[{part}]" if isinstance(part, int) else join(text, part)
+    return text

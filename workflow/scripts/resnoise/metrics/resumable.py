@@ -1,0 +1,143 @@
+"""Long measurements over many pictures: chosen by a seed, a batch at a time, resumable.
+
+A measurement keeps its state in arrays whose size does not depend on the batches, and brings them
+up to date batch by batch. Now and then they are saved beside the output, so that a killed
+measurement continues with the pictures that are left.
+"""
+
+import datetime
+import logging
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from tqdm import tqdm
+
+from resnoise.errors import ResnoiseError
+from resnoise.seeds import generator
+from resnoise.storage import tensorfile
+
+_log = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_SAVES = 30.0
+# Larger batches do not fit into caches, and the memory of their activations is fetched anew from
+# the system at each layer, which takes as long as the convolution itself.
+LARGEST_BATCH = 64
+
+
+def choose_samples(available: int, samples: int | None, seed: int) -> NDArray[np.int64]:
+    """Return the indices of the pictures to measure, in increasing order.
+
+    Args:
+        available: pictures in the training set.
+        samples: how many to draw without replacement; None for all.
+        seed: decides which. A larger number with the same seed keeps those of a smaller one.
+
+    Raises:
+        ResnoiseError: more are wanted than there are.
+    """
+    if samples is None:
+        return np.arange(available)
+    if samples > available:
+        raise ResnoiseError(
+            f"samples: {samples} given, allowed: at most the {available} training pictures"
+        )
+    order = torch.randperm(available, generator=generator(seed, "measured samples"))
+    return np.sort(order[:samples].numpy())
+
+
+def batch_size(network: nn.Module, inputs: torch.Tensor, copies: float, memory_mb: int) -> int:
+    """Return how many pictures fit into a budget of memory, from 1 to ``LARGEST_BATCH``.
+
+    Args:
+        network: a network in evaluation mode.
+        inputs: one picture [1, C, H, W].
+        copies: how many times all activations of a picture are held at once.
+        memory_mb: the budget for activations in megabytes (10^6 bytes).
+    """
+    numbers = 0
+
+    def count(_module: nn.Module, _inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        nonlocal numbers
+        numbers += output.numel()
+
+    leaves = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    hooks = [leaf.register_forward_hook(count) for leaf in leaves]
+    try:
+        with torch.no_grad():
+            network(inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    picture = copies * numbers * inputs.element_size()
+    return int(min(LARGEST_BATCH, max(1, memory_mb * 1e6 // picture)))
+
+
+def in_batches(
+    state: Mapping[str, NDArray[np.float64]],
+    count: int,
+    size: int,
+    checkpoint: Path,
+    identity: Mapping[str, str],
+) -> Iterator[slice]:
+    """Yield slices of ``range(count)``; the caller updates ``state`` for each before the next.
+
+    A checkpoint of the same measurement is read into ``state`` first, and what it covers is not
+    yielded again. Progress is a bar on a terminal and otherwise a line in the log at each save.
+    The caller removes the checkpoint when the output is written.
+
+    Args:
+        state: arrays that hold all that is known, updated in place.
+        count: number of pictures.
+        size: pictures in a batch.
+        checkpoint: file beside the output.
+        identity: what the state depends on; a checkpoint with another identity is refused.
+    """
+    done = _restore(state, checkpoint, identity)
+    first, start = done, time.monotonic()
+    saved = start
+    bar = tqdm(
+        total=count, initial=done, unit="picture", disable=not sys.stderr.isatty(), leave=False
+    )
+    with bar:
+        while done < count:
+            stop = min(done + size, count)
+            yield slice(done, stop)
+            bar.update(stop - done)
+            done = stop
+            now = time.monotonic()
+            if done < count and now - saved >= SECONDS_BETWEEN_SAVES:
+                tensorfile.save(checkpoint, state, {"identity": dict(identity), "done": done})
+                saved = now
+                left = round((now - start) * (count - done) / (done - first))
+                _log.info(
+                    "%d of %d pictures, ETA %s", done, count, datetime.timedelta(seconds=left)
+                )
+
+
+def _restore(
+    state: Mapping[str, NDArray[np.float64]], checkpoint: Path, identity: Mapping[str, str]
+) -> int:
+    """Read a checkpoint into ``state`` and return how many pictures it covers, 0 without one."""
+    if not checkpoint.exists():
+        return 0
+    try:
+        arrays, metadata, _ = tensorfile.load(checkpoint)
+    except ResnoiseError as error:
+        _log.warning("checkpoint refused, starting anew: %s", error)
+        return 0
+    if metadata.get("identity") != dict(identity):
+        _log.warning(
+            "checkpoint %s refused, starting anew: it belongs to another measurement", checkpoint
+        )
+        return 0
+    for name, array in state.items():
+        array[...] = arrays[name]
+    done = int(metadata["done"])
+    _log.info("continuing after %d pictures", done)
+    return done

@@ -1,0 +1,1 @@
+"""What there is to make: runs, tables, figures and studies. The rules use it; no job does."""

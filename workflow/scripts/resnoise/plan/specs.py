@@ -1,0 +1,82 @@
+"""From the configuration to the specifications of data, runs, twins and measurements."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from resnoise import registry
+from resnoise.plan import grid
+from resnoise.specs.base import Spec
+from resnoise.specs.metrics import GradientFlowSpec
+from resnoise.specs.run import DataSpec, NetworkSpec, RecipeSpec, RunSpec
+
+AnySpec = TypeVar("AnySpec", bound=Spec)
+
+
+def data_spec(config: Mapping[str, Any]) -> DataSpec:
+    """Return what a loaded configuration says about the pictures."""
+    return section_spec(config["data"], DataSpec)
+
+
+def section_spec(section: Mapping[str, Any], kind: type[AnySpec]) -> AnySpec:
+    """Return the specification whose fields are among the keys of a section."""
+    fields = [field.name for field in dataclasses.fields(kind)]
+    return kind.from_dict({name: section[name] for name in fields})
+
+
+def recipe_spec(config: Mapping[str, Any], architecture: str) -> RecipeSpec:
+    """Return how a loaded configuration trains an architecture.
+
+    Raises:
+        ResnoiseError: there is no such architecture.
+    """
+    return RecipeSpec.from_dict(config["training"][registry.architecture(architecture).family])
+
+
+def run_spec(
+    config: Mapping[str, Any], architecture: str, depth: int, initialisation: str, seed: int
+) -> RunSpec:
+    """Return one training run under a loaded configuration.
+
+    Raises:
+        ResnoiseError: there is no such architecture.
+    """
+    recipe = recipe_spec(config, architecture)
+    if grid.Run(architecture, depth, initialisation, seed) in grid.gradient_flow_runs(config):
+        measured = gradient_flow_spec(config, architecture).epochs
+        epochs = sorted({*recipe.snapshot_epochs, *measured})
+        recipe = dataclasses.replace(recipe, snapshot_epochs=tuple(epochs))
+    return RunSpec(
+        network=NetworkSpec(architecture, depth, config["networks"]["width"]),
+        initialisation=initialisation,
+        seed=seed,
+        recipe=recipe,
+    )
+
+
+def twin_spec(config: Mapping[str, Any], depth: int, seed: int) -> RunSpec:
+    """Return the residual one of two twins under a loaded configuration."""
+    spec = run_spec(config, "residual", depth, "hmwi", seed)
+    recipe = dataclasses.replace(
+        spec.recipe,
+        precision=config["twins"]["precision"],
+        # Not those that the gradient flow of the single run needs.
+        snapshot_epochs=recipe_spec(config, "residual").snapshot_epochs,
+    )
+    return dataclasses.replace(spec, recipe=recipe)
+
+
+def gradient_flow_spec(config: Mapping[str, Any], architecture: str) -> GradientFlowSpec:
+    """Return what of an architecture's gradient flow a loaded configuration measures.
+
+    Raises:
+        ResnoiseError: there is no such architecture.
+    """
+    section = config["gradient_flow"]
+    last = recipe_spec(config, architecture).epochs
+    return GradientFlowSpec(
+        samples=section["samples"],
+        sample_seed=section["sample_seed"],
+        precision=section["precision"],
+        epochs=tuple(sorted(epoch for epoch in section["epochs"] if epoch < last)),
+    )

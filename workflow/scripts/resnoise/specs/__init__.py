@@ -1,0 +1,1 @@
+"""What determines each result, as immutable specifications that rules pass to scripts."""

@@ -1,0 +1,23 @@
+"""What determines the simulations. Standard library only, because the rules import this module."""
+
+import dataclasses
+
+from resnoise.specs.base import Spec
+
+
+@dataclasses.dataclass(frozen=True)
+class TrivialCaseSpec(Spec):
+    """The simulation of the trivial case (config section ``trivial_case``)."""
+
+    n: int
+    layers: int
+    sigma_w: float
+    sigma_g: float
+    q: float
+    repetitions: int
+    seed: int
+    n_values: tuple[int, ...]
+    layers_values: tuple[int, ...]
+    sigma_w_values: tuple[float, ...]
+    sigma_g_values: tuple[float, ...]
+    q_values: tuple[float, ...]

@@ -1,0 +1,38 @@
+"""Tables as CSV files with a digest: written and read in one way by all rules."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from resnoise.errors import ResnoiseError
+from resnoise.storage.digests import check_csv, csv_path
+
+
+def write(path: Path, table: pd.DataFrame, **options: Any) -> None:
+    """Write a table as CSV atomically, without its index; ``options`` are those of ``to_csv``."""
+    with csv_path(path) as temporary:
+        table.to_csv(temporary, index=False, **options)
+
+
+def read(path: Path, what: str, columns: Iterable[str] = (), **options: Any) -> pd.DataFrame:
+    """Return a table that matches its digest.
+
+    Args:
+        path: CSV file.
+        what: what the file is, for messages, such as "an evaluation".
+        columns: columns that must be there.
+        options: those of ``read_csv``.
+
+    Raises:
+        ResnoiseError: the file is missing, was changed or damaged, or lacks a column.
+    """
+    check_csv(path)
+    try:
+        table: pd.DataFrame = pd.read_csv(path, **options)
+    except (OSError, ValueError) as error:
+        raise ResnoiseError(f"{path}: not readable as {what} ({error})") from error
+    if missing := {*columns} - {*table.columns}:
+        raise ResnoiseError(f"{path}: no column {', '.join(sorted(missing))}, needed of {what}")
+    return table

@@ -1,0 +1,119 @@
+"""CSV and JSON files that check themselves; ``tensorfile`` does the same for arrays.
+
+JSON holds its digest under a key of its own. A CSV file stays as plain as every program wants it;
+its SHA-256 lies beside it, in a file that ``sha256sum --check`` reads. Standard library only, like
+``files``.
+"""
+
+import csv
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from resnoise.errors import ResnoiseError
+from resnoise.storage.checksum import file_digest
+from resnoise.storage.files import atomic_path, write_text
+
+_KEY = "content_sha256"
+
+
+def digest_file(path: Path) -> Path:
+    """Return the file that holds the digest of a CSV file."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+@contextmanager
+def csv_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path as ``files.atomic_path`` does, for a CSV file with its digest.
+
+    The digest comes first: a CSV file that is there has one.
+    """
+    with atomic_path(path) as temporary:
+        yield temporary
+        write_text(digest_file(path), f"{file_digest(temporary)}  {path.name}\n")
+
+
+def write_rows(path: Path, kind: type, rows: Iterable[Any]) -> None:
+    """Write instances of the data class ``kind`` as CSV with its digest; floats keep all digits."""
+    with csv_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        names = [field.name for field in dataclasses.fields(kind)]
+        writer = csv.DictWriter(stream, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(dataclasses.asdict(row) for row in rows)
+
+
+def check_csv(path: Path) -> None:
+    """Compare a CSV file with its digest.
+
+    Raises:
+        ResnoiseError: the file or its digest is missing or unreadable, or they do not agree.
+    """
+    found = file_digest(path)
+    beside = digest_file(path)
+    if not beside.exists():
+        raise ResnoiseError(
+            f"{path}: its digest {beside.name} is not beside it, delete {path.name} and rerun"
+        )
+    check_digest(path, found, read_text(beside).partition(" ")[0], beside.name)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write ``value`` to ``path`` atomically as indented JSON with sorted keys and its digest."""
+    text = json.dumps({**value, _KEY: _json_digest(value)}, indent=2, sort_keys=True)
+    write_text(path, text + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what ``write_json`` wrote.
+
+    Raises:
+        ResnoiseError: the file is missing, unreadable or no JSON object, or does not match its
+            digest.
+    """
+    try:
+        value = json.loads(read_text(path))
+    except ValueError as error:
+        raise ResnoiseError(f"{path}: damaged, delete it and rerun ({error})") from error
+    if not isinstance(value, dict) or _KEY not in value:
+        raise ResnoiseError(f"{path}: holds no {_KEY}, delete it and rerun")
+    expected = str(value.pop(_KEY))
+    check_digest(path, _json_digest(value), expected, f"its {_KEY}")
+    return value
+
+
+def _json_digest(value: Mapping[str, Any]) -> str:
+    return text_digest(json.dumps(value, sort_keys=True))
+
+
+def text_digest(text: str) -> str:
+    """Return the SHA-256 of a text in UTF-8."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file; ResnoiseError if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ResnoiseError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file in UTF-8; ResnoiseError if it cannot be read or decoded."""
+    try:
+        return read_bytes(path).decode()
+    except UnicodeDecodeError as error:
+        raise ResnoiseError(f"{path}: damaged, delete it and rerun ({error})") from error
+
+
+def check_digest(path: Path, found: str, expected: str, where: str) -> None:
+    """Raise ResnoiseError unless a digest is that expected by what stands in ``where``."""
+    if found != expected:
+        raise ResnoiseError(
+            f"{path}: content has SHA-256 {found[:16]}..., {where} says {expected[:16]}...; the "
+            "file was changed or damaged, delete it and rerun"
+        )

@@ -1,0 +1,57 @@
+"""Markdown and PNG files that check themselves: what people and the report read.
+
+Markdown holds its digest in a comment, PNG by itself. This module is apart from ``digests`` because
+training writes CSV and JSON only: an edit here must not make a network stale.
+"""
+
+import zlib
+from pathlib import Path
+
+from resnoise.errors import ResnoiseError
+from resnoise.storage.digests import check_digest, read_bytes, read_text, text_digest
+from resnoise.storage.files import write_text
+
+_COMMENT = "\n<!-- sha256: {} -->\n"
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def write_markdown(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` atomically, with its digest in a comment at the end."""
+    write_text(path, text + _COMMENT.format(text_digest(text)))
+
+
+def read_markdown(path: Path) -> str:
+    """Return the text that ``write_markdown`` wrote.
+
+    Raises:
+        ResnoiseError: the file is missing or unreadable, or does not match its digest.
+    """
+    before, after = _COMMENT.split("{}")
+    text, found, rest = read_text(path).rpartition(before)
+    if not found or not rest.endswith(after):
+        raise ResnoiseError(f"{path}: its digest is not in its last line, delete it and rerun")
+    check_digest(path, text_digest(text), rest.removesuffix(after), "its last line")
+    return text
+
+
+def read_png(path: Path) -> bytes:
+    """Return the bytes of a PNG file.
+
+    Raises:
+        ResnoiseError: the file is missing, unreadable, no PNG, or a chunk does not match its CRC.
+    """
+    content = read_bytes(path)
+    place = len(_PNG)
+    kind = b""
+    if content[:place] == _PNG:
+        while kind != b"IEND" and place + 12 <= len(content):
+            length = int.from_bytes(content[place : place + 4], "big")
+            end = place + 8 + length
+            kind = content[place + 4 : place + 8]
+            if zlib.crc32(content[place + 4 : end]).to_bytes(4, "big") != content[end : end + 4]:
+                break
+            place = end + 4
+    if kind != b"IEND" or place != len(content):
+        raise ResnoiseError(f"{path}: damaged, or not a PNG file; delete it and rerun")
+    return content

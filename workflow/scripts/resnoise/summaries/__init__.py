@@ -1,0 +1,1 @@
+"""Numbers over runs: what tables and figures are made from. No text and no pictures here."""

@@ -1,0 +1,65 @@
+"""Gradient flow of all runs together: means over seeds, and residual against plain networks."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from resnoise.storage import csvfile
+
+MEASURES = {"f_mean": "mean", "f_median": "median"}
+
+FAMILIES = {"simplified": "simplified", "fully_fledged": "fully-fledged"}
+
+_COLUMNS = (
+    *(
+        "architecture",
+        "family",
+        "residual",
+        "depth",
+        "seed",
+        "snapshot",
+        "epoch",
+        "layer",
+        "group",
+        "pictures",
+    ),
+    *(f"{measure}{suffix}" for measure in MEASURES for suffix in ("", "_error")),
+)
+
+
+def read(files: Iterable[Path]) -> pd.DataFrame:
+    """Return the rows of all files (see ``resnoise.metrics.gradient_flow``).
+
+    Raises:
+        ResnoiseError: a file that is missing or lacks a column.
+    """
+    frames = []
+    for file in files:
+        frames.append(csvfile.read(file, "a gradient flow", _COLUMNS))
+    return pd.concat(frames, ignore_index=True)
+
+
+def over_seeds(flows: pd.DataFrame) -> pd.DataFrame:
+    """Return means over seeds, one row for each network, snapshot and layer.
+
+    The standard errors are those of the mean over pictures, the same ones for all seeds: their
+    mean over the seeds, which is no smaller than the error of the mean.
+
+    Args:
+        flows: rows of ``read``.
+    """
+    keys = ["family", "architecture", "residual", "depth", "snapshot", "epoch", "layer", "group"]
+    columns = [f"{measure}{suffix}" for measure in MEASURES for suffix in ("", "_error")]
+    groups = flows.groupby(keys, as_index=False)
+    return groups.agg(seeds=("seed", "nunique"), **{name: (name, "mean") for name in columns})
+
+
+def over_layers(flows: pd.DataFrame) -> pd.DataFrame:
+    """Return means over the layers of each group: family, architecture, residual, epoch, group.
+
+    Args:
+        flows: rows of ``over_seeds``.
+    """
+    keys = ["family", "architecture", "residual", "snapshot", "epoch", "group"]
+    return flows.groupby(keys, as_index=False)[list(MEASURES)].mean()

@@ -1,0 +1,88 @@
+"""Interlayer cushions of residual beside plain networks: summaries and the table of blocks.
+
+Works on the files of ``resnoise.metrics.interlayer_cushion``, without torch.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from resnoise.errors import ResnoiseError
+from resnoise.storage import csvfile
+from resnoise.summaries.runs import read_metrics, read_network
+
+FILE = "interlayer_cushion.csv"
+
+KINDS = ("residual", "plain")
+
+FAMILIES = {"fully_fledged": "Fully-fledged networks", "simplified": "Simplified networks"}
+
+NETWORK = ["family", "depth"]
+
+# Architecture -> family and kind; those that the configuration allows to be measured.
+ARCHITECTURES = {
+    f"{prefix}{kind}": (family, kind)
+    for prefix, family in (("full-", "fully_fledged"), ("", "simplified"))
+    for kind in KINDS
+}
+
+
+def read(folders: Iterable[Path]) -> pd.DataFrame:
+    """Return the cushions after training of all runs, with family and kind of their networks.
+
+    Args:
+        folders: run folders with ``run.json`` and ``interlayer_cushion.csv``.
+
+    Raises:
+        ResnoiseError: a file is missing or damaged, or no run has usable weights.
+    """
+    rows = read_metrics(folders, FILE)
+    rows = rows[rows["snapshot"] == "final"]
+    if rows.empty:
+        raise ResnoiseError("no run has interlayer cushions: all of them diverged")
+    names = rows["architecture"]
+    return rows.assign(
+        family=[ARCHITECTURES[name][0] for name in names],
+        kind=[ARCHITECTURES[name][1] for name in names],
+    )
+
+
+def read_external(cushions: Path, record: Path) -> pd.DataFrame:
+    """Return the cushions of a network trained elsewhere; its name stands for its family.
+
+    Args:
+        cushions: the file of ``resnoise.metrics.interlayer_cushion``.
+        record: the network's facts (JSON).
+
+    Raises:
+        ResnoiseError: a file is missing or damaged.
+    """
+    name, depth, kind = read_network(record)
+    rows = csvfile.read(cushions, "interlayer cushions")
+    return rows.assign(family=name, depth=depth, kind=kind, seed=0)
+
+
+def summarise(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for every network and span with statistics over pictures and seeds.
+
+    Columns: family, depth, kind, first, last, runs, pictures (with a cushion, over all runs), mean,
+    standard_deviation, minimum, standard_error (root mean square over the pictures; 0: exact),
+    probes (mean), each of the cushion.
+
+    Args:
+        rows: what ``read`` returned.
+    """
+    squares = rows.assign(square=rows["standard_error"] ** 2)
+    groups = squares.groupby([*NETWORK, "kind", "first", "last"], as_index=False)
+    table = groups.agg(
+        runs=("seed", "nunique"),
+        pictures=("cushion", "count"),
+        mean=("cushion", "mean"),
+        standard_deviation=("cushion", "std"),
+        minimum=("cushion", "min"),
+        standard_error=("square", "mean"),
+        probes=("probes", "mean"),
+    )
+    table["standard_error"] **= 0.5
+    return table

@@ -1,0 +1,275 @@
+"""Layer cushions of plain against residual networks: distributions, and who has the larger one.
+
+Works on the files of ``resnoise.metrics.layer_cushion``, without torch.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from resnoise.errors import ResnoiseError
+from resnoise.summaries.runs import read_metrics
+
+FILE = "layer_cushion.csv"
+QUANTILES = {"q05": 0.05, "median": 0.5, "q95": 0.95}
+KINDS = ("plain", "residual")
+CLEARLY = 0.95
+# Share of the pictures on which the residual cushion must be larger for a layer to count.
+COUNTS = {"larger": 0.5, "clearly_larger": CLEARLY}
+# Bootstrap replicates that are computed together.
+_CHUNK = 50
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cushions:
+    """Per-sample cushions of one run at one moment.
+
+    Attributes:
+        architecture: name of the network.
+        depth: its number of layers.
+        seed: seed of the run.
+        names: names of its layers, in order.
+        samples: int64 [N], numbers of the pictures.
+        values: float64 [N, layers]; NaN where the layer's input is 0.
+    """
+
+    architecture: str
+    depth: int
+    seed: int
+    names: tuple[str, ...]
+    samples: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+
+def read_cushions(folder: Path) -> dict[str, Cushions]:
+    """Return the cushions of a run by snapshot, empty for a run without usable weights.
+
+    Args:
+        folder: run folder with ``run.json`` and ``layer_cushion.csv``.
+
+    Raises:
+        ResnoiseError: a file is missing or damaged.
+    """
+    frame = read_metrics([folder], FILE)
+    found = {}
+    try:
+        for snapshot, rows in frame.groupby("snapshot", sort=False, observed=True):
+            table = rows.pivot(index="sample", columns="layer", values="cushion")
+            first = rows.iloc[0]
+            found[str(snapshot)] = Cushions(
+                str(first["architecture"]),
+                int(first["depth"]),
+                int(first["seed"]),
+                tuple(rows.drop_duplicates("layer")["name"]),
+                table.index.to_numpy(dtype=np.int64),
+                table.to_numpy(dtype=np.float64),
+            )
+    except (KeyError, ValueError, TypeError) as error:
+        raise ResnoiseError(f"{folder / FILE}: not readable as layer cushions ({error})") from error
+    return found
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Comparison:
+    """Plain and residual networks of one depth at one moment.
+
+    Attributes:
+        depth: their depth.
+        names: names of their layers.
+        plain: the plain runs.
+        residual: the residual runs.
+    """
+
+    depth: int
+    names: tuple[str, ...]
+    plain: tuple[Cushions, ...]
+    residual: tuple[Cushions, ...]
+
+    def runs(self, kind: str) -> tuple[Cushions, ...]:
+        """Return the runs of one kind, "plain" or "residual"."""
+        return self.plain if kind == "plain" else self.residual
+
+    def values(self, kind: str) -> NDArray[np.float64]:
+        """Return the cushions of all runs of one kind, one after the other, [runs * N, layers]."""
+        return np.concatenate([run.values for run in self.runs(kind)])
+
+
+def compare(runs: Iterable[Cushions]) -> list[Comparison]:
+    """Return a comparison for each depth of which there are runs of both kinds, by depth.
+
+    Raises:
+        ResnoiseError: the runs of one depth were measured on different pictures, or some are of
+            simplified and some of fully-fledged networks.
+    """
+    by_depth: dict[int, list[Cushions]] = {}
+    for run in runs:
+        by_depth.setdefault(run.depth, []).append(run)
+    found = []
+    for depth, members in sorted(by_depth.items()):
+        if any(not np.array_equal(members[0].samples, run.samples) for run in members):
+            raise ResnoiseError(
+                f"depth {depth}: layer cushions of different pictures, measure anew"
+            )
+        if any(members[0].names != run.names for run in members):
+            raise ResnoiseError(f"depth {depth}: layer cushions of networks with different layers")
+        plain, residual = (
+            tuple(run for run in members if run.architecture.endswith(kind)) for kind in KINDS
+        )
+        if plain and residual:
+            found.append(Comparison(depth, members[0].names, plain, residual))
+    return found
+
+
+def residual_shares(
+    comparison: Comparison, replicates: int = 0, seed: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return how often the residual cushion is the larger one on the same picture, by layer.
+
+    The share is taken over pictures and over all pairs of a plain and a residual run; where one of
+    the two is undefined, the picture does not count. The bootstrap draws pictures (the same for all
+    layers and runs), plain runs and residual runs with replacement; with one run of each kind it
+    says nothing about other seeds.
+
+    Args:
+        comparison: the runs.
+        replicates: bootstrap replicates.
+        seed: seed of the bootstrap.
+
+    Returns:
+        The shares, float64 [layers], and those of the replicates, [replicates, layers].
+    """
+    pairs = [
+        (first, second, _larger(run.values, other.values))
+        for first, run in enumerate(comparison.plain)
+        for second, other in enumerate(comparison.residual)
+    ]
+    pictures = len(comparison.plain[0].samples)
+    counts = [len(comparison.plain), len(comparison.residual)]
+    generator = np.random.default_rng([seed, comparison.depth])
+
+    def shares(weights: NDArray[Any], of_runs: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+        won = np.zeros((len(weights), len(comparison.names)))
+        valid = np.zeros_like(won)
+        for first, second, (larger, defined) in pairs:
+            pair = (of_runs[0][:, first] * of_runs[1][:, second])[:, None]
+            won += pair * (weights @ larger)
+            valid += pair * (weights @ defined)
+        with np.errstate(invalid="ignore"):
+            return won / valid
+
+    ones = [np.ones((1, count)) for count in (pictures, *counts)]
+    found = shares(ones[0], ones[1:])[0]
+    chunks = [np.empty((0, len(comparison.names)))]
+    for start in range(0, replicates, _CHUNK):
+        size = min(_CHUNK, replicates - start)
+        drawn = [
+            generator.multinomial(count, np.full(count, 1 / count), size=size).astype(np.float32)
+            for count in (pictures, *counts)
+        ]
+        chunks.append(shares(drawn[0], drawn[1:]))
+    return found, np.concatenate(chunks)
+
+
+def _larger(
+    plain: NDArray[np.float64], residual: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return where the residual cushion is larger (a half where equal), and where both are defined.
+
+    Both as 0 and 1 in float32, in which sums of up to 2^24 pictures are exact.
+    """
+    defined = np.isfinite(plain) & np.isfinite(residual)
+    larger = np.where(plain == residual, 0.5, residual > plain) * defined
+    return larger.astype(np.float32), defined.astype(np.float32)
+
+
+def layer_table(comparisons: Iterable[Comparison]) -> pd.DataFrame:
+    """Return a row for every depth and layer.
+
+    Columns: depth, layer, name; for both kinds ``_minimum`` (the layer cushion), ``_q05``,
+    ``_median`` and ``_q95`` over the pictures of all runs; residual_share (see
+    ``residual_shares``).
+    """
+    rows = []
+    for comparison in comparisons:
+        shares, _ = residual_shares(comparison)
+        values = {kind: comparison.values(kind) for kind in KINDS}
+        for column, name in enumerate(comparison.names):
+            row: dict[str, Any] = {"depth": comparison.depth, "layer": column + 1, "name": name}
+            for kind in KINDS:
+                defined = values[kind][:, column]
+                defined = defined[np.isfinite(defined)]
+                row[f"{kind}_minimum"] = defined.min(initial=np.inf)
+                for label, level in QUANTILES.items():
+                    row[f"{kind}_{label}"] = np.quantile(defined, level) if len(defined) else np.nan
+            row["residual_share"] = shares[column]
+            rows.append(row)
+    kinds = [f"{kind}_{label}" for kind in KINDS for label in ("minimum", *QUANTILES)]
+    return pd.DataFrame(rows, columns=["depth", "layer", "name", *kinds, "residual_share"])
+
+
+def count_table(
+    comparisons: Iterable[Comparison],
+    layers: pd.DataFrame,
+    paper: dict[int, int],
+    *,
+    replicates: int,
+    confidence: float,
+    seed: int,
+) -> pd.DataFrame:
+    """Return in how many layers the residual cushion is the larger one, a row for every depth.
+
+    It is in a layer where it is larger on more than half of the pictures, and clearly so where on
+    more than the share ``CLEARLY``. Columns: depth, layers, plain_runs, residual_runs, pictures,
+    then ``larger`` and ``clearly_larger``, each with ``_low`` and ``_high`` (bootstrap interval),
+    larger_paper, larger_by_median, larger_by_minimum, exceptions (names of the layers that are not
+    clearly larger).
+
+    Args:
+        comparisons: the runs.
+        layers: their ``layer_table``.
+        paper: the number of exceptions that the paper states, by depth.
+        replicates: bootstrap replicates.
+        confidence: of the interval, such as 0.95.
+        seed: seed of the bootstrap.
+    """
+    rows = []
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    for comparison in comparisons:
+        shares, drawn = residual_shares(comparison, replicates, seed)
+        counted: dict[str, int] = {}
+        for name, limit in COUNTS.items():
+            low, high = np.quantile((drawn > limit).sum(1), tails, method="inverted_cdf")
+            counted[name] = int((shares > limit).sum())
+            counted |= {f"{name}_low": int(low), f"{name}_high": int(high)}
+        own = layers[layers["depth"] == comparison.depth]
+        count = len(comparison.names)
+        exceptions = paper.get(comparison.depth)
+        rows.append(
+            {
+                "depth": comparison.depth,
+                "layers": count,
+                "plain_runs": len(comparison.plain),
+                "residual_runs": len(comparison.residual),
+                "pictures": len(comparison.plain[0].samples),
+                **counted,
+                "larger_paper": pd.NA if exceptions is None else count - exceptions,
+                "larger_by_median": int((own["residual_median"] > own["plain_median"]).sum()),
+                "larger_by_minimum": int((own["residual_minimum"] > own["plain_minimum"]).sum()),
+                "exceptions": " ".join(np.array(comparison.names)[~(shares > CLEARLY)]),
+            }
+        )
+    columns = ["depth", "layers", "plain_runs", "residual_runs", "pictures"]
+    columns += [f"{name}{end}" for name in COUNTS for end in ("", "_low", "_high")]
+    columns += ["larger_paper", "larger_by_median", "larger_by_minimum", "exceptions"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def read_final(folders: Iterable[Path]) -> list[Comparison]:
+    """Return the comparisons of the weights after training, one for each depth."""
+    found = (read_cushions(folder) for folder in folders)
+    return compare(run["final"] for run in found if "final" in run)

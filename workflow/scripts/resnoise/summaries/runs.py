@@ -1,0 +1,95 @@
+"""Read the histories and metrics of finished runs."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from resnoise.errors import ResnoiseError
+from resnoise.storage import csvfile
+from resnoise.storage.digests import read_json
+
+TABLE1_MEASURES = ("risk", "cost", "test_error")
+RUN_COLUMNS = ("architecture", "depth", "initialisation", "seed", "snapshot", "status")
+
+
+def read_evaluations(files: Iterable[Path]) -> pd.DataFrame:
+    """Return the rows of all evaluation files (see ``resnoise.metrics.evaluation``).
+
+    Raises:
+        ResnoiseError: a file that is missing or lacks a column.
+    """
+    frames = []
+    for file in files:
+        frames.append(csvfile.read(file, "an evaluation", (*RUN_COLUMNS, *TABLE1_MEASURES)))
+    return pd.concat(frames, ignore_index=True)
+
+
+def read_histories(folders: Iterable[Path]) -> pd.DataFrame:
+    """Return the histories of all runs with columns that say which run a row belongs to.
+
+    Columns: architecture, depth, initialisation, seed, then those of ``history.csv``.
+
+    Args:
+        folders: run folders, each with ``run.json`` and ``history.csv``.
+
+    Raises:
+        ResnoiseError: a file is missing or damaged.
+    """
+    return _concatenate(folders, "history.csv", "a history")
+
+
+def read_metrics(folders: Iterable[Path], name: str) -> pd.DataFrame:
+    """Return a metric of all runs with columns that say which run a row belongs to.
+
+    Columns: architecture, depth, initialisation, seed, then those of the file.
+
+    Args:
+        folders: run folders, each with ``run.json`` and the metric's file.
+        name: the metric's file, such as "noise_stability.csv"; columns that say the run are
+            replaced by what the record says.
+
+    Raises:
+        ResnoiseError: a file is missing or damaged.
+    """
+    return _concatenate(folders, name, "a metric of a run")
+
+
+def read_network(record: Path) -> tuple[str, int, str]:
+    """Return name, depth and kind ("residual" or "plain") of a network trained elsewhere.
+
+    Args:
+        record: its ``network.json``.
+
+    Raises:
+        ResnoiseError: the file is missing or damaged.
+    """
+    facts = read_json(record)
+    try:
+        return facts["name"], facts["depth"], "residual" if facts["residual"] else "plain"
+    except KeyError as error:
+        raise ResnoiseError(f"{record}: no {error}, delete it and rerun") from error
+
+
+def _concatenate(folders: Iterable[Path], name: str, what: str) -> pd.DataFrame:
+    """Return the rows of the file ``name`` of every run."""
+    frames = []
+    for folder in folders:
+        try:
+            spec = read_json(folder / "run.json")["spec"]
+            keys = {
+                "architecture": spec["network"]["architecture"],
+                "depth": spec["network"]["depth"],
+                "initialisation": spec["initialisation"],
+                "seed": spec["seed"],
+            }
+        except (KeyError, TypeError) as error:
+            raise ResnoiseError(f"{folder}/run.json: not the record of a run ({error})") from error
+        # Names repeat in long files: as categories they take a byte a row.
+        categories = {"snapshot": "category", "name": "category"}
+        frame = csvfile.read(folder / name, what, dtype=categories)
+        frame = frame.drop(columns=[*keys], errors="ignore")
+        for position, (key, value) in enumerate(keys.items()):
+            frame.insert(position, key, value)
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)

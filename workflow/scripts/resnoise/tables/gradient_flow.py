@@ -1,0 +1,115 @@
+"""The table of Figure 12: gradient flow of residual networks relative to plain ones."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from resnoise.summaries.gradient_flow import FAMILIES, MEASURES
+from resnoise.summaries.published import read_paper
+from resnoise.tables.text import markdown_table, number, printed, write_with_markdown
+
+STAGES = {
+    "training": "whole training",
+    "iteration1": "first iteration",
+    "final": "last iteration",
+}
+
+
+def ratios(flows: pd.DataFrame, paper: Mapping[str, Any], shallow_groups: int) -> pd.DataFrame:
+    """Return f of residual relative to plain networks, by layers and stage of training.
+
+    f is averaged over the layers, and for the whole training over time by the trapezoidal rule from
+    the first to the last iteration; the ratio is that of the averages. Columns: family, layers
+    ("shallow", "deep", and each group), groups, stage, and for each of f_mean and f_median
+    ``_residual``, ``_plain`` and ``_ratio``; ratio_paper stands beside.
+
+    Args:
+        flows: rows of ``over_seeds``.
+        paper: section ``gradient_flow`` of the paper's numbers.
+        shallow_groups: how many groups are shallow.
+    """
+    parts = {"shallow": range(1, shallow_groups + 1), "deep": range(shallow_groups + 1, 4)}
+    parts |= {f"G{group}": range(group, group + 1) for group in (1, 2, 3)}
+    rows = []
+    for family in FAMILIES:
+        of_family = flows[(flows["family"] == family) & (flows["snapshot"] != "initial")]
+        if of_family.empty:
+            continue
+        for layers, groups in parts.items():
+            chosen = of_family[of_family["group"].isin(list(groups))]
+            for stage in STAGES:
+                row: dict[str, Any] = {
+                    "family": family,
+                    "layers": layers,
+                    "groups": " ".join(str(group) for group in groups),
+                    "stage": stage,
+                }
+                for measure in MEASURES:
+                    for residual, name in ((True, "residual"), (False, "plain")):
+                        part = chosen[chosen["residual"] == residual]
+                        row[f"{measure}_{name}"] = _average(part, measure, stage)
+                    plain = row[f"{measure}_plain"]
+                    row[f"{measure}_ratio"] = row[f"{measure}_residual"] / plain if plain else None
+                printed_ratio = paper.get(family, {}).get(layers) if stage == "training" else None
+                rows.append({**row, "ratio_paper": printed_ratio})
+    return pd.DataFrame(rows)
+
+
+def _average(flows: pd.DataFrame, measure: str, stage: str) -> float:
+    """Return the mean over layers of a stage, or over the training."""
+    if stage != "training":
+        return float(flows.loc[flows["snapshot"] == stage, measure].mean())
+    means = flows.groupby("epoch")[measure].mean()
+    times = means.index.to_numpy(dtype=np.float64)
+    if len(times) < 2:
+        return float("nan")
+    return float(np.trapezoid(means, times) / (times[-1] - times[0]))
+
+
+def ratios_markdown(table: pd.DataFrame) -> str:
+    """Return ``ratios`` as Markdown for people."""
+    header = ["networks", "layers", "groups", "stage", "f residual", "f plain", "ratio (paper)"]
+    header += ["by median: f residual", "f plain", "ratio"]
+    rows = []
+    for row in table.to_dict("records"):
+        cells = [FAMILIES[row["family"]], row["layers"], row["groups"], STAGES[row["stage"]]]
+        for measure in MEASURES:
+            cells += [f"{row[f'{measure}_{name}']:.3f}" for name in ("residual", "plain")]
+            paper = printed(row["ratio_paper"], 3) if measure == "f_mean" else ""
+            cells.append(_ratio(row[f"{measure}_ratio"]) + paper)
+        rows.append(cells)
+    note = (
+        "Share f of sub-activations with a dominant gradient flow (equation 13), averaged over "
+        "the layers; over the whole training also over time, from the first to the last "
+        "iteration. The ratio is that of the averages. The mean over positions of inequality 5 "
+        "is ill-conditioned; the last columns count sub-activations by the median. Through each "
+        "subsampling an identity reaches a quarter of the positions, so that the median is "
+        "about single groups. Which layers the paper calls shallow is lost from its text."
+    )
+    title = "Dominant gradient flow: residual relative to plain networks"
+    return f"# {title}\n\n{markdown_table(header, rows)}\n\n{note}\n"
+
+
+def _ratio(value: float | None) -> str:
+    """Return a ratio without an exponent, or a dash if there is none."""
+    return number(value, 3) if pd.isna(value) or value < 100 else f"{value:.0f}"
+
+
+def write_ratios(
+    flows: pd.DataFrame, paper: Path, shallow_groups: int, csv: Path, markdown: Path
+) -> str:
+    """Write the ratios as CSV and Markdown and return the Markdown.
+
+    Args:
+        flows: rows of ``over_seeds``.
+        paper: the paper's numbers (YAML).
+        shallow_groups: how many groups are shallow.
+        csv: file to write.
+        markdown: file to write.
+    """
+    table = ratios(flows, read_paper(paper)["gradient_flow"], shallow_groups)
+    text = ratios_markdown(table)
+    return write_with_markdown(table, csv, text, markdown)

@@ -1,0 +1,97 @@
+"""The table of Figure 9: how the risk grows with depth, and when the difference peaks."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from resnoise.summaries.dynamics import NAMES, NETWORK, finished, peak_epochs, risk_differences
+from resnoise.summaries.published import PUBLISHED_AS, read_paper
+from resnoise.tables.text import (
+    PENDING,
+    markdown_table,
+    measured,
+    number,
+    printed,
+    seeds_cell,
+    write_with_markdown,
+)
+
+
+def growth_table(histories: pd.DataFrame, paper: Mapping[str, Any]) -> pd.DataFrame:
+    """Return risks after training, how they grow with depth, and where their difference peaks.
+
+    Columns: depth, initialisation, seeds, diverged; risk_mean, risk_std (over seeds), risk_paper;
+    growth and growth_paper (relative to the smallest depth); peak_epoch (see ``peak_epochs``) and
+    peak_epoch_paper. Runs that diverged count in no mean.
+
+    Args:
+        histories: rows of ``resnoise.summaries.runs.read_histories``.
+        paper: section ``figure9`` of the paper's numbers.
+    """
+    peaks = peak_epochs(risk_differences(histories))
+    last = histories.sort_values("epoch").groupby([*NETWORK, "seed"]).tail(1)
+    rows = []
+    for (depth, initialisation), own in last.groupby(["depth", "initialisation"]):
+        ended = finished(own)
+        published = paper["risk"].get(int(str(depth)), {})
+        rows.append(
+            {
+                "depth": depth,
+                "initialisation": initialisation,
+                "seeds": len(own),
+                "diverged": len(own) - len(ended),
+                "risk_mean": ended["risk"].mean(),
+                "risk_std": ended["risk"].std(),
+                "risk_paper": published.get(PUBLISHED_AS.get(str(initialisation)), np.nan),
+                "peak_epoch": peaks.get(int(str(depth)), pd.NA),
+                "peak_epoch_paper": paper["peak_epoch"],
+            }
+        )
+    table = pd.DataFrame(rows)
+    smallest = table[table["depth"] == table["depth"].min()].set_index("initialisation")
+    place = [*table.columns].index("peak_epoch")
+    for column, name in (("risk_paper", "growth_paper"), ("risk_mean", "growth")):
+        growth = table[column] / table["initialisation"].map(smallest[column])
+        table.insert(place, name, growth)
+    return table
+
+
+def growth_markdown(table: pd.DataFrame) -> str:
+    """Return ``growth_table`` as Markdown, the paper's numbers in brackets."""
+    header = ["depth", "init", "seeds", "training risk", "growth", "difference peaks at epoch"]
+    rows = []
+    for row in table.to_dict("records"):
+        peak = PENDING if pd.isna(row["peak_epoch"]) else f"{row['peak_epoch']}"
+        rows.append(
+            [
+                f"{row['depth']}",
+                NAMES.get(row["initialisation"], row["initialisation"]),
+                seeds_cell(row),
+                f"{measured(row['risk_mean'], row['risk_std'])}{printed(row['risk_paper'], 2)}",
+                f"{number(row['growth'], 3)}{printed(row['growth_paper'], 3)}",
+                f"{peak} ({row['peak_epoch_paper']})",
+            ]
+        )
+    note = (
+        "Measured (paper: CIFAR-10, ten runs of 200 epochs). Means +- standard deviations over "
+        "seeds of the risk of the last epoch's mini-batches; growth: relative to the smallest "
+        "depth (of the paper's printed numbers). Runs that diverged count in no mean."
+    )
+    return f"# Figure 9: risk and depth\n\n{markdown_table(header, rows)}\n\n{note}\n"
+
+
+def write_growth(histories: pd.DataFrame, paper: Path, csv: Path, markdown: Path) -> str:
+    """Write ``growth_table`` as CSV and Markdown; return the Markdown.
+
+    Args:
+        histories: rows of ``resnoise.summaries.runs.read_histories``.
+        paper: the paper's numbers (YAML).
+        csv: CSV to write.
+        markdown: Markdown to write.
+    """
+    table = growth_table(histories, read_paper(paper)["figure9"])
+    text = growth_markdown(table)
+    return write_with_markdown(table, csv, text, markdown)

@@ -1,0 +1,105 @@
+"""The table of interlayer cushions: every block, residual beside plain, and the paper's number."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from resnoise.summaries.interlayer_cushion import ARCHITECTURES, FAMILIES, KINDS, NETWORK, summarise
+from resnoise.tables.text import PENDING, fixed, markdown_table, write_with_markdown
+
+
+def blocks(summary: pd.DataFrame, paper: Mapping[str, Any] | None) -> pd.DataFrame:
+    """Return a row for every family, depth and block, residual beside plain.
+
+    Columns: family, depth, block, for both kinds ``_mean``, ``_standard_deviation``, ``_minimum``,
+    ``_pictures`` and ``_minimal``, their ratio of means, and, in the row of the middle block of the
+    network that the paper measured, ``paper_mean`` and ``paper_standard_deviation``. ``_minimal``
+    is the minimal interlayer cushion (Arora et al. 2018, definition 4, without its bound
+    1 / sqrt(h_i)): the smallest of all pictures and of all spans that begin with the block.
+
+    Args:
+        summary: what ``summarise`` returned.
+        paper: section ``interlayer_cushion`` of the paper's numbers; None for none.
+    """
+    place = [*NETWORK, "kind", "first"]
+    minimal = summary.groupby(place)["minimum"].min().rename("minimal")
+    single = summary[summary["first"] == summary["last"]].join(minimal, on=place)
+    single = single.rename(columns={"first": "block"})
+    kept = ["mean", "standard_deviation", "minimum", "pictures", "minimal"]
+    table = single[[*NETWORK, "block"]].drop_duplicates()
+    for kind in KINDS:
+        part = single[single["kind"] == kind].set_index([*NETWORK, "block"])[kept]
+        table = table.join(part.add_prefix(f"{kind}_"), on=[*NETWORK, "block"])
+    table["ratio"] = table["residual_mean"] / table["plain_mean"]
+    table = table.sort_values([*NETWORK, "block"], ignore_index=True)
+    for name in ("mean", "standard_deviation"):
+        table[f"paper_{name}"] = float("nan")
+    if paper is not None:
+        family, _ = ARCHITECTURES[paper["architecture"]]
+        rows = (table["family"] == family) & (table["depth"] == paper["depth"])
+        middle = rows & (table["block"] == (table.loc[rows, "block"].max() + 1) // 2)
+        for name in ("mean", "standard_deviation"):
+            table.loc[middle, f"paper_{name}"] = paper[name]
+    return table
+
+
+def markdown(table: pd.DataFrame, title: str) -> str:
+    """Return ``blocks`` as Markdown for people, a table for every family and depth."""
+    parts = [f"# {title}"]
+    for (family, depth), rows in table.groupby(NETWORK, sort=False):
+        kinds = [kind for kind in KINDS if rows[f"{kind}_pictures"].notna().any()]
+        both = len(kinds) == 2
+        header = ["block", *(f"{kind}: mean +- std (minimum)" for kind in kinds)]
+        header += ["residual / plain"] if both else []
+        header += [f"{kind}: minimal" for kind in kinds]
+        header += ["paper"] if rows["paper_mean"].notna().any() else []
+        lines = []
+        for row in rows.to_dict("records"):
+            cells = [f"{row['block']}"]
+            cells += [_cell(row, kind) for kind in kinds]
+            cells += [fixed(row["ratio"], 2)] if both else []
+            cells += [fixed(row[f"{kind}_minimal"], 4) for kind in kinds]
+            if "paper" in header:
+                cells.append(_paper(row))
+            lines.append(cells)
+        parts += [
+            f"## {FAMILIES.get(str(family), family)}, depth {depth}",
+            markdown_table(header, lines),
+        ]
+        if both:
+            larger = int((rows["ratio"] > 1).sum())
+            parts.append(f"The residual mean is the larger one in {larger} of {len(rows)} blocks.")
+    parts.append(
+        "Statistics over pictures (and runs, if there are several) after training. Cushions of "
+        "blocks of one or two convolutions are computed without estimation; those of bottlenecks "
+        "are estimated, with the standard errors in interlayer_cushion.csv. Minimal: the smallest "
+        "cushion of all pictures and of all spans that begin with the block (minimal interlayer "
+        "cushion of Arora et al. 2018)."
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _cell(row: Mapping[Any, Any], kind: str) -> str:
+    """Return one network's statistics of a block."""
+    if pd.isna(row[f"{kind}_mean"]):
+        return PENDING
+    mean, std, low = (row[f"{kind}_{name}"] for name in ("mean", "standard_deviation", "minimum"))
+    return f"{mean:.4f} +- {std:.4f} ({low:.4f})"
+
+
+def _paper(row: Mapping[Any, Any]) -> str:
+    """Return the paper's number, or nothing."""
+    if pd.isna(row["paper_mean"]):
+        return ""
+    return f"{row['paper_mean']:.2f} +- {row['paper_standard_deviation']:.4f}"
+
+
+def write(
+    rows: pd.DataFrame, paper: Mapping[str, Any] | None, csv: Path, markdown_file: Path, title: str
+) -> str:
+    """Write the table of blocks as CSV and Markdown and return the Markdown."""
+    table = blocks(summarise(rows), paper)
+    text = markdown(table, title)
+    return write_with_markdown(table, csv, text, markdown_file)

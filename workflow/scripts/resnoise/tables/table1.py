@@ -1,0 +1,99 @@
+"""Tables of the paper beside what was measured: from evaluation files to CSV and Markdown."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from resnoise.summaries.published import read_paper
+from resnoise.summaries.runs import TABLE1_MEASURES, read_evaluations
+from resnoise.tables.text import (
+    markdown_table,
+    measured,
+    number,
+    printed,
+    seeds_cell,
+    write_with_markdown,
+)
+
+
+def table1(evaluations: pd.DataFrame, paper: Mapping[int, Any]) -> pd.DataFrame:
+    """Return Table 1: training risk, cost and test error of plain and residual networks.
+
+    One row for every depth and network: mean and standard deviation over the seeds (sample standard
+    deviation, empty for one seed), the paper's number beside each, how many seeds there are and how
+    many diverged, and the growth of the mean risk from the smallest depth to this one. Runs that
+    diverged count in no mean.
+
+    Args:
+        evaluations: rows of ``read_evaluations``.
+        paper: section ``table1`` of the paper's numbers, as depth -> network -> measure.
+    """
+    final = evaluations[evaluations["snapshot"] == "final"]
+    rows = []
+    keys = ["architecture", "depth", "initialisation"]
+    for (network, depth, initialisation), group in final.groupby(keys, sort=False):
+        finished = group[group["status"] == "ok"]
+        printed = paper.get(int(str(depth)), {}).get(network, {})
+        row: dict[str, Any] = {
+            "depth": depth,
+            "network": network,
+            "initialisation": initialisation,
+            "seeds": len(group),
+            "diverged": len(group) - len(finished),
+        }
+        for measure in TABLE1_MEASURES:
+            row[f"{measure}_mean"] = finished[measure].mean()
+            row[f"{measure}_std"] = finished[measure].std()
+            row[f"{measure}_paper"] = printed.get(measure)
+        rows.append(row)
+    table = pd.DataFrame(rows).sort_values(
+        ["depth", "network", "initialisation"], ignore_index=True
+    )
+    for column in ("risk_mean", "risk_paper"):
+        table[column.replace("risk", "risk_growth")] = growth(table, column)
+    return table
+
+
+def growth(table: pd.DataFrame, column: str) -> pd.Series:
+    """Return each row's value divided by that of the same network at the smallest depth."""
+    smallest = table[table["depth"] == table["depth"].min()].set_index("network")[column]
+    return pd.to_numeric(table[column]) / pd.to_numeric(table["network"].map(smallest))
+
+
+def table1_markdown(table: pd.DataFrame, title: str) -> str:
+    """Return ``table1`` as Markdown for people: measured, and the paper's number in brackets."""
+    names = {"risk": "training risk", "cost": "training cost", "test_error": "test error"}
+    header = ["depth", "network", "init", "seeds", *names.values(), "risk growth"]
+    rows = []
+    for row in table.to_dict("records"):
+        cells = [f"{row['depth']}", row["network"], row["initialisation"].upper(), seeds_cell(row)]
+        for measure in names:
+            cells.append(
+                measured(row[f"{measure}_mean"], row[f"{measure}_std"])
+                + printed(row[f"{measure}_paper"], 4)
+            )
+        cells.append(number(row["risk_growth_mean"], 3) + printed(row["risk_growth_paper"], 3))
+        rows.append(cells)
+    note = (
+        "Measured (paper: CIFAR-10, 200 epochs). Means +- standard deviations over seeds; risk "
+        "growth: training risk relative to the smallest depth. Risk and cost on the whole training "
+        "set, without augmentation. Runs that diverged count in no mean."
+    )
+    return f"# {title}\n\n{markdown_table(header, rows)}\n\n{note}\n"
+
+
+def write_table1(
+    evaluations: Iterable[Path],
+    paper: Path,
+    csv: Path,
+    markdown: Path,
+    *,
+    section: str,
+    title: str,
+) -> str:
+    """Write Table 1, or Table 2 of the same columns, as CSV and Markdown; return the Markdown."""
+    table = table1(read_evaluations(evaluations), read_paper(paper)[section])
+    text = table1_markdown(table, title)
+    return write_with_markdown(table, csv, text, markdown)

@@ -1,0 +1,132 @@
+"""Table 4 (appendix D): risk and weight term of plain networks from KWI and from T(HMWI)."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from resnoise.summaries.published import PUBLISHED_AS, read_paper
+from resnoise.summaries.runs import read_evaluations
+from resnoise.summaries.weights import MOMENTS, read_statistics
+from resnoise.tables.text import (
+    markdown_table,
+    mean_cell,
+    printed_rounded,
+    rounded,
+    seeds_cell,
+    write_with_markdown,
+)
+
+
+def table4(
+    evaluations: pd.DataFrame, statistics: pd.DataFrame, paper: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Return Table 4: risk and weight term before and after training, from KWI and from T(HMWI).
+
+    Columns: moment ("before", "after"), depth, initialisation, seeds, diverged; ``_mean`` and
+    ``_std`` over seeds (empty for one) and ``_paper`` of risk and of term, the weight term of the
+    plain network's weights; residual_term_mean and _std, that of the residual network that computes
+    the same function (for T(HMWI) only); risk_over_term, and kwi_term_ratio, the weight term from
+    KWI divided by this residual term, both of means and with ``_paper``. Runs that diverged count
+    in no mean.
+
+    Args:
+        evaluations: rows of ``resnoise.summaries.runs.read_evaluations``.
+        statistics: rows of ``read_statistics`` of the same runs.
+        paper: the paper's numbers (see ``resnoise.summaries.published.read_paper``).
+    """
+    keys = ["architecture", "depth", "initialisation", "seed", "snapshot"]
+    terms = statistics[statistics["statistic"] == "weight_term"]
+    wide = terms.pivot(index=keys, columns="view", values="value").reset_index()
+    wide = wide.astype({"snapshot": str})
+    wide = wide.rename(columns={"plain": "term", "residual": "residual_term"})
+    known = evaluations[[*keys, "status", "risk"]].merge(wide, on=keys, how="left")
+    rows = []
+    for moment, snapshot in MOMENTS.items():
+        own = known[known["snapshot"] == snapshot]
+        for (depth, initialisation), group in own.groupby(["depth", "initialisation"]):
+            finished = group[group["status"] == "ok"]
+            printed = _table4_numbers(paper, moment, int(str(depth)), str(initialisation))
+            row: dict[str, Any] = {
+                "moment": moment,
+                "depth": depth,
+                "initialisation": initialisation,
+                "seeds": len(group),
+                "diverged": len(group) - len(finished),
+            }
+            for measure in ("risk", "term", "residual_term"):
+                # Of KWI there is no residual network to speak of.
+                shown = measure != "residual_term" or initialisation != "kwi"
+                row[f"{measure}_mean"] = finished[measure].mean() if shown else None
+                row[f"{measure}_std"] = finished[measure].std() if shown else None
+            row["risk_paper"] = printed.get("risk")
+            row["term_paper"] = printed.get("weight_term")
+            row["risk_over_term"] = row["risk_mean"] / row["term_mean"]
+            row["risk_over_term_paper"] = printed.get("risk_over_term")
+            row["kwi_term_ratio_paper"] = printed.get("plain_term_ratio")
+            rows.append(row)
+    table = pd.DataFrame(rows)
+    kwi = table[table["initialisation"] == "kwi"].set_index(["moment", "depth"])["term_mean"]
+    own_kwi = [kwi.get(key) for key in zip(table["moment"], table["depth"], strict=True)]
+    ratio = pd.to_numeric(pd.Series(own_kwi)) / pd.to_numeric(table["residual_term_mean"])
+    table.insert(len(table.columns) - 1, "kwi_term_ratio", ratio)
+    return table
+
+
+def _table4_numbers(
+    paper: Mapping[str, Any], moment: str, depth: int, initialisation: str
+) -> dict[str, float]:
+    """Return what the paper's Table 4 says of networks of one kind."""
+    network = PUBLISHED_AS.get(initialisation, "")
+    printed = dict(paper["table4"].get(depth, {}).get(moment, {}).get(network, {}))
+    if moment == "after":
+        # The table repeats these: of KWI from Table 1, of T(HMWI) from Table 2.
+        repeated = paper["table1" if network == "plain" else "table2"]
+        printed |= repeated.get(depth, {}).get("plain", {})
+    return printed
+
+
+def table4_markdown(table: pd.DataFrame) -> str:
+    """Return ``table4`` as Markdown for people: measured, and the paper's number in brackets."""
+    header = ["training", "depth", "init", "seeds", "training risk", "weight term"]
+    header += ["of T^-1(p)", "risk / weight term", "KWI's weight term / of T^-1(p)"]
+    rows = []
+    for row in table.to_dict("records"):
+        rows.append(
+            [
+                row["moment"],
+                f"{row['depth']}",
+                row["initialisation"].upper().replace("T-HMWI", "T(HMWI)"),
+                seeds_cell(row),
+                mean_cell(row, "risk"),
+                mean_cell(row, "term"),
+                mean_cell(row, "residual_term"),
+                *(
+                    rounded(row[name]) + printed_rounded(row[f"{name}_paper"])
+                    for name in ("risk_over_term", "kwi_term_ratio")
+                ),
+            ]
+        )
+    note = (
+        "Measured (paper: CIFAR-10, 200 epochs). Means +- standard deviations over seeds. All are "
+        "plain networks; those from T(HMWI) start as the equals of residual ones, T^-1(p). The "
+        "paper's ratio for depth 20 before training, 268, is to the weight term of the residual "
+        "network itself, without the ones of the ID entries. Runs that diverged count in no mean."
+    )
+    return f"# Table 4\n\n{markdown_table(header, rows)}\n\n{note}\n"
+
+
+def write_table4(folders: Iterable[Path], paper: Path, csv: Path, markdown: Path) -> str:
+    """Write Table 4 as CSV and Markdown; return the Markdown.
+
+    Args:
+        folders: run folders with ``weight_statistics.csv`` and ``evaluation.csv``.
+        paper: the paper's numbers (YAML).
+        csv: CSV to write.
+        markdown: Markdown to write.
+    """
+    places = list(folders)
+    evaluations = read_evaluations(folder / "evaluation.csv" for folder in places)
+    table = table4(evaluations, read_statistics(places), read_paper(paper))
+    return write_with_markdown(table, csv, table4_markdown(table), markdown)

@@ -1,0 +1,108 @@
+"""Table 5 (appendix D.3): networks with dominant paths only beside residual networks."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from resnoise.summaries.published import read_paper
+from resnoise.summaries.runs import read_evaluations
+from resnoise.tables.table1 import growth
+from resnoise.tables.text import (
+    markdown_table,
+    measured,
+    number,
+    printed,
+    seeds_cell,
+    write_with_markdown,
+)
+
+MEASURES = ("risk", "test_error")
+NETWORKS = ("residual", "dominant-path", "dominant-path-lower-full")
+
+
+def table5(evaluations: pd.DataFrame, paper: Mapping[int, Any]) -> pd.DataFrame:
+    """Return Table 5: one row for each network and depth.
+
+    Columns: depth, network, seeds, diverged; mean and sample standard deviation over the seeds of
+    risk and test_error and the paper's number beside; accuracy_share, the network's mean accuracy
+    (1 - test_error) divided by that of the residual network of the depth; risk_growth, the mean
+    risk divided by that of the smallest depth; both also of the paper's numbers. Runs that diverged
+    count in no mean.
+
+    Args:
+        evaluations: rows of ``resnoise.summaries.runs.read_evaluations``.
+        paper: section ``table5`` of the paper's numbers, as depth -> network -> measure.
+    """
+    final = evaluations[evaluations["snapshot"] == "final"]
+    rows = []
+    for (depth, network), group in final.groupby(["depth", "architecture"]):
+        finished = group[group["status"] == "ok"]
+        numbers = paper.get(int(str(depth)), {}).get(network, {})
+        row: dict[str, Any] = {
+            "depth": depth,
+            "network": network,
+            "seeds": len(group),
+            "diverged": len(group) - len(finished),
+        }
+        for measure in MEASURES:
+            row[f"{measure}_mean"] = finished[measure].mean()
+            row[f"{measure}_std"] = finished[measure].std()
+            row[f"{measure}_paper"] = numbers.get(measure)
+        rows.append(row)
+    order = {network: place for place, network in enumerate(NETWORKS)}
+    table = pd.DataFrame(rows)
+    table = table.sort_values(
+        ["depth", "network"],
+        key=lambda column: column.map(order) if column.name == "network" else column,
+        ignore_index=True,
+    )
+    for kind in ("mean", "paper"):
+        table[f"accuracy_share_{kind}"] = _accuracy_share(table, f"test_error_{kind}")
+        table[f"risk_growth_{kind}"] = growth(table, f"risk_{kind}")
+    return table
+
+
+def _accuracy_share(table: pd.DataFrame, column: str) -> pd.Series:
+    """Return each row's accuracy divided by that of the residual network of the same depth."""
+    accuracy = 1 - pd.to_numeric(table[column])
+    residual = accuracy[table["network"] == "residual"]
+    by_depth = residual.set_axis(table.loc[residual.index, "depth"])
+    return accuracy / table["depth"].map(by_depth)
+
+
+def table5_markdown(table: pd.DataFrame) -> str:
+    """Return ``table5`` as Markdown for people: measured, and the paper's number in brackets."""
+    header = ["depth", "network", "seeds", "training risk", "test error"]
+    header += ["share of residual accuracy", "risk growth"]
+    rows = []
+    for row in table.to_dict("records"):
+        cells = [f"{row['depth']}", row["network"], seeds_cell(row)]
+        for measure in MEASURES:
+            cells.append(
+                measured(row[f"{measure}_mean"], row[f"{measure}_std"])
+                + printed(row[f"{measure}_paper"], 4)
+            )
+        for name, digits in (("accuracy_share", 3), ("risk_growth", 4)):
+            cells.append(
+                number(row[f"{name}_mean"], digits) + printed(row[f"{name}_paper"], digits)
+            )
+        rows.append(cells)
+    note = (
+        "Measured (paper: CIFAR-10, 200 epochs). All networks start from HMWI. Means +- standard "
+        "deviations over seeds; risk growth: training risk relative to the smallest depth. What "
+        "the paper prints for residual networks here are the numbers of Table 2 for the plain "
+        "networks from T(HMWI), the same networks but for rounding (section 4.1); measured are "
+        "the residual networks. dominant-path: diagonal kernels; dominant-path-lower-full: the "
+        "lower half of the kernels that double the channels is full, for which the paper's "
+        "numbers are lost."
+    )
+    return f"# Table 5\n\n{markdown_table(header, rows)}\n\n{note}\n"
+
+
+def write_table5(evaluations: Iterable[Path], paper: Path, csv: Path, markdown: Path) -> str:
+    """Write Table 5 as CSV and Markdown and return the Markdown."""
+    table = table5(read_evaluations(evaluations), read_paper(paper)["table5"])
+    text = table5_markdown(table)
+    return write_with_markdown(table, csv, text, markdown)

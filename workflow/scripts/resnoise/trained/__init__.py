@@ -1,0 +1,1 @@
+"""Networks to measure: finished runs read back, and networks that were trained elsewhere."""

@@ -1,0 +1,178 @@
+"""A finished run read back: its networks before, during and after training, and their pictures."""
+
+import dataclasses
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from resnoise import devices
+from resnoise.data.dataset import Dataset
+from resnoise.errors import ResnoiseError
+from resnoise.networks import build
+from resnoise.specs.run import RunSpec
+from resnoise.storage import tensorfile
+from resnoise.storage.digests import read_json
+from resnoise.training.batches import Normalisation
+from resnoise.training.checkpoint import Weights, set_weights, unflatten
+
+
+class Measurable(Protocol):
+    """What metrics need of a trained network: a finished run, or a network trained elsewhere.
+
+    Attributes:
+        dataset: the pictures to measure it on.
+        digests: what its results depend on besides the metric's specification.
+    """
+
+    @property
+    def dataset(self) -> Dataset: ...  # noqa: D102
+
+    @property
+    def digests(self) -> dict[str, str]: ...  # noqa: D102
+
+    def network(self, label: str, device: torch.device) -> nn.Module:
+        """Return the network with the weights ``label`` in evaluation mode."""
+
+    def normalisation(self, device: torch.device) -> Normalisation:
+        """Return what makes its inputs of uint8 pictures."""
+
+    def usable(self, every_snapshot: bool) -> list[str]:
+        """Return the labels to measure: all, or the final one only; none that diverged."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedRun:
+    """A finished run.
+
+    Attributes:
+        spec: what was trained.
+        status: "done" or "diverged"; the weights "final" of a diverged run are of no use.
+        weights: by label, in the order of training: "initial", "iteration1", "epoch10", ...,
+            "final".
+        dataset: the pictures that it was trained on.
+        digests: of the files of weights and of the data set, by name.
+    """
+
+    spec: RunSpec
+    status: str
+    weights: dict[str, Weights]
+    dataset: Dataset
+    digests: dict[str, str]
+
+    def network(self, label: str, device: torch.device) -> nn.Module:
+        """Return the network with the weights ``label`` in evaluation mode, in its own precision.
+
+        Args:
+            label: a key of ``weights``.
+            device: where to compute.
+        """
+        classes, channels = len(self.dataset.class_names), self.dataset.train_images.shape[3]
+        network = build(self.spec.network, classes, channels)
+        network = devices.place(network, device, self.spec.recipe.precision)
+        set_weights(network, self.weights[label])
+        return network.eval()
+
+    def normalisation(self, device: torch.device) -> Normalisation:
+        """Return what makes inputs of the run's networks of uint8 pictures."""
+        dtype = devices.WEIGHT_DTYPES[self.spec.recipe.precision]
+        return Normalisation(self.dataset.channel_mean, self.dataset.channel_std, device, dtype)
+
+    def usable(self, every_snapshot: bool) -> list[str]:
+        """Return the labels to measure: all, or the final one only; none that diverged."""
+        labels = list(self.weights) if every_snapshot else ["final"]
+        return [name for name in labels if name != "final" or self.status != "diverged"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """What the record of a run says of it.
+
+    Attributes:
+        spec: what was trained.
+        status: "done" or "diverged".
+        identity: what the run's files of weights must say of themselves, too.
+    """
+
+    spec: RunSpec
+    status: str
+    identity: dict[str, str]
+
+
+def read_record(file: Path, dataset: Dataset) -> Record:
+    """Return the record of a run.
+
+    Args:
+        file: the record (JSON).
+        dataset: the data set that the run was trained on.
+
+    Raises:
+        ResnoiseError: a damaged record, or a run that was trained on other data.
+    """
+    facts = read_json(file)
+    try:
+        spec = RunSpec.from_dict(facts["spec"])
+        identity = {
+            "spec": spec.to_json(),
+            "data": facts["data_digest"],
+            "code": facts["code_digest"],
+        }
+        status = facts["status"]
+    except (KeyError, TypeError, ResnoiseError) as error:
+        raise ResnoiseError(
+            f"{file}: not the record of a run, delete it and rerun ({error})"
+        ) from error
+    if identity["data"] != dataset.digest:
+        raise ResnoiseError(f"{file}: the run was trained on other data, train it again")
+    return Record(spec, status, identity)
+
+
+def read_weights(file: Path, record: Record) -> tuple[Weights, str]:
+    """Return weights of the run of ``record``, and their digest.
+
+    Raises:
+        ResnoiseError: a damaged file, or one of another run.
+    """
+    weights, identity, digest = tensorfile.load(file)
+    different = [key for key, value in record.identity.items() if identity.get(key) != value]
+    if different:
+        raise ResnoiseError(
+            f"{file}: weights of another run than run.json beside them says (different "
+            f"{' and '.join(different)}), delete both and train again"
+        )
+    return weights, digest
+
+
+def read(record: Path, weights: Path, snapshots: Path, dataset: Dataset) -> TrainedRun:
+    """Return the run whose files these are.
+
+    Args:
+        record: the run's record (JSON).
+        weights: weights after training.
+        snapshots: weights before and during training.
+        dataset: the data set that the run was trained on.
+
+    Raises:
+        ResnoiseError: a damaged file, a run that was trained on other data, or files of different
+            runs.
+    """
+    facts = read_record(record, dataset)
+    kept, kept_digest = read_weights(snapshots, facts)
+    final, final_digest = read_weights(weights, facts)
+    groups = unflatten(kept)
+    ordered = {label: groups[label] for label in sorted(groups, key=training_order)}
+    return TrainedRun(
+        facts.spec,
+        facts.status,
+        {**ordered, "final": final},
+        dataset,
+        {"weights": final_digest, "snapshots": kept_digest, "data": dataset.digest},
+    )
+
+
+def training_order(label: str) -> tuple[int, int]:
+    """Return a key that sorts the labels of weights by their time in training."""
+    if label in ("initial", "iteration1", "final"):
+        return {"initial": (0, 0), "iteration1": (1, 0), "final": (3, 0)}[label]
+    return (2, int(label.removeprefix("epoch")))
