@@ -31,6 +31,9 @@ pathvars:
     results=CONFIG["results"],
     logs=f"{CONFIG['results']}/logs",
     benchmarks=f"{CONFIG['results']}/benchmarks",
+    # A run: its folder, and its name in logs.
+    run=f"{CONFIG['results']}/{grid.FOLDER}",
+    name="{architecture}-{depth}-{initialisation}-seed{seed}",
 
 
 container: CONFIG["container"]
@@ -41,6 +44,7 @@ onstart:
     save_configuration()
 
 
+include: "rules/templates.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/transfer.smk"
@@ -95,7 +99,7 @@ rule runs:
 rule metrics:
     """All metrics of the registry, for the runs of Table 1 and of the list `runs`."""
     input:
-        [f"{CONFIG['results']}/metrics/{name}.csv" for name in registry.METRICS],
+        [f"{CONFIG['results']}/metrics/{name}.csv" for name in registry.OWN_METRICS],
 
 
 rule external:

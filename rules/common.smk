@@ -26,8 +26,7 @@ from resnoise.config import load as configuration
 from resnoise.data.remembered import source_digest
 from resnoise.errors import ResnoiseError
 from resnoise.plan import artefacts, estimates, grid, specs, studies
-from resnoise.specs.metrics import ExternalSpec, InterlayerCushionSpec
-from resnoise.specs.metrics import LayerCushionSpec, NoiseStabilitySpec, WeightStatisticsSpec
+from resnoise.specs import metrics as metric_specs
 from resnoise.specs.theory import TrivialCaseSpec
 from resnoise.storage.checksum import compare
 
@@ -75,7 +74,7 @@ GPUS = 0 if CONFIG["device"] == "cpu" else 1
 wildcard_constraints:
     architecture="|".join(registry.ARCHITECTURES),
     initialisation="|".join(registry.INITIALISATIONS),
-    metric="|".join(registry.METRICS),
+    metric="|".join(registry.OWN_METRICS),
     depth=r"\d+",
     seed=r"\d+",
     # A pattern without names would match everything; this one matches nothing.
@@ -96,6 +95,105 @@ def with_digest(csv):
     return [csv, f"{csv}.sha256"]
 
 
+def shown(file, stem, category, labels, **more):
+    """Return an output that Snakemake's report shows, with the caption of its name."""
+    caption = ROOT / "config" / "captions" / f"{stem}.rst"
+    return report(file, caption=caption, category=category, labels={"result": labels}, **more)
+
+
+def figure(name, folder="<results>", data=None, category="Figures", **more):
+    """Return the outputs of a figure: PDF, PNG for the reports, and the numbers behind it."""
+    stem, title = artefacts.stem(name), artefacts.title(name)
+    caption = f"external_{stem}" if "subcategory" in more else stem
+    return {
+        "pdf": f"{folder}/{stem}.pdf",
+        "png": shown(f"{folder}/{stem}.png", caption, category, title, **more),
+        "csv": with_digest(f"{folder}/{data or stem}.csv"),
+    }
+
+
+def table(name, folder="<results>", category="Tables", caption=None, **more):
+    """Return the outputs of a table: CSV for programs, Markdown for people and the reports."""
+    stem, title = artefacts.stem(name), artefacts.title(name)
+    caption = caption or (f"external_{stem}" if "subcategory" in more else stem)
+    return {
+        "csv": with_digest(f"{folder}/{stem}.csv"),
+        "markdown": shown(f"{folder}/{stem}.md", caption, category, title, **more),
+    }
+
+
+def of_runs(section, name):
+    """Return the file called name of every run that a section asks for, and their records."""
+    runs = grid.SECTIONS[section](CONFIG)
+    return {"files": run_files(runs, name), "records": run_files(runs, "run.json")}
+
+
+def made_by(module, **options):
+    """Return the parameters of a table or figure: its code, and what its module is called with.
+
+    The options are one text, because Snakemake compares values without their names: two that
+    change places would make nothing stale.
+    """
+    kind, name = module.split(".")
+    script_name = {"figures": "figure.py", "tables": "table.py"}[kind]
+    return {
+        "code": code(script_name, "analysis.yaml", f"resnoise.{module}"),
+        "name": name,
+        "options": json.dumps(options, sort_keys=True),
+    }
+
+
+def keys(section, *names):
+    """Return keys of a section as options."""
+    return {name: CONFIG[section][name] for name in names}
+
+
+def bootstrap(section):
+    """Return how the bootstrap of a section is done, as options."""
+    values = CONFIG[section]
+    return {
+        "replicates": values["bootstrap_replicates"],
+        "confidence": values["confidence"],
+        "seed": values["bootstrap_seed"],
+    }
+
+
+def bootstrap_options(section):
+    """Return the same as one string of options."""
+    return " ".join(f"--{name} {value}" for name, value in bootstrap(section).items())
+
+
+def measured_by(metric, spec=None):
+    """Return the parameters of a measurement: its code, and what is measured."""
+    plugin = registry.METRICS[metric].module
+    return {
+        "name": metric,
+        "spec": spec or metric_spec(metric),
+        "network": lambda wildcards: network_code("measure.py", wildcards.architecture, plugin),
+    }
+
+
+def computing(runtime, memory_mb=500):
+    """Return the resources of a job that computes with networks, on a GPU where there is one.
+
+    Args:
+        runtime: minutes, or a function that estimates them.
+        memory_mb: what the job may use for activations.
+    """
+    return {
+        "mem_mb": rising(2500 + memory_mb),
+        "runtime": runtime if callable(runtime) else rising(runtime),
+        "memory_mb": memory_mb,
+        "gpu": GPUS,
+        "device": CONFIG["device"],
+    }
+
+
+def measuring(section, runtime):
+    """Return the resources of a measurement whose section has a budget of memory."""
+    return computing(runtime, CONFIG[section]["memory_mb"])
+
+
 @functools.cache
 def code(script, environment, *plugins):
     """Return parameters that change when an edit of script or environment can change a result.
@@ -111,12 +209,11 @@ def code(script, environment, *plugins):
 def network_code(script, architecture, *plugins):
     """Return what a script needs beyond `code` to build a network and to load plugins by name."""
     entry = registry.architecture(architecture)
-    needed = provenance.closure(script)
     modules = {*entry.modules, *plugins}
-    if "resnoise.training.backend" not in needed:
+    if "resnoise.training.backend" not in provenance.closure(script, *plugins):
         # It alone loads the C code.
         modules.discard(entry.native)
-    names = provenance.closure(script, *modules) - needed
+    names = provenance.closure(script, *modules) - provenance.closure(script)
     kind = "residual" if entry.residual else "plain"
     return [*map(provenance.digest, sorted(names)), f"{kind} {entry.builder}"]
 
@@ -155,20 +252,26 @@ def twin_spec(wildcards):
     return twin(wildcards).to_json()
 
 
-def metric_code(script):
-    """Return a function that gives the code beyond `code` that measures a run."""
-    return lambda wildcards: network_code(script, wildcards.architecture)
+def metric_spec(name):
+    """Return what a metric of the registry measures as JSON: the keys of its specification.
+
+    Of one without a specification, all keys of the section of its name, if there is one.
+    """
+    if kind := registry.METRICS[name].spec:
+        section = CONFIG.get(name, {})
+        return specs.section_spec(section, getattr(metric_specs, kind)).to_json()
+    return json.dumps(CONFIG.get(name, {}), sort_keys=True)
+
+
+def registered_metric_spec(wildcards):
+    """Return what a metric of the registry without a rule of its own measures as JSON."""
+    return metric_spec(wildcards.metric)
 
 
 def registered_metric_code(wildcards):
-    """Return the code beyond `code` that measures a run with a metric of the registry."""
-    plugin = registry.metric_module(wildcards.metric)
+    """Return the code beyond `code` that measures a run with such a metric."""
+    plugin = registry.METRICS[wildcards.metric].module
     return network_code("measure.py", wildcards.architecture, plugin)
-
-
-def section_spec(section, kind):
-    """Return a section's specification as JSON."""
-    return specs.section_spec(CONFIG[section], kind).to_json()
 
 
 def external_path(wildcards):
@@ -178,7 +281,7 @@ def external_path(wildcards):
 
 def external_spec(wildcards):
     """Return what is known of a network that was trained elsewhere as JSON."""
-    return specs.section_spec(EXTERNAL[wildcards.external], ExternalSpec).to_json()
+    return specs.section_spec(EXTERNAL[wildcards.external], metric_specs.ExternalSpec).to_json()
 
 
 def external_files():
@@ -195,15 +298,6 @@ def external_files():
 def gradient_flow_spec(wildcards):
     """Return what of a run's gradient flow is measured as JSON."""
     return specs.gradient_flow_spec(CONFIG, wildcards.architecture).to_json()
-
-
-def bootstrap_options(section):
-    """Return how the bootstrap of a section is done, as one string of options."""
-    values = CONFIG[section]
-    return (
-        f"--replicates {values['bootstrap_replicates']} --confidence {values['confidence']}"
-        f" --seed {values['bootstrap_seed']}"
-    )
 
 
 def save_configuration():
@@ -400,3 +494,8 @@ def report_command(wildcards, output):
     words += ["--configfile", *files] if files else []
     pairs = [f"{key}={json.dumps(value)}" for key, value in (settings.config or {}).items()]
     return shlex.join([*words, *(["--config", *pairs] if pairs else [])])
+
+
+def unnamed(wildcards):
+    """End a template (see templates.smk) that somebody took for a target with one line."""
+    raise WorkflowError("measurement, figure and table are kinds; name one, such as figure3")

@@ -1,36 +1,16 @@
-# Figures, each with the data behind it.
+# Figures of networks and of their training (appendix A), each with the data behind it.
 
 
-rule training_curves:
+use rule figure as training_curves with:
     """Training risk and test error against epoch for the runs of Table 1."""
     input:
-        histories=run_files(grid.table1_runs(CONFIG), "history.csv"),
-        records=run_files(grid.table1_runs(CONFIG), "run.json"),
+        **of_runs("table1", "history.csv"),
     output:
-        pdf="<results>/training_curves.pdf",
-        png=report(
-            "<results>/training_curves.png",
-            caption="../config/captions/training_curves.rst",
-            category="Figures",
-            labels={"result": "Training curves"},
-        ),
-        csv=with_digest("<results>/training_curves.csv"),
-    log:
-        "<logs>/training_curves.log",
-    benchmark:
-        "<benchmarks>/training_curves.tsv"
-    localrule: True
-    conda:
-        "../envs/analysis.yaml"
-    resources:
-        mem_mb=rising(1000),
-        runtime=rising(10),
+        **figure("training_curves"),
+    pathvars:
+        figure="training_curves",
     params:
-        *code("training_curves.py", "analysis.yaml"),
-        script=script("training_curves.py"),
-    shell:
-        "python {params.script:q} --histories {input.histories:q}"
-        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"
+        **made_by("figures.training_curves"),
 
 
 rule network_layers:
@@ -59,63 +39,25 @@ rule network_layers:
         " > {log:q} 2>&1"
 
 
-rule figure4:
+use rule figure as figure4 with:
     """Figure 4 (appendix A): plain and residual networks of appendix A, layer by layer."""
     input:
-        layers="<results>/network_layers.csv",
+        files="<results>/network_layers.csv",
     output:
-        pdf="<results>/figure4.pdf",
-        png=report(
-            "<results>/figure4.png",
-            caption="../config/captions/figure4.rst",
-            category="Figures",
-            labels={"result": "Figure 4"},
-        ),
-        csv=with_digest("<results>/figure4.csv"),
-    log:
-        "<logs>/figure4.log",
-    benchmark:
-        "<benchmarks>/figure4.tsv"
-    localrule: True
-    conda:
-        "../envs/analysis.yaml"
-    resources:
-        mem_mb=rising(1000),
-        runtime=rising(10),
+        **figure("figure4"),
+    pathvars:
+        figure="figure4",
     params:
-        *code("figure4.py", "analysis.yaml"),
-        script=script("figure4.py"),
-    shell:
-        "python {params.script:q} --layers {input.layers:q}"
-        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"
+        **made_by("figures.figure4"),
 
 
-rule figure5:
+use rule figure as figure5 with:
     """Figure 5 (appendix A): blocks of simplified and of fully-fledged networks."""
     input:
-        layers="<results>/network_layers.csv",
+        files="<results>/network_layers.csv",
     output:
-        pdf="<results>/figure5.pdf",
-        png=report(
-            "<results>/figure5.png",
-            caption="../config/captions/figure5.rst",
-            category="Figures",
-            labels={"result": "Figure 5"},
-        ),
-        csv=with_digest("<results>/figure5.csv"),
-    log:
-        "<logs>/figure5.log",
-    benchmark:
-        "<benchmarks>/figure5.tsv"
-    localrule: True
-    conda:
-        "../envs/analysis.yaml"
-    resources:
-        mem_mb=rising(1000),
-        runtime=rising(10),
+        **figure("figure5"),
+    pathvars:
+        figure="figure5",
     params:
-        *code("figure5.py", "analysis.yaml"),
-        script=script("figure5.py"),
-    shell:
-        "python {params.script:q} --layers {input.layers:q}"
-        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"
+        **made_by("figures.figure5"),

@@ -1,99 +1,36 @@
 # Interlayer cushions (section 5): of every block exactly, of all spans of blocks with an error.
 
 
-rule interlayer_cushion:
+use rule measurement as interlayer_cushion with:
     """Measure the cushions of all spans of blocks for each picture; a killed job continues."""
-    input:
-        data="<results>/data.safetensors",
-        weights=f"<results>/{RUN}/weights.safetensors",
-        snapshots=f"<results>/{RUN}/snapshots.safetensors",
-        record=f"<results>/{RUN}/run.json",
-    output:
-        csv=with_digest(f"<results>/{RUN}/interlayer_cushion.csv"),
-    log:
-        "<logs>/interlayer_cushion/{architecture}-{depth}-{initialisation}-seed{seed}.log",
-    benchmark:
-        "<benchmarks>/interlayer_cushion/{architecture}-{depth}-{initialisation}-seed{seed}.tsv"
-    conda:
-        "../envs/torch.yaml"
-    threads: 1
+    pathvars:
+        metric="interlayer_cushion",
     resources:
-        mem_mb=rising(2000 + CONFIG["interlayer_cushion"]["memory_mb"]),
-        runtime=rising(240),
-        gpu=GPUS,
-        device=CONFIG["device"],
-        memory_mb=CONFIG["interlayer_cushion"]["memory_mb"],
+        **measuring("interlayer_cushion", runtime=240),
     params:
-        *code("interlayer_cushion.py", "torch.yaml"),
-        script=script("interlayer_cushion.py"),
-        spec=section_spec("interlayer_cushion", InterlayerCushionSpec),
-        network=metric_code("interlayer_cushion.py"),
-    shell:
-        "python {params.script:q} --spec {params.spec:q} --record {input.record:q}"
-        " --weights {input.weights:q} --snapshots {input.snapshots:q} --data {input.data:q}"
-        " --output {output.csv[0]:q} --device {resources.device} --threads {threads}"
-        " --memory-mb {resources.memory_mb} > {log:q} 2>&1"
+        **measured_by("interlayer_cushion"),
 
 
-rule interlayer_table:
+use rule table as interlayer_table with:
     """Interlayer cushions of single blocks, residual beside plain, and the paper's number."""
     input:
-        cushions=run_files(grid.interlayer_cushion_runs(CONFIG), "interlayer_cushion.csv"),
-        records=run_files(grid.interlayer_cushion_runs(CONFIG), "run.json"),
+        **of_runs("interlayer_cushion", "interlayer_cushion.csv"),
         paper=PAPER,
     output:
-        csv=with_digest("<results>/interlayer_blocks.csv"),
-        markdown=report(
-            "<results>/interlayer_blocks.md",
-            caption="../config/captions/interlayer_blocks.rst",
-            category="Tables",
-            labels={"result": "Interlayer cushions of blocks"},
-        ),
-    log:
-        "<logs>/interlayer_table.log",
-    benchmark:
-        "<benchmarks>/interlayer_table.tsv"
-    localrule: True
-    conda:
-        "../envs/analysis.yaml"
-    resources:
-        mem_mb=rising(2000),
-        runtime=rising(20),
+        **table("interlayer_table"),
+    pathvars:
+        table="interlayer_table",
     params:
-        *code("interlayer_table.py", "analysis.yaml"),
-        script=script("interlayer_table.py"),
-    shell:
-        "python {params.script:q} --cushions {input.cushions:q} --paper {input.paper:q}"
-        " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1"
+        **made_by("tables.interlayer_cushion"),
 
 
-rule interlayer_figure:
+use rule figure as interlayer_figure with:
     """Heat maps of the interlayer cushions of all spans of blocks."""
     input:
-        cushions=run_files(grid.interlayer_cushion_runs(CONFIG), "interlayer_cushion.csv"),
-        records=run_files(grid.interlayer_cushion_runs(CONFIG), "run.json"),
+        **of_runs("interlayer_cushion", "interlayer_cushion.csv"),
     output:
-        pdf="<results>/interlayer_cushion.pdf",
-        png=report(
-            "<results>/interlayer_cushion.png",
-            caption="../config/captions/interlayer_cushion.rst",
-            category="Figures",
-            labels={"result": "Interlayer cushions of all spans"},
-        ),
-        csv=with_digest("<results>/interlayer_cushion.csv"),
-    log:
-        "<logs>/interlayer_figure.log",
-    benchmark:
-        "<benchmarks>/interlayer_figure.tsv"
-    localrule: True
-    conda:
-        "../envs/analysis.yaml"
-    resources:
-        mem_mb=rising(2000),
-        runtime=rising(20),
+        **figure("interlayer_figure"),
+    pathvars:
+        figure="interlayer_figure",
     params:
-        *code("interlayer_figure.py", "analysis.yaml"),
-        script=script("interlayer_figure.py"),
-    shell:
-        "python {params.script:q} --cushions {input.cushions:q}"
-        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"
+        **made_by("figures.interlayer_cushion"),

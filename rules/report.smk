@@ -8,12 +8,7 @@ rule claims:
         paper=PAPER,
     output:
         csv=with_digest("<results>/claims.csv"),
-        markdown=report(
-            "<results>/claims.md",
-            caption="../config/captions/claims.rst",
-            category="Claims",
-            labels={"result": "Claims"},
-        ),
+        markdown=shown("<results>/claims.md", "claims", "Claims", "Claims"),
     log:
         "<logs>/claims.log",
     benchmark:

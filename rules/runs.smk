@@ -2,96 +2,41 @@
 # of resnoise/registry.py (docs/extending.md).
 
 
-rule run_table:
+use rule table as run_table with:
     """Risk, cost and errors of the runs of the list `runs`, as means over seeds."""
     input:
+        files=further_run_files("run.json"),
         evaluations=further_run_files("evaluation.csv"),
-        records=further_run_files("run.json"),
+        paper=[],
     output:
-        csv=with_digest("<results>/runs.csv"),
-        markdown=report(
-            "<results>/runs.md",
-            caption="../config/captions/runs.rst",
-            category="Tables",
-            labels={"result": "Further runs"},
-        ),
-    log:
-        "<logs>/run_table.log",
-    benchmark:
-        "<benchmarks>/run_table.tsv"
-    localrule: True
-    conda:
-        "../envs/analysis.yaml"
-    resources:
-        mem_mb=rising(1000),
-        runtime=rising(10),
+        **table("runs"),
+    pathvars:
+        table="run_table",
     params:
-        *code("seed_table.py", "analysis.yaml"),
-        script=script("seed_table.py"),
-    shell:
-        "python {params.script:q} --records {input.records:q} --name evaluation.csv"
-        " --title 'Further runs' --csv {output.csv[0]:q} --markdown {output.markdown:q}"
-        " > {log:q} 2>&1 && cat {log:q}"
+        **made_by("tables.over_seeds", name="evaluation.csv", title="Further runs"),
 
 
-rule metric:
-    """Measure a run with a metric of the registry."""
-    input:
-        data="<results>/data.safetensors",
-        weights=f"<results>/{RUN}/weights.safetensors",
-        snapshots=f"<results>/{RUN}/snapshots.safetensors",
-        record=f"<results>/{RUN}/run.json",
+use rule measurement as metric with:
+    """Measure a run with a metric of the registry that has no rule of its own."""
     output:
-        csv=with_digest(f"<results>/{RUN}/metrics/{{metric}}.csv"),
-    log:
-        "<logs>/metrics/{metric}/{architecture}-{depth}-{initialisation}-seed{seed}.log",
-    benchmark:
-        "<benchmarks>/metrics/{metric}/{architecture}-{depth}-{initialisation}-seed{seed}.tsv"
-    conda:
-        "../envs/torch.yaml"
-    threads: 1
-    resources:
-        mem_mb=rising(3000),
-        runtime=rising(120),
-        gpu=GPUS,
-        device=CONFIG["device"],
+        csv=with_digest("<run>/metrics/{metric}.csv"),
+    pathvars:
+        metric="metrics/{metric}",
     params:
-        *code("measure.py", "torch.yaml"),
-        script=script("measure.py"),
+        name="{metric}",
+        spec=registered_metric_spec,
         network=registered_metric_code,
-    shell:
-        "python {params.script:q} --metric {wildcards.metric:q} --record {input.record:q}"
-        " --weights {input.weights:q} --snapshots {input.snapshots:q} --data {input.data:q}"
-        " --output {output.csv[0]:q} --device {resources.device} --threads {threads} > {log:q} 2>&1"
 
 
-rule metric_table:
+use rule table as metric_table with:
     """A metric of the registry for the runs of Table 1 and of the list `runs`."""
     input:
+        files=metric_run_files("run.json"),
         measurements=metric_run_files("metrics/{metric}.csv"),
-        records=metric_run_files("run.json"),
+        paper=[],
     output:
-        csv=with_digest("<results>/metrics/{metric}.csv"),
-        markdown=report(
-            "<results>/metrics/{metric}.md",
-            caption="../config/captions/metric.rst",
-            category="Metrics",
-            labels={"result": "{metric}"},
-        ),
-    log:
-        "<logs>/metrics/{metric}/table.log",
-    benchmark:
-        "<benchmarks>/metrics/{metric}/table.tsv"
-    localrule: True
-    conda:
-        "../envs/analysis.yaml"
-    resources:
-        mem_mb=rising(1000),
-        runtime=rising(10),
+        **table("{metric}", "<results>/metrics", caption="metric", category="Metrics"),
+    pathvars:
+        table="metrics/{metric}/table",
     params:
-        *code("seed_table.py", "analysis.yaml"),
-        script=script("seed_table.py"),
-    shell:
-        "python {params.script:q} --records {input.records:q} --name metrics/{wildcards.metric:q}.csv"
-        " --title {wildcards.metric:q} --csv {output.csv[0]:q} --markdown {output.markdown:q}"
-        " > {log:q} 2>&1 && cat {log:q}"
+        **made_by("tables.over_seeds", name="metrics/{metric}.csv", title="{metric}"),

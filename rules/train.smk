@@ -20,10 +20,7 @@ rule train:
     # tests/benchmarks/training_speed.py measures it.
     threads: 1
     resources:
-        mem_mb=rising(3000),
-        runtime=train_minutes,
-        gpu=GPUS,
-        device=CONFIG["device"],
+        **computing(train_minutes),
     params:
         *code("train.py", "torch.yaml"),
         script=script("train.py"),
@@ -36,32 +33,13 @@ rule train:
         " --device {resources.device} --threads {threads} > {log:q} 2>&1"
 
 
-rule evaluate:
+use rule measurement as evaluate with:
     """Measure risk, cost and error on the whole training and test set, without augmentation."""
-    input:
-        data="<results>/data.safetensors",
-        weights=f"<results>/{RUN}/weights.safetensors",
-        snapshots=f"<results>/{RUN}/snapshots.safetensors",
-        record=f"<results>/{RUN}/run.json",
     output:
-        csv=with_digest(f"<results>/{RUN}/evaluation.csv"),
-    log:
-        "<logs>/evaluate/{architecture}-{depth}-{initialisation}-seed{seed}.log",
-    benchmark:
-        "<benchmarks>/evaluate/{architecture}-{depth}-{initialisation}-seed{seed}.tsv"
-    conda:
-        "../envs/torch.yaml"
-    threads: 1
+        csv=with_digest("<run>/evaluation.csv"),
+    pathvars:
+        metric="evaluate",
     resources:
-        mem_mb=rising(3000),
-        runtime=evaluate_minutes,
-        gpu=GPUS,
-        device=CONFIG["device"],
+        **computing(evaluate_minutes),
     params:
-        *code("evaluate.py", "torch.yaml"),
-        script=script("evaluate.py"),
-        network=metric_code("evaluate.py"),
-    shell:
-        "python {params.script:q} --record {input.record:q} --weights {input.weights:q}"
-        " --snapshots {input.snapshots:q} --data {input.data:q} --output {output.csv[0]:q}"
-        " --device {resources.device} --threads {threads} > {log:q} 2>&1"
+        **measured_by("evaluation"),

@@ -18,10 +18,7 @@ rule transfer:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=rising(3000),
-        runtime=rising(30),
-        gpu=GPUS,
-        device=CONFIG["device"],
+        **computing(runtime=30),
     params:
         *code("transfer.py", "torch.yaml"),
         script=script("transfer.py"),

@@ -31,10 +31,7 @@ rule twins:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=rising(4000),
-        runtime=twin_minutes,
-        gpu=GPUS,
-        device=CONFIG["device"],
+        **computing(twin_minutes, memory_mb=1500),
     params:
         *code("twins.py", "torch.yaml"),
         script=script("twins.py"),
@@ -54,95 +51,40 @@ rule twins:
         " --device {resources.device} --threads {threads} > {log:q} 2>&1"
 
 
-rule evaluate_twin:
+use rule measurement as evaluate_twin with:
     """Measure risk, cost and error of one of two twins."""
-    input:
-        data="<results>/data.safetensors",
-        weights=f"<results>/{TWINS}/{{architecture}}/weights.safetensors",
-        snapshots=f"<results>/{TWINS}/{{architecture}}/snapshots.safetensors",
-        record=f"<results>/{TWINS}/{{architecture}}/run.json",
     output:
-        csv=with_digest(f"<results>/{TWINS}/{{architecture}}/evaluation.csv"),
-    log:
-        "<logs>/evaluate/twins-depth{depth}-seed{seed}-{architecture}.log",
-    benchmark:
-        "<benchmarks>/evaluate/twins-depth{depth}-seed{seed}-{architecture}.tsv"
-    conda:
-        "../envs/torch.yaml"
-    threads: 1
+        csv=with_digest("<run>/evaluation.csv"),
+    pathvars:
+        run=f"{CONFIG['results']}/{TWINS}/{{architecture}}",
+        name="twins-depth{depth}-seed{seed}-{architecture}",
+        metric="evaluate",
     resources:
-        mem_mb=rising(3000),
-        runtime=evaluate_twin_minutes,
-        gpu=GPUS,
-        device=CONFIG["device"],
+        **computing(evaluate_twin_minutes),
     params:
-        *code("evaluate.py", "torch.yaml"),
-        script=script("evaluate.py"),
-        network=metric_code("evaluate.py"),
-    shell:
-        "python {params.script:q} --record {input.record:q} --weights {input.weights:q}"
-        " --snapshots {input.snapshots:q} --data {input.data:q} --output {output.csv[0]:q}"
-        " --device {resources.device} --threads {threads} > {log:q} 2>&1"
+        **measured_by("evaluation"),
 
 
-rule table2:
+use rule table as table2 with:
     """Table 2 (section 4.1): residual networks and plain networks that start as their equals."""
     input:
-        evaluations=twin_files("residual/evaluation.csv", "plain/evaluation.csv"),
+        files=twin_files("residual/evaluation.csv", "plain/evaluation.csv"),
         paper=PAPER,
     output:
-        csv=with_digest("<results>/table2.csv"),
-        markdown=report(
-            "<results>/table2.md",
-            caption="../config/captions/table2.rst",
-            category="Tables",
-            labels={"result": "Table 2"},
-        ),
-    log:
-        "<logs>/table2.log",
-    benchmark:
-        "<benchmarks>/table2.tsv"
-    localrule: True
-    conda:
-        "../envs/analysis.yaml"
-    resources:
-        mem_mb=rising(1000),
-        runtime=rising(10),
+        **table("table2"),
+    pathvars:
+        table="table2",
     params:
-        *code("table1.py", "analysis.yaml"),
-        script=script("table1.py"),
-    shell:
-        "python {params.script:q} --evaluations {input.evaluations:q} --paper {input.paper:q}"
-        " --section table2 --title 'Table 2' --csv {output.csv[0]:q}"
-        " --markdown {output.markdown:q} > {log:q} 2>&1 && cat {log:q}"
+        **made_by("tables.table1", section="table2", title="Table 2"),
 
 
-rule figure6:
+use rule figure as figure6 with:
     """Figure 6 (section 4.1): how rounding errors make twins drift apart."""
     input:
-        twin_files("drift.csv"),
+        files=twin_files("drift.csv"),
     output:
-        pdf="<results>/figure6.pdf",
-        png=report(
-            "<results>/figure6.png",
-            caption="../config/captions/figure6.rst",
-            category="Figures",
-            labels={"result": "Figure 6"},
-        ),
-        csv=with_digest("<results>/figure6.csv"),
-    log:
-        "<logs>/figure6.log",
-    benchmark:
-        "<benchmarks>/figure6.tsv"
-    localrule: True
-    conda:
-        "../envs/analysis.yaml"
-    resources:
-        mem_mb=rising(1000),
-        runtime=rising(10),
+        **figure("figure6"),
+    pathvars:
+        figure="figure6",
     params:
-        *code("figure6.py", "analysis.yaml"),
-        script=script("figure6.py"),
-    shell:
-        "python {params.script:q} --drifts {input:q}"
-        " --pdf {output.pdf:q} --png {output.png:q} --csv {output.csv[0]:q} > {log:q} 2>&1"
+        **made_by("figures.figure6"),

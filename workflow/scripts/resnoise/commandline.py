@@ -2,10 +2,11 @@
 
 import argparse
 import errno
+import json
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from resnoise.errors import ResnoiseError
@@ -42,22 +43,35 @@ def run(main: Callable[[], None]) -> None:
         sys.exit("interrupted")
 
 
-def add_run(parser: argparse.ArgumentParser) -> None:
-    """Add the options that name a finished run: its files, and the data that it was trained on."""
-    parser.add_argument("--record", type=Path, required=True, help="record of the run")
-    parser.add_argument("--weights", type=Path, required=True, help="weights after training")
-    parser.add_argument("--snapshots", type=Path, required=True, help="weights before and during")
-    parser.add_argument("--data", type=Path, required=True, help="prepared data set")
-
-
 def add_computing(parser: argparse.ArgumentParser) -> None:
     """Add the options that say where to compute."""
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
 
 
-def add_figure(parser: argparse.ArgumentParser, data: str = "data of the figure") -> None:
-    """Add the options for the files of a figure; ``data`` says what its CSV holds."""
-    parser.add_argument("--pdf", type=Path, required=True, help="output: figure as PDF")
-    parser.add_argument("--png", type=Path, required=True, help="output: figure as PNG")
-    parser.add_argument("--csv", type=Path, required=True, help=f"output: {data}")
+def add_measuring(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a measurement: which one, on which pictures, and where to compute."""
+    parser.add_argument("name", help="a name in METRICS of the registry")
+    parser.add_argument(
+        "--spec", default="{}", help="what to measure: specification or keys (JSON)"
+    )
+    parser.add_argument("--data", type=Path, required=True, help="prepared data set")
+    parser.add_argument("--output", type=Path, nargs="+", required=True, help="files to write")
+    add_computing(parser)
+    parser.add_argument("--memory-mb", type=int, default=500, help="budget for activations (500)")
+
+
+def add_made_from_files(parser: argparse.ArgumentParser, name: str) -> None:
+    """Add the options of tables and figures, which modules make from files; ``name`` says which."""
+    parser.add_argument("name", help=name)
+    parser.add_argument("--files", type=Path, nargs="*", default=[], help="what it is made from")
+    parser.add_argument("--options", type=json.loads, default={}, help="for the module (JSON)")
+    parser.add_argument("--output", type=Path, nargs="+", required=True, help="files to write")
+
+
+def by_suffix(files: Sequence[Path], *suffixes: str) -> list[Path]:
+    """Return the files with the first suffix, then those with the second one, and so on.
+
+    Others, such as digests of CSV files, which are written with them, are left out.
+    """
+    return [file for suffix in suffixes for file in files if file.suffix == suffix]

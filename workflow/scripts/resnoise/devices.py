@@ -1,5 +1,6 @@
 """Devices, threads and number formats: the only place that sets PyTorch's global switches."""
 
+import dataclasses
 import os
 import platform
 from pathlib import Path
@@ -15,6 +16,27 @@ WEIGHT_DTYPES = {
     "float64": torch.float64,
     "bfloat16": torch.float32,
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class Computing:
+    """Where a measurement computes, and with what.
+
+    Attributes:
+        device: "auto" (CUDA where there is one, else CPU), "cpu" or "cuda".
+        threads: threads of a CPU operation.
+        memory_mb: budget for activations in megabytes.
+        code: digest of the program; a measurement that other code began is not continued.
+    """
+
+    device: str = "auto"
+    threads: int = 1
+    memory_mb: int = 500
+    code: str = ""
+
+    def set_up(self, allow_tf32: bool = False) -> torch.device:
+        """Set up this process (see ``set_up``) and return the device to compute on."""
+        return set_up(self.device, self.threads, allow_tf32)
 
 
 def set_up(device: str, threads: int, allow_tf32: bool = False) -> torch.device:

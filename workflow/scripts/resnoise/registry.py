@@ -76,11 +76,36 @@ INITIALISATIONS = {
     "t-hmwi": "resnoise.initialisations.hardt_ma_transferred",
 }
 
-# Metrics of a run that need no rule of their own: name -> module that defines
-# ``measure(run: TrainedRun, device: torch.device) -> pandas.DataFrame``.
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """A metric of a trained network.
+
+    Attributes:
+        module: defines ``measure(run: TrainedRun, device: torch.device, **keys) -> DataFrame``.
+            The keys are those of the configuration's section of the metric's name, if there is
+            one. With ``spec``, it defines ``measure_run(run, spec, outputs, computing)``, which
+            writes the files.
+        spec: name of its specification in ``resnoise.specs.metrics``. Such a metric has a rule of
+            its own; the target ``metrics`` measures those without.
+    """
+
+    module: str
+    spec: str | None = None
+
+
 METRICS = {
-    "margin": "resnoise.metrics.margin",
+    "evaluation": Metric("resnoise.metrics.evaluation", spec="EvaluationSpec"),
+    "layer_cushion": Metric("resnoise.metrics.layer_cushion", spec="LayerCushionSpec"),
+    "noise_stability": Metric("resnoise.metrics.noise_stability", spec="NoiseStabilitySpec"),
+    "interlayer_cushion": Metric(
+        "resnoise.metrics.interlayer_cushion", spec="InterlayerCushionSpec"
+    ),
+    "gradient_flow": Metric("resnoise.metrics.gradient_flow", spec="GradientFlowSpec"),
+    "weight_statistics": Metric("resnoise.metrics.weight_statistics", spec="WeightStatisticsSpec"),
+    "margin": Metric("resnoise.metrics.margin"),
 }
+OWN_METRICS = [name for name, entry in METRICS.items() if entry.spec is None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,14 +179,10 @@ def source(name: str) -> Source:
     return found
 
 
-def metric_module(name: str) -> str:
-    """Return the name of the module of a metric; ResnoiseError if there is none."""
-    return str(_look_up(METRICS, name, "metric"))
-
-
-def load_metric(name: str) -> ModuleType:
-    """Import and return the module of a metric."""
-    return importlib.import_module(metric_module(name))
+def metric(name: str) -> Metric:
+    """Return the metric called ``name``; ResnoiseError if there is none."""
+    found: Metric = _look_up(METRICS, name, "metric")
+    return found
 
 
 def load_source(name: str) -> ModuleType:

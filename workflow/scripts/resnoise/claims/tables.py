@@ -9,7 +9,7 @@ import pandas as pd
 
 from resnoise.claims.names import REDUCED_SCALE, VERDICTS
 from resnoise.claims.verdicts import Judgement
-from resnoise.tables.text import markdown_table, write_with_markdown
+from resnoise.tables.text import Table, markdown_table
 
 COLUMNS = (
     "id",
@@ -156,4 +156,5 @@ def write(
 ) -> str:
     """Write the claims as CSV and Markdown and return the Markdown."""
     text = markdown(judgements, confidence)
-    return write_with_markdown(table(judgements), csv, text, markdown_file)
+    Table(text, table(judgements)).save(markdown_file, csv)
+    return text

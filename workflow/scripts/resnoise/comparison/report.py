@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import matplotlib.pyplot as plt
 import pandas as pd
 
 from resnoise.comparison import claims, configurations, tables
@@ -167,8 +166,7 @@ def _curves(baseline: ResultsRoot, variant: ResultsRoot, output: Path, absent: l
         return False
     _write_csv(summary, output / "curves.csv")
     figure = compared_curves.draw(summary)
-    style.save(figure, output / "curves.pdf", output / "curves.png")
-    plt.close(figure)
+    style.Drawing(figure).save(output / "curves.pdf", output / "curves.png")
     return True
 
 

@@ -1,5 +1,6 @@
 """Layer cushions (section 5) of a network that was trained elsewhere, layer by layer."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -68,10 +69,8 @@ def draw(table: pd.DataFrame, name: str, kind: str) -> Figure:
     return figure
 
 
-def write(cushions: Path, record: Path, pdf: Path, png: Path, csv: Path) -> None:
-    """Write the figure as PDF and PNG and the table behind it as CSV."""
-    table, name, kind = read(cushions, record)
-    csvfile.write(csv, table)
-    figure = draw(table, name, kind)
-    style.save(figure, pdf, png)
-    plt.close(figure)
+def make(files: Sequence[Path]) -> style.Drawing:
+    """Return the figure of the ``layer_cushion.csv`` of one network, ``network.json`` beside it."""
+    (cushions,) = files
+    table, name, kind = read(cushions, cushions.with_name("network.json"))
+    return style.Drawing(draw(table, name, kind), table)

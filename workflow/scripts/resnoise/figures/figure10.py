@@ -1,6 +1,6 @@
 """Figure 10: entries of dR/da of a residual network with the fitted normal distribution."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -123,10 +123,12 @@ def _quantiles(axis: Axes, values: np.ndarray, mean: float, deviation: float) ->
     axis.set_ylabel("quantile of the entries\n(standardised)")
 
 
-def write(entries: pd.DataFrame, pdf: Path, png: Path, csv: Path) -> None:
-    """Write the figure as PDF and PNG and the fitted distributions as CSV."""
+def make(files: Sequence[Path]) -> style.Drawing:
+    """Return the figure of ``feature_gradients.csv`` of runs, and the fitted distributions."""
+    return drawing(read(files))
+
+
+def drawing(entries: pd.DataFrame) -> style.Drawing:
+    """Return the figure of the rows of ``read``, and the fitted distributions."""
     table = fits(entries)
-    csvfile.write(csv, table)
-    figure = draw(entries, table)
-    style.save(figure, pdf, png)
-    plt.close(figure)
+    return style.Drawing(draw(entries, table), table)

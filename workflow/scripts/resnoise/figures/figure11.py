@@ -1,5 +1,6 @@
 """Figure 11: f in the trivial case against each of five parameters."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -74,9 +75,8 @@ def _base_values(table: pd.DataFrame) -> str:
     return f"fixed: {', '.join(values[:2])},\n{', '.join(values[2:])}"
 
 
-def write(table: pd.DataFrame, pdf: Path, png: Path, csv: Path) -> None:
-    """Write the figure as PDF and PNG and the numbers behind it as CSV."""
-    csvfile.write(csv, table)
-    figure = draw(table)
-    style.save(figure, pdf, png)
-    plt.close(figure)
+def make(files: Sequence[Path]) -> style.Drawing:
+    """Return the figure of ``trivial_case.csv``, and the numbers behind it."""
+    (simulation,) = files
+    table = csvfile.read(simulation, "the trivial case")
+    return style.Drawing(draw(table), table)

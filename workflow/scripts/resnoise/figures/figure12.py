@@ -1,5 +1,6 @@
 """Figure 12: dominant gradient flow f_l against layer, and against epoch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -8,8 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from resnoise.figures import style
-from resnoise.storage import csvfile
-from resnoise.summaries.gradient_flow import FAMILIES, over_layers
+from resnoise.summaries.gradient_flow import FAMILIES, over_layers, over_seeds, read
 
 # Snapshot -> line style and name, as in the paper: solid for the first, dotted for the last.
 SNAPSHOTS = {"iteration1": ("-", "first iteration"), "final": (":", "last iteration")}
@@ -98,9 +98,7 @@ def _against_epoch(axis: Axes, means: pd.DataFrame) -> None:
     axis.set_xlabel("epoch")
 
 
-def write(flows: pd.DataFrame, pdf: Path, png: Path, csv: Path) -> None:
-    """Write the figure as PDF and PNG and the numbers behind it as CSV."""
-    csvfile.write(csv, flows)
-    figure = draw(flows)
-    style.save(figure, pdf, png)
-    plt.close(figure)
+def make(files: Sequence[Path]) -> style.Drawing:
+    """Return the figure of ``gradient_flow.csv`` of runs, and the numbers behind it."""
+    flows = over_seeds(read(files))
+    return style.Drawing(draw(flows), flows)

@@ -1,5 +1,6 @@
 """Figure 13: P(|X| > |Y|) of two normals and its logistic approximation."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -8,7 +9,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from resnoise.figures import style
-from resnoise.storage import csvfile
 from resnoise.theory.gaussian_inequality import largest_difference, logistic, probability
 
 
@@ -55,10 +55,7 @@ def draw(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def write(pdf: Path, png: Path, csv: Path) -> None:
-    """Write the figure as PDF and PNG and the curves as CSV."""
+def make(_files: Sequence[Path]) -> style.Drawing:
+    """Return the figure, which is made from no file, and the curves behind it."""
     table = curves()
-    csvfile.write(csv, table)
-    figure = draw(table)
-    style.save(figure, pdf, png)
-    plt.close(figure)
+    return style.Drawing(draw(table), table)

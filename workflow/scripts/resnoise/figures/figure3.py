@@ -14,8 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FormatStrFormatter, LogLocator
 
 from resnoise.figures import style
-from resnoise.storage import csvfile
-from resnoise.summaries.layer_cushion import KINDS, Comparison, residual_shares
+from resnoise.summaries.layer_cushion import KINDS, Comparison, read_final, residual_shares
 
 BINS = 200
 # Height of the tallest bar in units of the distance between two layers.
@@ -167,10 +166,7 @@ def _outline(bars: pd.DataFrame, layer: int, scale: float) -> tuple[list[float],
     return heights, edges
 
 
-def write(comparisons: Sequence[Comparison], pdf: Path, png: Path, csv: Path) -> None:
-    """Write the figure as PDF and PNG and the histograms behind it as CSV."""
-    data = histograms(comparisons)
-    csvfile.write(csv, data, float_format="%.7g")
-    figure = draw(data)
-    style.save(figure, pdf, png)
-    plt.close(figure)
+def make(files: Sequence[Path]) -> style.Drawing:
+    """Return the figure of ``layer_cushion.csv`` of runs, and the histograms behind it."""
+    data = histograms(read_final(file.parent for file in files))
+    return style.Drawing(draw(data), data, float_format="%.7g")

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator
 
 from resnoise.figures import style
-from resnoise.storage import csvfile
 from resnoise.summaries.layer_cushion import (
     KINDS,
     QUANTILES,
@@ -110,10 +109,7 @@ def _panel(axis: Axes, data: pd.DataFrame) -> None:
     axis.minorticks_off()
 
 
-def write(folders: Iterable[Path], pdf: Path, png: Path, csv: Path) -> None:
-    """Write the figure as PDF and PNG and the quantiles behind it as CSV."""
-    summary = summarise(by_snapshot(folders))
-    csvfile.write(csv, summary, float_format="%.7g")
-    figure = draw(summary)
-    style.save(figure, pdf, png)
-    plt.close(figure)
+def make(files: Sequence[Path]) -> style.Drawing:
+    """Return the figure of ``layer_cushion.csv`` of runs, and the quantiles behind it."""
+    summary = summarise(by_snapshot(file.parent for file in files))
+    return style.Drawing(draw(summary), summary, float_format="%.7g")

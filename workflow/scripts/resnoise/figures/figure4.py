@@ -2,10 +2,10 @@
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,7 +13,6 @@ from matplotlib.patches import Rectangle
 
 from resnoise.figures import diagrams, style
 from resnoise.figures.diagrams import INK, SOFT
-from resnoise.storage import csvfile
 
 # From top to bottom: what the paper calls a network, and the height of its layers' middle.
 PANELS = {
@@ -53,23 +52,14 @@ class Place:
     label: str = ""
 
 
-def write(layers: Path, pdf: Path, png: Path, csv: Path) -> None:
-    """Write the figure as PDF and PNG and the layers behind it as CSV.
-
-    Args:
-        layers: CSV that ``network_layers.py`` writes.
-        pdf: output.
-        png: output.
-        csv: output, a row a layer.
+def make(files: Sequence[Path]) -> style.Drawing:
+    """Return the figure of ``network_layers.csv``, and the layers behind it.
 
     Raises:
-        ResnoiseError: ``layers`` is missing or damaged, or lacks a network.
+        ResnoiseError: the file is missing or damaged, or lacks a network.
     """
-    table = diagrams.read(layers, [*PANELS])
-    csvfile.write(csv, table)
-    figure = draw(table)
-    style.save(figure, pdf, png)
-    plt.close(figure)
+    table = diagrams.read(files[0], [*PANELS])
+    return style.Drawing(draw(table), table)
 
 
 def draw(table: pd.DataFrame) -> Figure:

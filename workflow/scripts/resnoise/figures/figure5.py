@@ -1,16 +1,15 @@
 """Figure 5 (appendix A): the blocks of simplified and of fully-fledged networks."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from resnoise.figures import diagrams, style
 from resnoise.figures.diagrams import INK, SOFT
-from resnoise.storage import csvfile
 
 
 class Panel(NamedTuple):
@@ -48,24 +47,15 @@ _SIZE = ("channels", "height", "width")
 _TEXTS = {"BatchNorm2d": "batch norm", "ReLU": "ReLU"}
 
 
-def write(layers: Path, pdf: Path, png: Path, csv: Path) -> None:
-    """Write the figure as PDF and PNG and the layers of the blocks as CSV.
-
-    Args:
-        layers: CSV that ``network_layers.py`` writes.
-        pdf: output.
-        png: output.
-        csv: output, a row a layer, in the order of the panels.
+def make(files: Sequence[Path]) -> style.Drawing:
+    """Return the figure of ``network_layers.csv``, and the layers in the order of the panels.
 
     Raises:
-        ResnoiseError: ``layers`` is missing or damaged, or lacks a network.
+        ResnoiseError: the file is missing or damaged, or lacks a network.
     """
     architectures = list(dict.fromkeys(panel.architecture for panel in PANELS))
-    table = diagrams.read(layers, architectures)
-    csvfile.write(csv, pd.concat([block(table, panel) for panel in PANELS]))
-    figure = draw(table)
-    style.save(figure, pdf, png)
-    plt.close(figure)
+    table = diagrams.read(files[0], architectures)
+    return style.Drawing(draw(table), pd.concat([block(table, panel) for panel in PANELS]))
 
 
 def block(table: pd.DataFrame, panel: Panel) -> pd.DataFrame:

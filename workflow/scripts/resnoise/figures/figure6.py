@@ -1,6 +1,6 @@
 """Figure 6 (section 4.1): how rounding errors make twins drift apart."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -79,10 +79,7 @@ def draw(drifts: pd.DataFrame) -> Figure:
     return figure
 
 
-def write(files: Iterable[Path], pdf: Path, png: Path, csv: Path) -> None:
-    """Write the figure as PDF and PNG and the numbers behind it as CSV."""
+def make(files: Sequence[Path]) -> style.Drawing:
+    """Return the figure of ``drift.csv`` of twins, and the numbers behind it."""
     drifts = read(files)
-    csvfile.write(csv, drifts)
-    figure = draw(drifts)
-    style.save(figure, pdf, png)
-    plt.close(figure)
+    return style.Drawing(draw(drifts), drifts)

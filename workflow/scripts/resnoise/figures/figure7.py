@@ -1,6 +1,6 @@
 """Figure 7 (appendix C): histograms of weights before and after training."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -13,10 +13,8 @@ from matplotlib.patches import Patch
 
 from resnoise.errors import ResnoiseError
 from resnoise.figures import style
-from resnoise.storage import csvfile
 from resnoise.summaries.runs import read_metrics
-from resnoise.summaries.weights import MOMENTS, NETWORKS, read_statistics
-from resnoise.tables.table3 import table3
+from resnoise.summaries.weights import MOMENTS, NETWORKS, read_statistics, table3
 
 FILE = "weight_histogram.csv"
 GROUPS = {"all": "all weights", "id": "ID entries"}
@@ -138,29 +136,15 @@ def _notes(statistics: pd.DataFrame, group: str, moment: str, id_threshold: floa
     ]
 
 
-def write(
-    folders: Iterable[Path],
-    pdf: Path,
-    png: Path,
-    csv: Path,
-    *,
-    clip: int,
-    id_threshold: float,
-) -> None:
-    """Write the figure as PDF and PNG and the numbers behind it as CSV.
+def make(files: Sequence[Path], *, clip: int, id_threshold: float) -> style.Drawing:
+    """Return the figure of ``weight_histogram.csv`` of runs, and the numbers behind it.
 
     Args:
-        folders: run folders with ``weight_histogram.csv`` and ``weight_statistics.csv``.
-        pdf: PDF to write.
-        png: PNG to write.
-        csv: CSV to write.
+        files: histograms, each with ``weight_statistics.csv`` beside it.
         clip: end of the count axis of the upper panels.
         id_threshold: what the numbers of weights in the upper panels are above.
     """
-    places = list(folders)
-    data = read(places)
-    statistics = table3(read_statistics(places), {})
-    csvfile.write(csv, data)
-    figure = draw(data, statistics, clip, id_threshold)
-    style.save(figure, pdf, png)
-    plt.close(figure)
+    folders = [file.parent for file in files]
+    data = read(folders)
+    statistics = table3(read_statistics(folders), {})
+    return style.Drawing(draw(data, statistics, clip, id_threshold), data)

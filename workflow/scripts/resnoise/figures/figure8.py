@@ -1,5 +1,6 @@
 """Figure 8 (appendix D): plain against residual networks, risk by epoch and test error by risk."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -9,8 +10,8 @@ from matplotlib.ticker import MaxNLocator
 
 from resnoise.figures import style
 from resnoise.figures.curves import End, band, logarithmic, write_values
-from resnoise.storage import csvfile
 from resnoise.summaries.dynamics import equal_risk, risk_curves
+from resnoise.summaries.runs import read_histories
 
 
 def draw(curves: pd.DataFrame, equal: pd.DataFrame) -> Figure:
@@ -56,19 +57,12 @@ def draw(curves: pd.DataFrame, equal: pd.DataFrame) -> Figure:
     return figure
 
 
-def write(histories: pd.DataFrame, pdf: Path, png: Path, csv: Path, equal_csv: Path) -> None:
-    """Write the figure as PDF and PNG and the numbers behind it as CSV.
+def make(files: Sequence[Path]) -> style.Drawing:
+    """Return the figure of ``history.csv`` of runs, and the numbers of panels (a) and (b)."""
+    return drawing(read_histories(file.parent for file in files))
 
-    Args:
-        histories: rows of ``resnoise.summaries.runs.read_histories``.
-        pdf: PDF to write.
-        png: PNG to write.
-        csv: CSV of panel (a) to write.
-        equal_csv: CSV of panel (b) to write.
-    """
+
+def drawing(histories: pd.DataFrame) -> style.Drawing:
+    """Return the figure of the rows of ``read_histories``, and the numbers of both panels."""
     curves, equal = risk_curves(histories), equal_risk(histories)
-    for table, file in ((curves, csv), (equal, equal_csv)):
-        csvfile.write(file, table)
-    figure = draw(curves, equal)
-    style.save(figure, pdf, png)
-    plt.close(figure)
+    return style.Drawing(draw(curves, equal), curves, equal)

@@ -1,5 +1,6 @@
 """Figure 9 (appendix D.1): plain networks from KWI against plain networks from T(HMWI)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -9,8 +10,8 @@ from matplotlib.ticker import MaxNLocator
 
 from resnoise.figures import style
 from resnoise.figures.curves import End, band, logarithmic, write_values
-from resnoise.storage import csvfile
 from resnoise.summaries.dynamics import NAMES, peak_epochs, risk_curves, risk_differences
+from resnoise.summaries.runs import read_histories
 
 # The paper's colours: those of plain networks, and of what comes from residual ones.
 COLOURS = {"kwi": style.COLOURS["plain"], "t-hmwi": style.COLOURS["residual"]}
@@ -82,19 +83,12 @@ def draw(curves: pd.DataFrame, differences: pd.DataFrame) -> Figure:
     return figure
 
 
-def write(histories: pd.DataFrame, pdf: Path, png: Path, csv: Path, difference_csv: Path) -> None:
-    """Write the figure as PDF and PNG and the numbers behind it as CSV.
+def make(files: Sequence[Path]) -> style.Drawing:
+    """Return the figure of ``history.csv`` of runs, and the numbers of panels (a) and (b)."""
+    return drawing(read_histories(file.parent for file in files))
 
-    Args:
-        histories: rows of ``resnoise.summaries.runs.read_histories``.
-        pdf: PDF to write.
-        png: PNG to write.
-        csv: CSV of panel (a) to write.
-        difference_csv: CSV of panel (b) to write.
-    """
+
+def drawing(histories: pd.DataFrame) -> style.Drawing:
+    """Return the figure of the rows of ``read_histories``, and the numbers of both panels."""
     curves, differences = risk_curves(histories), risk_differences(histories)
-    for table, file in ((curves, csv), (differences, difference_csv)):
-        csvfile.write(file, table)
-    figure = draw(curves, differences)
-    style.save(figure, pdf, png)
-    plt.close(figure)
+    return style.Drawing(draw(curves, differences), curves, differences)

@@ -1,5 +1,6 @@
 """Heat maps of interlayer cushions over first and last block: residual, plain, and their ratio."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -12,8 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from resnoise.figures import style
-from resnoise.storage import csvfile
-from resnoise.summaries.interlayer_cushion import KINDS, NETWORK, summarise
+from resnoise.summaries.interlayer_cushion import KINDS, NETWORK, read, summarise
 
 NAMES = {"fully_fledged": "fully-fledged", "simplified": "simplified"}
 # Larger maps have no room for numbers.
@@ -116,17 +116,12 @@ def _heat_map(
                 )
 
 
-def write(rows: pd.DataFrame, pdf: Path, png: Path, csv: Path) -> None:
-    """Write the figure as PDF and PNG and the numbers behind it as CSV.
+def make(files: Sequence[Path]) -> style.Drawing:
+    """Return the figure of ``interlayer_cushion.csv`` of runs or of one network from elsewhere."""
+    return drawing(read(file.parent for file in files))
 
-    Args:
-        rows: what ``resnoise.summaries.interlayer_cushion.read`` returned.
-        pdf: figure to write.
-        png: figure to write.
-        csv: data to write.
-    """
+
+def drawing(rows: pd.DataFrame) -> style.Drawing:
+    """Return the figure of the rows of ``read``, and the numbers behind it."""
     summary = summarise(rows)
-    csvfile.write(csv, summary)
-    figure = draw(summary)
-    style.save(figure, pdf, png)
-    plt.close(figure)
+    return style.Drawing(draw(summary), summary)

@@ -20,7 +20,7 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator
 from matplotlib.typing import LineStyleType
 
 from resnoise.figures import style
-from resnoise.storage import csvfile
+from resnoise.summaries.runs import read_metrics
 
 KEYS = ["architecture", "depth", "quantity", "size", "layer", "name", "at_layer"]
 MARKERS = {"plain": "o", "residual": "^"}
@@ -196,10 +196,12 @@ def _curve(
     axis.fill_between(curve[x], low / divisor, high / divisor, color=colour, alpha=0.2, lw=0)
 
 
-def write(stability: pd.DataFrame, pdf: Path, png: Path, csv: Path) -> None:
-    """Write the figure as PDF and PNG and the means behind it as CSV."""
+def make(files: Sequence[Path]) -> style.Drawing:
+    """Return the figure of ``noise_stability.csv`` of runs, and the means behind it."""
+    return drawing(read_metrics((file.parent for file in files), "noise_stability.csv"))
+
+
+def drawing(stability: pd.DataFrame) -> style.Drawing:
+    """Return the figure of the rows of ``read_metrics``, and the means behind it."""
     summary = summarise(stability)
-    csvfile.write(csv, summary, float_format="%.7g")
-    figure = draw(summary)
-    style.save(figure, pdf, png)
-    plt.close(figure)
+    return style.Drawing(draw(summary), summary, float_format="%.7g")

@@ -4,8 +4,11 @@ import logging
 from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pandas as pd
 from matplotlib.figure import Figure
 
+from resnoise.storage import csvfile
 from resnoise.storage.files import atomic_path
 
 # The paper draws plain networks in blue and residual ones in red; in grey, this blue is dark and
@@ -34,9 +37,28 @@ mpl.rcParams.update(
 )
 
 
-def save(figure: Figure, pdf: Path, png: Path) -> None:
-    """Write a figure as PDF and PNG, atomically and without a time stamp."""
-    with atomic_path(pdf) as temporary:
-        figure.savefig(temporary, metadata={"CreationDate": None})
-    with atomic_path(png) as temporary:
-        figure.savefig(temporary)
+class Drawing:
+    """A figure and the numbers behind it: what ``make`` of each module of this package returns.
+
+    Attributes:
+        figure: the figure.
+        tables: what its CSV files hold, in the order of the rule's outputs.
+        float_format: how floats are written to them, such as "%.7g"; None: with all digits.
+    """
+
+    def __init__(
+        self, figure: Figure, *tables: pd.DataFrame, float_format: str | None = None
+    ) -> None:
+        self.figure = figure
+        self.tables = tables
+        self.float_format = float_format
+
+    def save(self, pdf: Path, png: Path, *csvs: Path) -> None:
+        """Write PDF and PNG, atomically and without a time stamp, and a CSV file for each table."""
+        for path, table in zip(csvs, self.tables, strict=True):
+            csvfile.write(path, table, float_format=self.float_format)
+        with atomic_path(pdf) as temporary:
+            self.figure.savefig(temporary, metadata={"CreationDate": None})
+        with atomic_path(png) as temporary:
+            self.figure.savefig(temporary)
+        plt.close(self.figure)

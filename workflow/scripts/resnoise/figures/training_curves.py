@@ -1,5 +1,6 @@
 """Training risk and test error against epoch for all runs of Table 1."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -8,7 +9,7 @@ from matplotlib.figure import Figure
 
 from resnoise.figures import style
 from resnoise.figures.curves import band
-from resnoise.storage import csvfile
+from resnoise.summaries.runs import read_histories
 
 PANELS = {"risk": r"training risk $L_R$", "test_error": "test error"}
 
@@ -52,10 +53,7 @@ def draw(summary: pd.DataFrame) -> Figure:
     return figure
 
 
-def write(histories: pd.DataFrame, pdf: Path, png: Path, csv: Path) -> None:
-    """Write the figure as PDF and PNG and the numbers behind it as CSV."""
-    summary = summarise(histories)
-    csvfile.write(csv, summary)
-    figure = draw(summary)
-    style.save(figure, pdf, png)
-    plt.close(figure)
+def make(files: Sequence[Path]) -> style.Drawing:
+    """Return the figure of ``history.csv`` of runs, and the numbers behind it."""
+    summary = summarise(read_histories(file.parent for file in files))
+    return style.Drawing(draw(summary), summary)

@@ -1,29 +1,22 @@
 """Risk, cost and error of a finished run, before and after training (Tables 1, 2, 4 and 5)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 import torch
 
-from resnoise import devices
-from resnoise.data.dataset import Dataset
+from resnoise.devices import Computing
+from resnoise.specs.metrics import EvaluationSpec
 from resnoise.storage import csvfile
-from resnoise.trained import run as trained
 from resnoise.trained.run import TrainedRun
 from resnoise.training import backend as backends
 from resnoise.training.evaluation import evaluate
 from resnoise.training.objective import Penalty
 
 
-def evaluate_run(
-    record: Path,
-    weights: Path,
-    snapshots: Path,
-    dataset: Dataset,
-    output: Path,
-    *,
-    device: str,
-    threads: int,
+def measure_run(
+    run: TrainedRun, _spec: EvaluationSpec, outputs: Sequence[Path], computing: Computing
 ) -> None:
     """Write a CSV with a row for the weights before ("initial") and after ("final") training.
 
@@ -32,20 +25,13 @@ def evaluate_run(
     augmentation. After a run that diverged, the numbers of "final" are empty.
 
     Args:
-        record: the run's record (JSON).
-        weights: weights after training.
-        snapshots: weights before and during training.
-        dataset: the data set that the run was trained on.
-        output: CSV file to write.
-        device: "auto", "cpu" or "cuda".
-        threads: CPU threads.
-
-    Raises:
-        ResnoiseError: a damaged file, or a run that was trained on other data.
+        run: the run.
+        outputs: the CSV file to write.
+        computing: where to compute.
     """
-    run = trained.read(record, weights, snapshots, dataset)
+    (output,) = outputs
     spec = run.spec
-    chosen = devices.set_up(device, threads, spec.recipe.allow_tf32)
+    chosen = computing.set_up(spec.recipe.allow_tf32)
     rows = []
     for snapshot in ("initial", "final"):
         diverged = snapshot == "final" and run.status == "diverged"

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from resnoise import devices, registry
 from resnoise.data.dataset import Dataset
+from resnoise.devices import Computing
 from resnoise.errors import ResnoiseError
 from resnoise.metrics.linearised import Linearised, linearise
 from resnoise.metrics.path_gradients import dominant_shares, feature_gradients
@@ -29,38 +31,34 @@ FEATURE_SNAPSHOTS = ("iteration1", "final")
 def measure_run(
     run: TrainedRun,
     spec: GradientFlowSpec,
-    output: Path,
-    features: Path,
-    *,
-    device: str,
-    threads: int,
+    outputs: Sequence[Path],
+    computing: Computing,
 ) -> None:
     """Write f_l of a run's networks, and the entries of dR/da.
 
     The pictures are training pictures without augmentation, the same for all runs with one data
     set. Batch normalisation uses their statistics.
 
-    ``output`` has a row for each snapshot and layer but the last: architecture, family, residual,
-    depth, initialisation, seed, snapshot, epoch, layer (from 1), group (1 to 3 by the size of the
-    activations, the first convolution among group 1), channels, pictures, f_mean and f_median (by
-    the mean and by the median of the ratios) and their standard errors over the pictures.
+    The first file has a row for each snapshot and layer but the last: architecture, family,
+    residual, depth, initialisation, seed, snapshot, epoch, layer (from 1), group (1 to 3 by the
+    size of the activations, the first convolution among group 1), channels, pictures, f_mean and
+    f_median (by the mean and by the median of the ratios) and their standard errors over the
+    pictures.
 
-    ``features`` has a row for each entry of dR/da after the first iteration and at the end: the
+    The second one has a row for each entry of dR/da after the first iteration and at the end: the
     columns of the run, snapshot, picture, channel, value.
 
     Args:
         run: the run.
         spec: what to measure.
-        output: CSV file to write.
-        features: CSV file to write.
-        device: "auto", "cpu" or "cuda".
-        threads: CPU threads.
+        outputs: CSV files to write: f_l, and the entries of dR/da.
+        computing: where to compute.
 
     Raises:
         ResnoiseError: too few training pictures, weights that the run did not keep, or weights
             whose gradients are not finite.
     """
-    chosen = devices.set_up(device, threads)
+    chosen = computing.set_up()
     inputs, labels = _pictures(run.dataset, spec, chosen)
     kind = registry.architecture(run.spec.network.architecture)
     keys = {
@@ -84,7 +82,7 @@ def measure_run(
         flows.append(_at(place, _flow_rows(at, gradients)))
         if snapshot in FEATURE_SNAPSHOTS:
             entries.append(_at(place, _entry_rows(gradients)))
-    for rows, file in ((flows, output), (entries, features)):
+    for rows, file in zip((flows, entries), outputs, strict=True):
         csvfile.write(file, pd.concat(rows, ignore_index=True))
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from resnoise import devices
+from resnoise.devices import Computing
 from resnoise.metrics.blocks import Chain, LinearBlock, chain
 from resnoise.metrics.resumable import choose_samples, in_batches
 from resnoise.metrics.spans import METHODS, ROUND, SKETCH, SpanNorms
@@ -135,12 +136,8 @@ def _norms(v: Tensor) -> Tensor:
 def measure_run(
     run: Measurable,
     spec: InterlayerCushionSpec,
-    output: Path,
-    *,
-    device: str,
-    threads: int,
-    memory_mb: int,
-    code: str,
+    outputs: Sequence[Path],
+    computing: Computing,
 ) -> None:
     """Write the interlayer cushions of a run for the chosen training pictures; see ``measure``.
 
@@ -149,16 +146,14 @@ def measure_run(
     Args:
         run: the run, or a network trained elsewhere.
         spec: which pictures and snapshots, and how exact.
-        output: CSV file to write.
-        device: "auto", "cpu" or "cuda".
-        threads: CPU threads.
-        memory_mb: budget for activations in megabytes.
-        code: digest of the program; a checkpoint of another is refused.
+        outputs: the CSV file to write.
+        computing: where to compute.
 
     Raises:
         ResnoiseError: more pictures are wanted than the training set has.
     """
-    chosen = devices.set_up(device, threads)
+    (output,) = outputs
+    chosen = computing.set_up()
     networks = {name: run.network(name, chosen) for name in run.usable(spec.every_snapshot)}
     measure(
         networks,
@@ -167,8 +162,8 @@ def measure_run(
         spec,
         output,
         device=chosen,
-        memory_mb=memory_mb,
-        identity={**run.digests, "code": code},
+        memory_mb=computing.memory_mb,
+        identity={**run.digests, "code": computing.code},
     )
 
 

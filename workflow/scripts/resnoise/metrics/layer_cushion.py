@@ -6,6 +6,7 @@ identity connection it includes the identity, while ``||W||_F`` is the norm of t
 the ones of the ID entries. The layer cushion is the smallest value over the training set.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from resnoise import devices
+from resnoise.devices import Computing
 from resnoise.metrics.layers import Layer, layers, norms
 from resnoise.metrics.resumable import batch_size, choose_samples, in_batches
 from resnoise.specs.metrics import LayerCushionSpec
@@ -66,12 +67,8 @@ def layer_cushions(network: nn.Module, inputs: Tensor) -> Tensor:
 def measure_run(
     run: Measurable,
     spec: LayerCushionSpec,
-    output: Path,
-    *,
-    device: str,
-    threads: int,
-    memory_mb: int,
-    code: str,
+    outputs: Sequence[Path],
+    computing: Computing,
 ) -> None:
     """Write the cushion of every layer for every chosen training picture, without augmentation.
 
@@ -82,16 +79,14 @@ def measure_run(
     Args:
         run: the run, or a network trained elsewhere.
         spec: which pictures and snapshots.
-        output: CSV file to write.
-        device: "auto", "cpu" or "cuda".
-        threads: CPU threads.
-        memory_mb: budget for activations in megabytes.
-        code: digest of the program; a checkpoint of another is refused.
+        outputs: the CSV file to write.
+        computing: where to compute.
 
     Raises:
         ResnoiseError: more pictures are wanted than the training set has.
     """
-    chosen = devices.set_up(device, threads)
+    (output,) = outputs
+    chosen = computing.set_up()
     labels = run.usable(spec.every_snapshot)
     images = run.dataset.train_images
     samples = choose_samples(len(images), spec.samples, spec.sample_seed)
@@ -103,10 +98,10 @@ def measure_run(
         names = [layer.name for layer in layers(network)]
         state[label] = np.full((len(samples), len(names)), np.nan)
     checkpoint = output.with_name("layer_cushion_resume.safetensors")
-    identity = {**run.digests, "spec": spec.to_json(), "code": code}
+    identity = {**run.digests, "spec": spec.to_json(), "code": computing.code}
     if labels:
         one = normalise(torch.from_numpy(images[:1]).to(chosen))
-        size = batch_size(networks[labels[-1]], one, _COPIES, memory_mb)
+        size = batch_size(networks[labels[-1]], one, _COPIES, computing.memory_mb)
         for part in in_batches(state, len(samples), size, checkpoint, identity):
             inputs = normalise(torch.from_numpy(images[samples[part]]).to(chosen))
             for label, network in networks.items():

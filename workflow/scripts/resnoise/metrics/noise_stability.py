@@ -17,7 +17,7 @@ Four kinds of quantity, for each picture:
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from resnoise import devices
+from resnoise.devices import Computing
 from resnoise.metrics.layers import Layer, Stage, layers, norms, responses_from, stages
 from resnoise.metrics.moments import Moments, Summary
 from resnoise.metrics.resumable import batch_size, choose_samples, in_batches
@@ -289,12 +289,8 @@ def _input_noise_response(
 def measure_run(
     run: TrainedRun,
     spec: NoiseStabilitySpec,
-    output: Path,
-    *,
-    device: str,
-    threads: int,
-    memory_mb: int,
-    code: str,
+    outputs: Sequence[Path],
+    computing: Computing,
 ) -> None:
     """Write the noise stability of a run on chosen training pictures, without augmentation.
 
@@ -304,16 +300,14 @@ def measure_run(
     Args:
         run: the run.
         spec: which pictures, snapshots and noise.
-        output: CSV file to write.
-        device: "auto", "cpu" or "cuda".
-        threads: CPU threads.
-        memory_mb: budget for activations in megabytes.
-        code: digest of the program; a checkpoint of another is refused.
+        outputs: the CSV file to write.
+        computing: where to compute.
 
     Raises:
         ResnoiseError: more pictures are wanted than the training set has.
     """
-    chosen = devices.set_up(device, threads)
+    (output,) = outputs
+    chosen = computing.set_up()
     images = run.dataset.train_images
     samples = choose_samples(len(images), spec.samples, spec.sample_seed)
     labels = run.usable(spec.every_snapshot)
@@ -327,10 +321,10 @@ def measure_run(
     }
     normalise = run.normalisation(chosen)
     checkpoint = output.with_name("noise_stability_resume.safetensors")
-    identity = {**run.digests, "spec": spec.to_json(), "code": code}
+    identity = {**run.digests, "spec": spec.to_json(), "code": computing.code}
     if labels:
         one = normalise(torch.from_numpy(images[:1]).to(chosen))
-        size = batch_size(networks[labels[-1]], one, _COPIES, memory_mb)
+        size = batch_size(networks[labels[-1]], one, _COPIES, computing.memory_mb)
         for part in in_batches(state, len(samples), size, checkpoint, identity):
             inputs = normalise(torch.from_numpy(images[samples[part]]).to(chosen))
             for stability in measured.values():

@@ -1,10 +1,14 @@
 """Measure a run with a metric of the registry."""
 
+import importlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from resnoise import devices, registry
+from resnoise import registry
+from resnoise.devices import Computing
 from resnoise.errors import ResnoiseError
 from resnoise.storage import csvfile
 from resnoise.trained.run import TrainedRun
@@ -12,21 +16,28 @@ from resnoise.trained.run import TrainedRun
 _RUN_COLUMNS = {"architecture", "depth", "initialisation", "seed"}
 
 
-def measure_run(run: TrainedRun, metric: str, output: Path, *, device: str, threads: int) -> None:
-    """Write what a metric says of a run as CSV.
+def measure_run(
+    run: TrainedRun,
+    metric: str,
+    keys: Mapping[str, Any],
+    outputs: Sequence[Path],
+    computing: Computing,
+) -> None:
+    """Write what a metric without a specification says of a run as CSV.
 
     Args:
         run: the run.
         metric: a name in ``resnoise.registry.METRICS``.
-        output: CSV file to write.
-        device: "auto", "cpu" or "cuda".
-        threads: CPU threads.
+        keys: the keys of its section of the configuration, which its ``measure`` gets by name.
+        outputs: the CSV file to write.
+        computing: where to compute.
 
     Raises:
         ResnoiseError: the metric returns no table that can stand beside those of other runs.
     """
-    chosen = devices.set_up(device, threads, run.spec.recipe.allow_tf32)
-    table = registry.load_metric(metric).measure(run, chosen)
+    (output,) = outputs
+    chosen = computing.set_up(run.spec.recipe.allow_tf32)
+    table = importlib.import_module(registry.metric(metric).module).measure(run, chosen, **keys)
     if not isinstance(table, pd.DataFrame):
         raise ResnoiseError(f"metric {metric}: a {type(table).__name__} returned, not a DataFrame")
     if taken := sorted(_RUN_COLUMNS & {*table.columns}):

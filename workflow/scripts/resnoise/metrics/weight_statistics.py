@@ -6,7 +6,7 @@ Biases do not count.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from resnoise.devices import Computing
 from resnoise.errors import ResnoiseError
 from resnoise.networks import build
 from resnoise.networks.transfer import id_entries, to_plain, to_residual
@@ -29,20 +30,21 @@ HISTOGRAM = ("snapshot", "view", "group", "low", "high", "count")
 _MODE_STEPS = 1000
 
 
-def measure_run(run: TrainedRun, spec: WeightStatisticsSpec, output: Path, histogram: Path) -> None:
+def measure_run(
+    run: TrainedRun, spec: WeightStatisticsSpec, outputs: Sequence[Path], _computing: Computing
+) -> None:
     """Write the statistics and the histograms of all weights that a run has kept.
 
-    ``output`` has the columns snapshot, view ("plain" or "residual"), group, statistic, value; see
-    ``statistics`` for groups and statistics. With them stands weight_term of the group "all": what
-    the cost's weight term is for the weights of this view. ``histogram`` has the columns snapshot,
+    The first file has the columns snapshot, view ("plain" or "residual"), group, statistic,
+    value; see ``statistics`` for groups and statistics. With them stands weight_term of the group
+    "all": what the cost's weight term is for the weights of this view. The second one has the columns snapshot,
     view, group ("all" or "id"), low, high, count; see ``histogram_counts``. Weights of a diverged
     run have no rows.
 
     Args:
         run: a run of a simplified network.
         spec: thresholds and width of the bins.
-        output: CSV file of statistics to write.
-        histogram: CSV file of histograms to write.
+        outputs: CSV files to write: statistics, and histograms.
 
     Raises:
         ResnoiseError: the run's network is not a simplified one.
@@ -58,8 +60,9 @@ def measure_run(run: TrainedRun, spec: WeightStatisticsSpec, output: Path, histo
             for group, values in (("all", entries), ("id", entries[identities])):
                 for low, high, count in histogram_counts(values, spec.bin_width):
                     bins.append((label, view, group, low, high, count))
-    for file, columns, lines in ((output, STATISTICS, rows), (histogram, HISTOGRAM, bins)):
-        csvfile.write(file, pd.DataFrame(lines, columns=list(columns)))
+    output, histogram = outputs
+    csvfile.write(output, pd.DataFrame(rows, columns=list(STATISTICS)))
+    csvfile.write(histogram, pd.DataFrame(bins, columns=list(HISTOGRAM)))
 
 
 def views(run: TrainedRun, label: str) -> dict[str, dict[str, Tensor]]:

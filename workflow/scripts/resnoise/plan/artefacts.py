@@ -1,6 +1,7 @@
 """The paper's tables and figures in its order. Standard library only: the rules import it too."""
 
 import dataclasses
+from pathlib import Path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,3 +68,23 @@ ARTEFACTS = (
     _table("figure12_ratios", "Gradient flow, residual by plain", "Appendix D.4.2"),
     _figure("figure13", "Figure 13: an inequality of Gaussian variables", "Appendix E"),
 )
+
+_BY_NAME = {artefact.name: artefact for artefact in ARTEFACTS}
+# Of networks that were trained elsewhere, and of Figure 3 at every snapshot.
+_FURTHER = {
+    "interlayer_blocks": "Interlayer cushions of blocks",
+    "interlayer_heatmap": "Interlayer cushions of all spans",
+    "layer_cushion": "Layer cushions",
+    "figure3_snapshots": "Figure 3 during training",
+    "runs": "Further runs",
+}
+
+
+def stem(name: str) -> str:
+    """Return the name of an artefact's files without suffix."""
+    return Path(_BY_NAME[name].data).stem if name in _BY_NAME else name
+
+
+def title(name: str) -> str:
+    """Return what people call an artefact."""
+    return _BY_NAME[name].title if name in _BY_NAME else _FURTHER.get(name, name)

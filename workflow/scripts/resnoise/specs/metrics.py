@@ -10,6 +10,11 @@ from resnoise.specs.base import Spec
 
 
 @dataclasses.dataclass(frozen=True)
+class EvaluationSpec(Spec):
+    """Risk, cost and error of a run: there is nothing to choose."""
+
+
+@dataclasses.dataclass(frozen=True)
 class LayerCushionSpec(Spec):
     """Layer cushions of a run (config section ``layer_cushion``; the schema explains each key)."""
 

@@ -29,15 +29,21 @@ ARCHITECTURES = {
 
 
 def read(folders: Iterable[Path]) -> pd.DataFrame:
-    """Return the cushions after training of all runs, with family and kind of their networks.
+    """Return the cushions after training of all networks, with their family and kind.
 
     Args:
-        folders: run folders with ``run.json`` and ``interlayer_cushion.csv``.
+        folders: run folders with ``run.json`` and ``interlayer_cushion.csv``, or one folder of a
+            network trained elsewhere, with ``network.json``; its name stands for its family.
 
     Raises:
         ResnoiseError: a file is missing or damaged, or no run has usable weights.
     """
-    rows = read_metrics(folders, FILE)
+    places = list(folders)
+    if (places[0] / "network.json").is_file():
+        name, depth, kind = read_network(places[0] / "network.json")
+        rows = csvfile.read(places[0] / FILE, "interlayer cushions")
+        return rows.assign(family=name, depth=depth, kind=kind, seed=0)
+    rows = read_metrics(places, FILE)
     rows = rows[rows["snapshot"] == "final"]
     if rows.empty:
         raise ResnoiseError("no run has interlayer cushions: all of them diverged")
@@ -46,21 +52,6 @@ def read(folders: Iterable[Path]) -> pd.DataFrame:
         family=[ARCHITECTURES[name][0] for name in names],
         kind=[ARCHITECTURES[name][1] for name in names],
     )
-
-
-def read_external(cushions: Path, record: Path) -> pd.DataFrame:
-    """Return the cushions of a network trained elsewhere; its name stands for its family.
-
-    Args:
-        cushions: the file of ``resnoise.metrics.interlayer_cushion``.
-        record: the network's facts (JSON).
-
-    Raises:
-        ResnoiseError: a file is missing or damaged.
-    """
-    name, depth, kind = read_network(record)
-    rows = csvfile.read(cushions, "interlayer cushions")
-    return rows.assign(family=name, depth=depth, kind=kind, seed=0)
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:

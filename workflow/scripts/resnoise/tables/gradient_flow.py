@@ -1,15 +1,14 @@
 """The table of Figure 12: gradient flow of residual networks relative to plain ones."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from resnoise.summaries.gradient_flow import FAMILIES, MEASURES
-from resnoise.summaries.published import read_paper
-from resnoise.tables.text import markdown_table, number, printed, write_with_markdown
+from resnoise.summaries.gradient_flow import FAMILIES, MEASURES, over_seeds, read
+from resnoise.tables.text import Table, markdown_table, number, printed
 
 STAGES = {
     "training": "whole training",
@@ -98,18 +97,7 @@ def _ratio(value: float | None) -> str:
     return number(value, 3) if pd.isna(value) or value < 100 else f"{value:.0f}"
 
 
-def write_ratios(
-    flows: pd.DataFrame, paper: Path, shallow_groups: int, csv: Path, markdown: Path
-) -> str:
-    """Write the ratios as CSV and Markdown and return the Markdown.
-
-    Args:
-        flows: rows of ``over_seeds``.
-        paper: the paper's numbers (YAML).
-        shallow_groups: how many groups are shallow.
-        csv: file to write.
-        markdown: file to write.
-    """
-    table = ratios(flows, read_paper(paper)["gradient_flow"], shallow_groups)
-    text = ratios_markdown(table)
-    return write_with_markdown(table, csv, text, markdown)
+def make(files: Sequence[Path], paper: Mapping[str, Any], *, shallow_groups: int) -> Table:
+    """Return ``ratios`` of ``gradient_flow.csv`` of runs; ``shallow_groups`` as there."""
+    table = ratios(over_seeds(read(files)), paper["gradient_flow"], shallow_groups)
+    return Table(ratios_markdown(table), table)

@@ -1,6 +1,6 @@
 """The table of Figure 9: how the risk grows with depth, and when the difference peaks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +8,16 @@ import numpy as np
 import pandas as pd
 
 from resnoise.summaries.dynamics import NAMES, NETWORK, finished, peak_epochs, risk_differences
-from resnoise.summaries.published import PUBLISHED_AS, read_paper
+from resnoise.summaries.published import PUBLISHED_AS
+from resnoise.summaries.runs import read_histories
 from resnoise.tables.text import (
     PENDING,
+    Table,
     markdown_table,
     measured,
     number,
     printed,
     seeds_cell,
-    write_with_markdown,
 )
 
 
@@ -83,15 +84,7 @@ def growth_markdown(table: pd.DataFrame) -> str:
     return f"# Figure 9: risk and depth\n\n{markdown_table(header, rows)}\n\n{note}\n"
 
 
-def write_growth(histories: pd.DataFrame, paper: Path, csv: Path, markdown: Path) -> str:
-    """Write ``growth_table`` as CSV and Markdown; return the Markdown.
-
-    Args:
-        histories: rows of ``resnoise.summaries.runs.read_histories``.
-        paper: the paper's numbers (YAML).
-        csv: CSV to write.
-        markdown: Markdown to write.
-    """
-    table = growth_table(histories, read_paper(paper)["figure9"])
-    text = growth_markdown(table)
-    return write_with_markdown(table, csv, text, markdown)
+def make(files: Sequence[Path], paper: Mapping[str, Any]) -> Table:
+    """Return ``growth_table`` of ``history.csv`` of runs."""
+    table = growth_table(read_histories(file.parent for file in files), paper["figure9"])
+    return Table(growth_markdown(table), table)

@@ -1,13 +1,20 @@
 """The table of interlayer cushions: every block, residual beside plain, and the paper's number."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from resnoise.summaries.interlayer_cushion import ARCHITECTURES, FAMILIES, KINDS, NETWORK, summarise
-from resnoise.tables.text import PENDING, fixed, markdown_table, write_with_markdown
+from resnoise.summaries.interlayer_cushion import (
+    ARCHITECTURES,
+    FAMILIES,
+    KINDS,
+    NETWORK,
+    read,
+    summarise,
+)
+from resnoise.tables.text import PENDING, Table, fixed, markdown_table
 
 
 def blocks(summary: pd.DataFrame, paper: Mapping[str, Any] | None) -> pd.DataFrame:
@@ -96,10 +103,13 @@ def _paper(row: Mapping[Any, Any]) -> str:
     return f"{row['paper_mean']:.2f} +- {row['paper_standard_deviation']:.4f}"
 
 
-def write(
-    rows: pd.DataFrame, paper: Mapping[str, Any] | None, csv: Path, markdown_file: Path, title: str
-) -> str:
-    """Write the table of blocks as CSV and Markdown and return the Markdown."""
-    table = blocks(summarise(rows), paper)
-    text = markdown(table, title)
-    return write_with_markdown(table, csv, text, markdown_file)
+def make(files: Sequence[Path], paper: Mapping[str, Any] | None) -> Table:
+    """Return ``blocks`` of runs, or of one network trained elsewhere, which the paper has not.
+
+    Args:
+        files: ``interlayer_cushion.csv``, each with the record of its network beside it.
+        paper: the paper's numbers, None for none.
+    """
+    rows = read(file.parent for file in files)
+    table = blocks(summarise(rows), paper and paper["interlayer_cushion"])
+    return Table(markdown(table, "Interlayer cushions of blocks"), table)

@@ -1,11 +1,11 @@
 """The table of layer cushions: every layer, and the count beside the paper's."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from resnoise.storage import csvfile
 from resnoise.summaries.layer_cushion import (
     CLEARLY,
     COUNTS,
@@ -13,8 +13,7 @@ from resnoise.summaries.layer_cushion import (
     layer_table,
     read_final,
 )
-from resnoise.summaries.published import read_paper
-from resnoise.tables.text import markdown_table, write_with_markdown
+from resnoise.tables.text import Table, markdown_table
 
 
 def markdown(layers: pd.DataFrame, counts: pd.DataFrame, confidence: float) -> str:
@@ -78,35 +77,27 @@ def markdown(layers: pd.DataFrame, counts: pd.DataFrame, confidence: float) -> s
     )
 
 
-def write(
-    folders: Iterable[Path],
-    paper: Path,
-    csv: Path,
-    counts_csv: Path,
-    markdown_file: Path,
+def make(
+    files: Sequence[Path],
+    paper: Mapping[str, Any],
     *,
     replicates: int,
     confidence: float,
     seed: int,
-) -> str:
-    """Write the table of all layers, the counts, and both as Markdown; return the Markdown.
+) -> Table:
+    """Return the table of all layers, and the counts of layers by depth.
 
     Args:
-        folders: run folders with ``layer_cushion.csv``.
-        paper: the paper's numbers (YAML).
-        csv: table of layers to write.
-        counts_csv: counts to write.
-        markdown_file: Markdown to write.
+        files: ``layer_cushion.csv`` of runs.
+        paper: the paper's numbers.
         replicates: bootstrap replicates.
         confidence: of the bootstrap interval.
         seed: seed of the bootstrap.
     """
-    comparisons = read_final(folders)
+    comparisons = read_final(file.parent for file in files)
     layers = layer_table(comparisons)
-    exceptions = read_paper(paper)["layer_cushion"]["exceptions"]
+    exceptions = paper["layer_cushion"]["exceptions"]
     counts = count_table(
         comparisons, layers, exceptions, replicates=replicates, confidence=confidence, seed=seed
     )
-    text = markdown(layers, counts, confidence)
-    csvfile.write(counts_csv, counts)
-    return write_with_markdown(layers, csv, text, markdown_file)
+    return Table(markdown(layers, counts, confidence), layers, counts)

@@ -1,6 +1,6 @@
 """Tables over runs: any numbers that there are of each run, as means over seeds."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from resnoise.errors import ResnoiseError
 from resnoise.summaries.runs import read_metrics
-from resnoise.tables.text import markdown_table, number, write_with_markdown
+from resnoise.tables.text import Table, markdown_table, number
 
 NETWORK = ("architecture", "depth", "initialisation")
 
@@ -68,19 +68,16 @@ def markdown(table: pd.DataFrame, title: str) -> str:
     return f"# {title}\n\n{markdown_table(header, rows)}\n\n{note}\n"
 
 
-def write(folders: Iterable[Path], name: str, title: str, csv: Path, markdown_file: Path) -> str:
-    """Write the file ``name`` of all runs over seeds as CSV and Markdown; return the Markdown.
+def make(records: Sequence[Path], _paper: object = None, *, name: str, title: str) -> Table:
+    """Return the file ``name`` of all runs as means over seeds.
 
     Args:
-        folders: run folders, each with ``run.json`` and the file.
-        name: the file, such as "evaluation.csv".
-        title: heading of the Markdown.
-        csv: table to write.
-        markdown_file: Markdown to write.
+        records: ``run.json`` of runs.
+        name: the file beside each, such as "evaluation.csv".
+        title: heading.
 
     Raises:
         ResnoiseError: a file is missing or damaged, or has rows that cannot be told apart.
     """
-    table = over_seeds(read_metrics(folders, name))
-    text = markdown(table, title)
-    return write_with_markdown(table, csv, text, markdown_file)
+    table = over_seeds(read_metrics((record.parent for record in records), name))
+    return Table(markdown(table, title), table)

@@ -1,20 +1,19 @@
 """Tables of the paper beside what was measured: from evaluation files to CSV and Markdown."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from resnoise.summaries.published import read_paper
 from resnoise.summaries.runs import TABLE1_MEASURES, read_evaluations
 from resnoise.tables.text import (
+    Table,
     markdown_table,
     measured,
     number,
     printed,
     seeds_cell,
-    write_with_markdown,
 )
 
 
@@ -84,16 +83,20 @@ def table1_markdown(table: pd.DataFrame, title: str) -> str:
     return f"# {title}\n\n{markdown_table(header, rows)}\n\n{note}\n"
 
 
-def write_table1(
-    evaluations: Iterable[Path],
-    paper: Path,
-    csv: Path,
-    markdown: Path,
+def make(
+    files: Sequence[Path],
+    paper: Mapping[str, Any],
     *,
-    section: str,
-    title: str,
-) -> str:
-    """Write Table 1, or Table 2 of the same columns, as CSV and Markdown; return the Markdown."""
-    table = table1(read_evaluations(evaluations), read_paper(paper)[section])
-    text = table1_markdown(table, title)
-    return write_with_markdown(table, csv, text, markdown)
+    section: str = "table1",
+    title: str = "Table 1",
+) -> Table:
+    """Return Table 1, or Table 2 of the same columns.
+
+    Args:
+        files: ``evaluation.csv`` of runs.
+        paper: the paper's numbers.
+        section: of the paper's numbers, "table1" or "table2".
+        title: heading.
+    """
+    table = table1(read_evaluations(files), paper[section])
+    return Table(table1_markdown(table, title), table)

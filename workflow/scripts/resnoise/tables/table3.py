@@ -4,15 +4,14 @@ Works on the files of ``resnoise.metrics.weight_statistics`` and ``resnoise.metr
 without torch.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from resnoise.summaries.published import read_paper
-from resnoise.summaries.weights import MOMENTS, NETWORKS, read_statistics
-from resnoise.tables.text import markdown_table, mean_cell, write_with_markdown
+from resnoise.summaries.weights import MOMENTS, NETWORKS, read_statistics, table3
+from resnoise.tables.text import Table, markdown_table, mean_cell
 
 _GROUPS = {"all": "all weights", "large": "large weights", "id": "ID entries"}
 
@@ -22,38 +21,6 @@ _STATISTICS = {
     "mass": "mass",
     "count": "number",
 }
-
-
-def table3(statistics: pd.DataFrame, paper: Mapping[int, Any]) -> pd.DataFrame:
-    """Return Table 3: statistics of the plain weights p and of the transferred weights T(r).
-
-    A row for every depth, group and statistic (see ``resnoise.metrics.weight_statistics``); for
-    each of before_p, before_transferred, after_p and after_transferred the columns ``_mean`` and
-    ``_std`` over seeds (empty for one seed), ``_seeds``, and ``_paper``.
-
-    Args:
-        statistics: rows of ``read_statistics``.
-        paper: section ``table3`` of the paper's numbers, as depth -> moment -> architecture ->
-            group_statistic -> number.
-    """
-    # As the plain network that computes the run's function: p itself, T(r) of a residual run.
-    plain = statistics[statistics["view"] == "plain"]
-    rows = []
-    for (depth, group, statistic), own in plain.groupby(
-        ["depth", "group", "statistic"], sort=False
-    ):
-        row: dict[str, Any] = {"depth": depth, "group": group, "statistic": statistic}
-        for moment, snapshot in MOMENTS.items():
-            for network, architecture in NETWORKS.items():
-                cell = own[(own["snapshot"] == snapshot) & (own["architecture"] == architecture)]
-                printed = paper.get(int(str(depth)), {}).get(moment, {}).get(architecture, {})
-                name = f"{moment}_{network}"
-                row[f"{name}_mean"] = cell["value"].mean()
-                row[f"{name}_std"] = cell["value"].std()
-                row[f"{name}_seeds"] = len(cell)
-                row[f"{name}_paper"] = printed.get(f"{group}_{statistic}")
-        rows.append(row)
-    return pd.DataFrame(rows).sort_values("depth", kind="stable", ignore_index=True)
 
 
 def table3_markdown(table: pd.DataFrame, threshold: float, id_threshold: float) -> str:
@@ -102,25 +69,16 @@ def table3_markdown(table: pd.DataFrame, threshold: float, id_threshold: float) 
     return f"# Table 3\n\n{markdown_table(header, rows)}\n\n{note}\n"
 
 
-def write_table3(
-    folders: Iterable[Path],
-    paper: Path,
-    csv: Path,
-    markdown: Path,
-    *,
-    threshold: float,
-    id_threshold: float,
-) -> str:
-    """Write Table 3 as CSV and Markdown; return the Markdown.
+def make(
+    files: Sequence[Path], paper: Mapping[str, Any], *, threshold: float, id_threshold: float
+) -> Table:
+    """Return Table 3.
 
     Args:
-        folders: run folders with ``weight_statistics.csv``.
-        paper: the paper's numbers (YAML).
-        csv: CSV to write.
-        markdown: Markdown to write.
+        files: ``weight_statistics.csv`` of runs.
+        paper: the paper's numbers.
         threshold: magnitude above which weights are large.
         id_threshold: what the counts of ID-sized weights are above.
     """
-    table = table3(read_statistics(folders), read_paper(paper)["table3"])
-    text = table3_markdown(table, threshold, id_threshold)
-    return write_with_markdown(table, csv, text, markdown)
+    table = table3(read_statistics(file.parent for file in files), paper["table3"])
+    return Table(table3_markdown(table, threshold, id_threshold), table)

@@ -1,21 +1,21 @@
 """Table 4 (appendix D): risk and weight term of plain networks from KWI and from T(HMWI)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from resnoise.summaries.published import PUBLISHED_AS, read_paper
+from resnoise.summaries.published import PUBLISHED_AS
 from resnoise.summaries.runs import read_evaluations
 from resnoise.summaries.weights import MOMENTS, read_statistics
 from resnoise.tables.text import (
+    Table,
     markdown_table,
     mean_cell,
     printed_rounded,
     rounded,
     seeds_cell,
-    write_with_markdown,
 )
 
 
@@ -117,16 +117,14 @@ def table4_markdown(table: pd.DataFrame) -> str:
     return f"# Table 4\n\n{markdown_table(header, rows)}\n\n{note}\n"
 
 
-def write_table4(folders: Iterable[Path], paper: Path, csv: Path, markdown: Path) -> str:
-    """Write Table 4 as CSV and Markdown; return the Markdown.
+def make(files: Sequence[Path], paper: Mapping[str, Any]) -> Table:
+    """Return Table 4.
 
     Args:
-        folders: run folders with ``weight_statistics.csv`` and ``evaluation.csv``.
-        paper: the paper's numbers (YAML).
-        csv: CSV to write.
-        markdown: Markdown to write.
+        files: ``weight_statistics.csv`` of runs, each with ``evaluation.csv`` beside it.
+        paper: the paper's numbers.
     """
-    places = list(folders)
-    evaluations = read_evaluations(folder / "evaluation.csv" for folder in places)
-    table = table4(evaluations, read_statistics(places), read_paper(paper))
-    return write_with_markdown(table, csv, table4_markdown(table), markdown)
+    folders = [file.parent for file in files]
+    evaluations = read_evaluations(folder / "evaluation.csv" for folder in folders)
+    table = table4(evaluations, read_statistics(folders), paper)
+    return Table(table4_markdown(table), table)

@@ -1,21 +1,20 @@
 """Table 5 (appendix D.3): networks with dominant paths only beside residual networks."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from resnoise.summaries.published import read_paper
 from resnoise.summaries.runs import read_evaluations
 from resnoise.tables.table1 import growth
 from resnoise.tables.text import (
+    Table,
     markdown_table,
     measured,
     number,
     printed,
     seeds_cell,
-    write_with_markdown,
 )
 
 MEASURES = ("risk", "test_error")
@@ -101,8 +100,7 @@ def table5_markdown(table: pd.DataFrame) -> str:
     return f"# Table 5\n\n{markdown_table(header, rows)}\n\n{note}\n"
 
 
-def write_table5(evaluations: Iterable[Path], paper: Path, csv: Path, markdown: Path) -> str:
-    """Write Table 5 as CSV and Markdown and return the Markdown."""
-    table = table5(read_evaluations(evaluations), read_paper(paper)["table5"])
-    text = table5_markdown(table)
-    return write_with_markdown(table, csv, text, markdown)
+def make(files: Sequence[Path], paper: Mapping[str, Any]) -> Table:
+    """Return Table 5 from ``evaluation.csv`` of runs."""
+    table = table5(read_evaluations(files), paper["table5"])
+    return Table(table5_markdown(table), table)

@@ -9,15 +9,26 @@ import pandas as pd
 from resnoise.storage import csvfile
 from resnoise.storage.pages import write_markdown
 
-
-def write_with_markdown(table: pd.DataFrame, csv: Path, text: str, markdown: Path) -> str:
-    """Write a table as CSV and its Markdown, and return the Markdown."""
-    csvfile.write(csv, table)
-    write_markdown(markdown, text)
-    return text
-
-
 PENDING = "-"
+
+
+class Table:
+    """A table to read and the numbers behind it: what ``make`` of each module here returns.
+
+    Attributes:
+        text: Markdown.
+        tables: what its CSV files hold, in the order of the rule's outputs.
+    """
+
+    def __init__(self, text: str, *tables: pd.DataFrame) -> None:
+        self.text = text
+        self.tables = tables
+
+    def save(self, markdown: Path, *csvs: Path) -> None:
+        """Write the Markdown, and a CSV file for each table."""
+        for path, table in zip(csvs, self.tables, strict=True):
+            csvfile.write(path, table)
+        write_markdown(markdown, self.text)
 
 
 def seeds_cell(row: Mapping[Any, Any]) -> str:

@@ -144,22 +144,20 @@ def read_weights(file: Path, record: Record) -> tuple[Weights, str]:
     return weights, digest
 
 
-def read(record: Path, weights: Path, snapshots: Path, dataset: Dataset) -> TrainedRun:
-    """Return the run whose files these are.
+def read(folder: Path, dataset: Dataset) -> TrainedRun:
+    """Return the finished run in a folder.
 
     Args:
-        record: the run's record (JSON).
-        weights: weights after training.
-        snapshots: weights before and during training.
+        folder: where the run's record and weights are.
         dataset: the data set that the run was trained on.
 
     Raises:
         ResnoiseError: a damaged file, a run that was trained on other data, or files of different
             runs.
     """
-    facts = read_record(record, dataset)
-    kept, kept_digest = read_weights(snapshots, facts)
-    final, final_digest = read_weights(weights, facts)
+    facts = read_record(folder / "run.json", dataset)
+    kept, kept_digest = read_weights(folder / "snapshots.safetensors", facts)
+    final, final_digest = read_weights(folder / "weights.safetensors", facts)
     groups = unflatten(kept)
     ordered = {label: groups[label] for label in sorted(groups, key=training_order)}
     return TrainedRun(

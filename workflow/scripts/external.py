@@ -1,0 +1,42 @@
+"""Read a network that was trained elsewhere, or measure it with a metric of the registry."""
+
+import argparse
+import importlib
+from pathlib import Path
+
+from resnoise import commandline, registry
+from resnoise.data import dataset
+from resnoise.devices import Computing
+from resnoise.provenance import code_digest
+from resnoise.specs import metrics as specs
+from resnoise.trained import external
+
+# Instead of a metric: facts of the network, with its test error.
+NETWORK = "network"
+
+
+def main() -> None:
+    """Read the command line, the network and the pictures, and write what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commandline.add_measuring(parser)
+    parser.add_argument("--network", required=True, help="the network: ExternalSpec as JSON")
+    parser.add_argument("--state-dict", type=Path, required=True, help="the network's file")
+    arguments = parser.parse_args()
+    network = external.read(
+        specs.ExternalSpec.from_json(arguments.network),
+        arguments.state_dict,
+        dataset.load(arguments.data),
+    )
+    metric = None if arguments.name == NETWORK else registry.metric(arguments.name)
+    code = code_digest(Path(__file__).name, *([metric.module] if metric else []))
+    computing = Computing(arguments.device, arguments.threads, arguments.memory_mb, code)
+    if metric is None:
+        external.describe(network, arguments.output[0], computing.set_up())
+    else:
+        spec = getattr(specs, str(metric.spec)).from_json(arguments.spec)
+        outputs = commandline.by_suffix(arguments.output, ".csv")
+        importlib.import_module(metric.module).measure_run(network, spec, outputs, computing)
+
+
+if __name__ == "__main__":
+    commandline.run(main)

@@ -1,0 +1,21 @@
+"""Draw a figure: the module of its name in resnoise.figures draws it from the files of its rule."""
+
+import argparse
+import importlib
+
+from resnoise import commandline
+
+
+def main() -> None:
+    """Read the command line, draw, and write PDF, PNG and CSV."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commandline.add_made_from_files(parser, "a module of resnoise.figures, such as figure3")
+    arguments = parser.parse_args()
+    module = importlib.import_module(f"resnoise.figures.{arguments.name}")
+    drawing = module.make(arguments.files, **arguments.options)
+    pdf, png, *csvs = commandline.by_suffix(arguments.output, ".pdf", ".png", ".csv")
+    drawing.save(pdf, png, *csvs)
+
+
+if __name__ == "__main__":
+    commandline.run(main)
