@@ -30,7 +30,7 @@ rule external_network:
         spec="{}",
         network=external_spec,
     shell:
-        "python {params.script:q} {params.name} --network {params.network:q} --spec {params.spec:q}"
+        "python {params.script:q} {params.name:q} --network {params.network:q} --spec {params.spec:q}"
         " --state-dict {input.network:q} --data {input.data:q} --output {output:q}"
         " --device {resources.device} --threads {threads}"
         " --memory-mb {resources.memory_mb} > {log:q} 2>&1"

@@ -28,7 +28,7 @@ rule measurement:
         spec="{}",
         folder=lambda wildcards, input: os.path.dirname(input.record),
     shell:
-        "python {params.script:q} {params.name} --spec {params.spec:q} --run {params.folder:q}"
+        "python {params.script:q} {params.name:q} --spec {params.spec:q} --run {params.folder:q}"
         " --data {input.data:q} --output {output:q} --device {resources.device}"
         " --threads {threads} --memory-mb {resources.memory_mb} > {log:q} 2>&1"
 
@@ -52,7 +52,7 @@ rule figure:
     params:
         script=script("figure.py"),
     shell:
-        "python {params.script:q} {params.name} --files {input.files:q} --options {params.options:q}"
+        "python {params.script:q} {params.name:q} --files {input.files:q} --options {params.options:q}"
         " --output {output:q} > {log:q} 2>&1"
 
 
@@ -76,5 +76,5 @@ rule table:
     params:
         script=script("table.py"),
     shell:
-        "python {params.script:q} {params.name} --files {input.files:q} --paper {input.paper:q}"
+        "python {params.script:q} {params.name:q} --files {input.files:q} --paper {input.paper:q}"
         " --options {params.options:q} --output {output:q} > {log:q} 2>&1 && cat {log:q}"

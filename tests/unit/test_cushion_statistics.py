@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
@@ -211,11 +212,12 @@ def test_a_file_without_cushions_is_named(folders: list[Path]) -> None:
 
 
 def test_the_written_tables_agree(folders: list[Path], tmp_path: Path) -> None:
-    paper = tmp_path / "paper.yaml"
-    paper.write_text(PAPER)
     files = [tmp_path / name for name in ("layers.csv", "counts.csv", "table.md")]
     options = {"replicates": 50, "confidence": 0.9, "seed": 0}
-    text = cushion_tables.write(folders, paper, *files, **options)
+    cushions = [folder / "layer_cushion.csv" for folder in folders]
+    made = cushion_tables.make(cushions, yaml.safe_load(PAPER), **options)
+    made.save(files[2], *files[:2])
+    text = made.text
     assert read_markdown(files[2]) == text
     assert "3 of 3, 3 to 3 (paper: 1)" in text
     assert "90 % intervals" in text
@@ -265,10 +267,8 @@ def drawings(folders: list[Path], folder: Path) -> Iterator[dict[str, Path]]:
     """Write both figures and yield their files."""
     for name in ("figure3", "figure3_snapshots"):
         files = {kind: folder / f"{name}.{kind}" for kind in ("pdf", "png", "csv")}
-        if name == "figure3":
-            figure3.write(read_final(folders), **files)
-        else:
-            figure3_snapshots.write(folders, **files)
+        drawn = {"figure3": figure3, "figure3_snapshots": figure3_snapshots}[name]
+        drawn.make([file / "layer_cushion.csv" for file in folders]).save(*files.values())
         yield files
 
 

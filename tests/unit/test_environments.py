@@ -7,6 +7,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+import rule_files
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -46,15 +47,12 @@ def requirements() -> dict[str, str]:
     return pins((ROOT / "envs" / "requirements.txt").read_text("utf-8").splitlines())
 
 
-def scripts_by_environment() -> dict[str, set[str]]:
-    """Return which scripts run in which environment, as the rules say."""
-    found: dict[str, set[str]] = {}
-    for file in (ROOT / "rules").glob("*.smk"):
-        for rule in re.split(r"^rule ", file.read_text("utf-8"), flags=re.MULTILINE)[1:]:
-            environment = re.search(r'conda:\s+"\.\./envs/([a-z0-9-]+\.yaml)"', rule)
-            script = re.search(r'script=script\("(\w+\.py)"\)', rule)
-            assert environment and script, f"{file.name}: a rule without environment or script"
-            found.setdefault(environment[1], set()).add(script[1])
+def scripts_by_environment() -> dict[str, dict[str, set[str]]]:
+    """Return which scripts run in which environment, with the modules that they load by name."""
+    found: dict[str, dict[str, set[str]]] = {}
+    for rule in rule_files.making().values():
+        scripts = found.setdefault(rule.environment, {})
+        scripts.setdefault(rule.script, set()).update(rule.modules)
     return found
 
 
@@ -65,15 +63,15 @@ def all_modules(script: str, *plugins: str) -> frozenset[str]:
         return provenance.closure.__wrapped__(script, *plugins)
 
 
-def third_party_imports(script: str) -> set[str]:
+def third_party_imports(script: str, *loaded: str) -> set[str]:
     """Return the packages that a script and its modules, plugins included, import."""
-    modules = all_modules(script)
-    plugins: list[str] = []
+    modules = all_modules(script, *loaded)
+    plugins = [*loaded]
     if "resnoise.networks" in modules:
         plugins += [architecture.module for architecture in registry.ARCHITECTURES.values()]
         plugins += registry.INITIALISATIONS.values()
     if "resnoise.metrics.registered" in modules:
-        plugins += registry.METRICS.values()
+        plugins += [registry.metric(name).module for name in registry.OWN_METRICS]
     if "resnoise.data.prepare" in modules:
         plugins += [source.module for source in registry.SOURCES.values()]
     modules = all_modules(script, *plugins)
@@ -100,7 +98,9 @@ def test_every_rule_names_an_environment_that_is_there() -> None:
 @pytest.mark.parametrize("file", ENVIRONMENTS, ids=lambda file: file.stem)
 def test_an_environment_holds_what_its_scripts_import_and_nothing_else(file: Path) -> None:
     scripts = scripts_by_environment()[file.name]
-    imported = set().union(*(third_party_imports(script) for script in scripts))
+    imported = set().union(
+        *(third_party_imports(script, *loaded) for script, loaded in scripts.items())
+    )
     assert set(environment_pins(file)) == imported
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torchvision.models import resnet18, resnet50
 
 from resnoise.data.dataset import Dataset
+from resnoise.devices import Computing
 from resnoise.errors import ResnoiseError
 from resnoise.metrics import interlayer_cushion, layer_cushion
 from resnoise.metrics.blocks import chain
@@ -121,11 +122,10 @@ def test_its_cushions_are_those_of_the_network(tmp_path: Path, data: Dataset) ->
     net = network()
     found = read(spec(), saved(tmp_path, net.state_dict()), data)
     settings = InterlayerCushionSpec(None, 0, False, 0.05, 100, 0, "float32")
-    options = {"device": "cpu", "threads": 1, "memory_mb": 100, "code": "x"}
-    interlayer_cushion.measure_run(found, settings, tmp_path / "inter.csv", **options)  # type: ignore[arg-type]
-    layer_cushion.measure_run(  # type: ignore[arg-type]
-        found, LayerCushionSpec(None, 0, False), tmp_path / "layer.csv", **options
-    )
+    computing = Computing("cpu", memory_mb=100)
+    interlayer_cushion.measure_run(found, settings, [tmp_path / "inter.csv"], computing)
+    layer_spec = LayerCushionSpec(None, 0, False)
+    layer_cushion.measure_run(found, layer_spec, [tmp_path / "layer.csv"], computing)
     inputs = found.normalisation(CPU)(torch.from_numpy(data.train_images))
     rows = pd.read_csv(tmp_path / "inter.csv")
     expected = interlayer_cushion.Meter(net, settings)(inputs, range(6)).value[:, 2, 2]

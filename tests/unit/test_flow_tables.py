@@ -12,6 +12,7 @@ import torch
 from resnoise.config import load as config
 from resnoise.config.schema import SCHEMA_PATH
 from resnoise.data.dataset import Dataset
+from resnoise.devices import Computing
 from resnoise.errors import ResnoiseError
 from resnoise.figures import figure10, figure12
 from resnoise.initialisations import initialise
@@ -59,7 +60,7 @@ def trained_run(architecture: str, status: str = "done", seed: int = 1) -> Train
 def measured(run: TrainedRun, folder: Path, spec: GradientFlowSpec = SPEC) -> tuple[Path, Path]:
     name = run.spec.network.architecture
     files = folder / f"{name}-{run.spec.seed}.csv", folder / f"{name}-{run.spec.seed}-features.csv"
-    measure_run(run, spec, *files, device="cpu", threads=1)
+    measure_run(run, spec, files, Computing("cpu"))
     return files
 
 
@@ -112,9 +113,9 @@ def test_features_are_written_for_the_first_and_the_last_iteration(tmp_path: Pat
     assert fits.loc["final", "mean"] == pytest.approx(values.mean())
     assert fits.loc["final", "standard_deviation"] == pytest.approx(values.std(ddof=0))
     files = [tmp_path / f"figure10.{kind}" for kind in ("pdf", "png", "csv")]
-    figure10.write(table, *files)
+    figure10.drawing(table).save(*files)
     assert files[0].read_bytes()[:4] == b"%PDF"
-    figure10.write(table, tmp_path / "again.pdf", tmp_path / "again.png", files[2])
+    figure10.drawing(table).save(tmp_path / "again.pdf", tmp_path / "again.png", files[2])
     assert (tmp_path / "again.pdf").read_bytes() == files[0].read_bytes()
 
 
@@ -171,7 +172,7 @@ def test_figure12_draws_what_its_csv_holds(flows: list[Path], tmp_path: Path) ->
     assert lines["residual, last iteration"].get_ydata() == pytest.approx(part["f_mean"].to_numpy())
     assert len(figure.axes) == 6
     files = [tmp_path / f"figure12.{kind}" for kind in ("pdf", "png", "csv")]
-    figure12.write(rows, *files)
+    figure12.make(flows).save(*files)
     assert len(pd.read_csv(files[2])) == len(rows)
     one_family = rows[rows["family"] == "simplified"]
     assert len(figure12.draw(one_family).axes) == 3

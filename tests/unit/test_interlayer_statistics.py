@@ -14,9 +14,9 @@ from resnoise.errors import ResnoiseError
 from resnoise.figures import interlayer_cushion
 from resnoise.storage import csvfile
 from resnoise.storage.digests import write_json
-from resnoise.summaries.interlayer_cushion import read, read_external, summarise
+from resnoise.summaries.interlayer_cushion import read, summarise
 from resnoise.summaries.published import read_paper
-from resnoise.tables.interlayer_cushion import blocks, markdown, write
+from resnoise.tables.interlayer_cushion import blocks, make, markdown
 
 PAPER = read_paper(SCHEMA_PATH.with_name("paper.yaml"))["interlayer_cushion"]
 PICTURES = 4
@@ -152,7 +152,7 @@ def test_the_figure_draws_the_means_and_their_ratio(rows: pd.DataFrame, tmp_path
     # Two boundaries of three groups, each of two lines.
     assert {len(axis.lines) for axis in maps.values()} == {4}
     plt.close(figure)
-    interlayer_cushion.write(rows, tmp_path / "f.pdf", tmp_path / "f.png", tmp_path / "f.csv")
+    interlayer_cushion.drawing(rows).save(*(tmp_path / f"f.{end}" for end in ("pdf", "png", "csv")))
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "f.csv"), summary)
     assert (tmp_path / "f.pdf").stat().st_size > 1000
 
@@ -160,9 +160,12 @@ def test_the_figure_draws_the_means_and_their_ratio(rows: pd.DataFrame, tmp_path
 def test_a_network_trained_elsewhere_has_a_table_of_its_own(tmp_path: Path) -> None:
     record = tmp_path / "network.json"
     write_json(record, {"name": "mine", "depth": 20, "residual": True})
-    csvfile.write(tmp_path / "c.csv", made_up(9, 0.2).query("snapshot == 'final'"))
-    rows = read_external(tmp_path / "c.csv", record)
-    text = write(rows, None, tmp_path / "t.csv", tmp_path / "t.md", "Cushions")
+    cushions = tmp_path / "interlayer_cushion.csv"
+    csvfile.write(cushions, made_up(9, 0.2).query("snapshot == 'final'"))
+    rows = read([tmp_path])
+    made = make([cushions], None)
+    made.save(tmp_path / "t.md", tmp_path / "t.csv")
+    text = made.text
     assert "## mine, depth 20" in text
     assert "plain" not in text
     assert len(pd.read_csv(tmp_path / "t.csv")) == 9
@@ -170,8 +173,9 @@ def test_a_network_trained_elsewhere_has_a_table_of_its_own(tmp_path: Path) -> N
     # Where its groups end is not known.
     assert not any(axis.lines for axis in figure.axes)
     plt.close(figure)
-    with pytest.raises(ResnoiseError, match=r"missing\.csv: cannot be read"):
-        read_external(tmp_path / "missing.csv", record)
+    cushions.unlink()
+    with pytest.raises(ResnoiseError, match=r"interlayer_cushion\.csv: cannot be read"):
+        read([tmp_path])
 
 
 def test_runs_that_all_diverged_are_an_error(tmp_path: Path) -> None:

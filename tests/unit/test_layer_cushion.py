@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from resnoise.data.dataset import Dataset
+from resnoise.devices import Computing
 from resnoise.errors import ResnoiseError
 from resnoise.metrics import resumable as batches
 from resnoise.metrics.layer_cushion import layer_cushions, measure_run
@@ -252,11 +253,8 @@ def measure(run: TrainedRun, output: Path, code: str = "c", memory_mb: int = 500
     measure_run(
         run,
         LayerCushionSpec(samples=30, sample_seed=4, every_snapshot=True),
-        output,
-        device="cpu",
-        threads=1,
-        memory_mb=memory_mb,
-        code=code,
+        [output],
+        Computing("cpu", memory_mb=memory_mb, code=code),
     )
 
 

@@ -10,6 +10,7 @@ import torch
 
 from resnoise import registry
 from resnoise.data import digits
+from resnoise.devices import Computing
 from resnoise.errors import ResnoiseError
 from resnoise.metrics import margin, registered
 from resnoise.training.batches import Normalisation
@@ -88,15 +89,15 @@ def test_a_metric_must_return_a_table_of_its_own(
         registered.measure_run(
             Run(),  # type: ignore[arg-type]
             "margin",
-            output,
-            device="cpu",
-            threads=1,
+            {},
+            [output],
+            Computing("cpu"),
         )
     assert not output.exists()
 
 
 def test_names_that_the_registry_lacks_are_refused_with_those_it_has() -> None:
-    with pytest.raises(ResnoiseError, match="metric 'margins' is unknown, allowed: margin"):
-        registry.load_metric("margins")
+    with pytest.raises(ResnoiseError, match="metric 'margins' is unknown, allowed: evaluation"):
+        registry.metric("margins")
     with pytest.raises(ResnoiseError, match="source 'mnist' is unknown, allowed: cifar10, archive"):
         registry.load_source("mnist")

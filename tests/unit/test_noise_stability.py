@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from test_layer_cushion import RECIPE, random_inputs, random_network, run_of
 from torch import Tensor, nn
 
+from resnoise.devices import Computing
 from resnoise.metrics import resumable as batches
 from resnoise.metrics.layer_cushion import layer_cushions
 from resnoise.metrics.layers import layers, responses_from, stages
@@ -315,7 +316,7 @@ def test_a_killed_measurement_continues_to_the_same_bytes(
     assert run.spec.recipe == RECIPE
 
     def measure(output: Path) -> None:
-        measure_run(run, SPEC, output, device="cpu", threads=1, memory_mb=500, code="c")
+        measure_run(run, SPEC, [output], Computing("cpu", code="c"))
 
     measure(tmp_path / "whole.csv")
     original, calls = NoiseStability.add, 0

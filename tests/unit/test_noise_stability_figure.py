@@ -76,7 +76,7 @@ def test_the_same_data_gives_the_same_bytes(tmp_path: Path) -> None:
     written = []
     for name in ("one", "two"):
         files = {kind: tmp_path / name / f"noise.{kind}" for kind in ("pdf", "png", "csv")}
-        noise_stability.write(stability(), **files)
+        noise_stability.drawing(stability()).save(*files.values())
         written.append({kind: file.read_bytes() for kind, file in files.items()})
     assert written[0] == written[1]
     assert written[0]["pdf"].startswith(b"%PDF")
@@ -84,5 +84,5 @@ def test_the_same_data_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_the_figure_is_drawn_even_if_every_run_diverged(tmp_path: Path) -> None:
     files = {kind: tmp_path / f"noise.{kind}" for kind in ("pdf", "png", "csv")}
-    noise_stability.write(stability().iloc[:0], **files)
+    noise_stability.drawing(stability().iloc[:0]).save(*files.values())
     assert files["png"].stat().st_size > 100

@@ -9,7 +9,7 @@ from resnoise.errors import ResnoiseError
 from resnoise.storage import csvfile
 from resnoise.storage.digests import write_json
 from resnoise.storage.pages import read_markdown
-from resnoise.tables.over_seeds import over_seeds, write
+from resnoise.tables.over_seeds import make, over_seeds
 
 ROWS = [
     # architecture, depth, initialisation, seed, snapshot, value
@@ -51,12 +51,14 @@ def test_files_of_runs_become_csv_and_markdown(tmp_path: Path) -> None:
         # Evaluations say themselves which run they are of.
         rows = pd.DataFrame({"seed": [seed], "snapshot": ["final"], "half": [value]})
         csvfile.write(folder / "metrics" / "x.csv", rows)
-    folders = [tmp_path / "seed1", tmp_path / "seed2"]
+    records = [tmp_path / f"seed{seed}" / "run.json" for seed in (1, 2)]
     csv, markdown = tmp_path / "x.csv", tmp_path / "x.md"
-    text = write(folders, "metrics/x.csv", "x", csv, markdown)
+    made = make(records, name="metrics/x.csv", title="x")
+    made.save(markdown, csv)
+    text = made.text
     assert pd.read_csv(csv)["half_mean"].tolist() == [0.5]
     assert "| plain        | 8     | kwi            | final    | 2     | 0.5000 +- 0.35 |" in text
     assert read_markdown(markdown) == text and text.startswith("# x\n")
-    (folders[1] / "metrics" / "x.csv").unlink()
+    (records[1].parent / "metrics" / "x.csv").unlink()
     with pytest.raises(ResnoiseError, match="seed2"):
-        write(folders, "metrics/x.csv", "x", csv, markdown)
+        make(records, name="metrics/x.csv", title="x")

@@ -16,9 +16,9 @@ from resnoise.errors import ResnoiseError
 from resnoise.storage import csvfile
 from resnoise.storage.digests import csv_path
 from resnoise.storage.pages import read_markdown
+from resnoise.summaries.evaluations import read_evaluations
 from resnoise.summaries.published import read_paper
-from resnoise.summaries.runs import read_evaluations
-from resnoise.tables.table1 import table1, write_table1
+from resnoise.tables.table1 import make, table1
 from resnoise.tables.text import markdown_table
 
 PAPER = SCHEMA_PATH.with_name("paper.yaml")
@@ -175,9 +175,9 @@ def test_the_order_of_the_files_does_not_matter(files: list[Path], table: pd.Dat
 
 
 def test_the_markdown_shows_measured_and_printed_numbers(files: list[Path], tmp_path: Path) -> None:
-    text = write_table1(
-        files, PAPER, tmp_path / "t.csv", tmp_path / "t.md", section="table1", title="Table 1"
-    )
+    made = make(files, read_paper(PAPER))
+    made.save(tmp_path / "t.md", tmp_path / "t.csv")
+    text = made.text
     assert read_markdown(tmp_path / "t.md") == text
     title, _, *lines = text.splitlines()[:9]
     assert title == "# Table 1"
@@ -198,9 +198,7 @@ def test_the_markdown_shows_measured_and_printed_numbers(files: list[Path], tmp_
 def test_the_csv_holds_the_numbers_of_the_table(
     files: list[Path], table: pd.DataFrame, tmp_path: Path
 ) -> None:
-    write_table1(
-        files, PAPER, tmp_path / "t.csv", tmp_path / "t.md", section="table1", title="Table 1"
-    )
+    make(files, read_paper(PAPER)).save(tmp_path / "t.md", tmp_path / "t.csv")
     with (tmp_path / "t.csv").open(newline="") as stream:
         written = list(csv.DictReader(stream))
     assert list(written[0]) == list(table.columns)
@@ -253,9 +251,9 @@ def test_an_evaluation_without_a_column_is_named(
 def test_the_script_ends_with_one_line_about_an_unreadable_file(
     files: list[Path], tmp_path: Path
 ) -> None:
-    command = [sys.executable, provenance.SCRIPTS / "table1.py", "--paper", PAPER]
-    command += ["--csv", tmp_path / "t.csv", "--markdown", tmp_path / "t.md"]
-    command += ["--evaluations", *files, tmp_path / "missing.csv"]
+    command = [sys.executable, provenance.SCRIPTS / "table.py", "table1", "--paper", PAPER]
+    command += ["--output", tmp_path / "t.csv", tmp_path / "t.md"]
+    command += ["--files", *files, tmp_path / "missing.csv"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert ended.stderr.startswith(f"error: {tmp_path / 'missing.csv'}: cannot be read")

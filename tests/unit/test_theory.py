@@ -16,6 +16,7 @@ from resnoise.config import load as config
 from resnoise.figures import figure11, figure13
 from resnoise.plan.specs import section_spec
 from resnoise.specs.theory import TrivialCaseSpec
+from resnoise.storage import csvfile
 from resnoise.theory.gaussian_inequality import (
     by_conditioning,
     largest_difference,
@@ -240,13 +241,14 @@ def test_figure11_shows_every_point_and_the_fixed_values(tmp_path: Path) -> None
     (legend,) = [axis.get_legend() for axis in figure.axes if axis.get_legend()]
     assert "$n$ = 8, $K$ = 10" in legend.get_title().get_text()
     files = [tmp_path / f"figure.{kind}" for kind in ("pdf", "png", "csv")]
-    figure11.write(table, *files)
+    csvfile.write(tmp_path / "trivial_case.csv", table)
+    figure11.make([tmp_path / "trivial_case.csv"]).save(*files)
     assert len(pd.read_csv(files[2])) == len(table)
 
 
 def test_figure13_writes_both_curves(tmp_path: Path) -> None:
     files = [tmp_path / f"figure.{kind}" for kind in ("pdf", "png", "csv")]
-    figure13.write(*files)
+    figure13.make([]).save(*files)
     curves = pd.read_csv(files[2])
     assert (curves["logistic"] - curves["exact"]).abs().max() == pytest.approx(0.01303, abs=1e-5)
     assert list(curves.columns) == ["s", "exact", "logistic", "difference"]

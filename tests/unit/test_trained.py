@@ -61,9 +61,8 @@ def folder(finished: Path, tmp_path: Path) -> Path:
 
 def read(folder: Path, data: Dataset | None = None) -> trained.TrainedRun:
     """Return the first run."""
-    run = files(folder / "1")
     data = data or datasets.load(folder / "data0.safetensors")
-    return trained.read(run.record, run.weights, run.snapshots, data)
+    return trained.read(folder / "1", data)
 
 
 def transfer(folder: Path) -> None:

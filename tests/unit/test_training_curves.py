@@ -61,7 +61,7 @@ def outputs(folder: Path) -> dict[str, Path]:
 
 def draw(histories: list[Path], folder: Path) -> dict[str, Path]:
     written = outputs(folder)
-    training_curves.write(read_histories(file.parent for file in histories), **written)
+    training_curves.make(histories).save(*written.values())
     return written
 
 
@@ -143,9 +143,8 @@ def test_the_script_writes_the_same_bytes_in_another_process(
 ) -> None:
     here = draw(histories, tmp_path / "here")
     there = outputs(tmp_path / "there")
-    command = [sys.executable, provenance.SCRIPTS / "training_curves.py", "--histories", *histories]
-    for kind, file in there.items():
-        command += [f"--{kind}", file]
+    command = [sys.executable, provenance.SCRIPTS / "figure.py", "training_curves"]
+    command += ["--files", *histories, "--output", *there.values()]
     environment = os.environ | {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}
     subprocess.run(command, check=True, capture_output=True, env=environment)
     for kind, file in here.items():

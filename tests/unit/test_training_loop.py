@@ -28,17 +28,20 @@ from resnoise.config import load as config
 from resnoise.data import dataset
 from resnoise.data.dataset import Dataset
 from resnoise.data.samples import Samples
+from resnoise.devices import Computing
 from resnoise.errors import ResnoiseError
 from resnoise.initialisations import initialise
-from resnoise.metrics.evaluation import evaluate_run
+from resnoise.metrics.evaluation import measure_run
 from resnoise.native import build as native_build
 from resnoise.native import network as native_network
 from resnoise.networks import build
 from resnoise.plan import specs as plan
+from resnoise.specs.metrics import EvaluationSpec
 from resnoise.specs.run import RunSpec
 from resnoise.storage import tensorfile
 from resnoise.storage.digests import digest_file
 from resnoise.storage.files import exclusive
+from resnoise.trained import run as trained
 from resnoise.training import checkpoint, evaluation, loop
 from resnoise.training.batches import Normalisation, TrainingBatches
 from resnoise.training.loop import RunFiles
@@ -670,9 +673,8 @@ def test_divergence_in_a_later_epoch_keeps_the_rows_before(
 
 def evaluate(files: RunFiles, data: Dataset) -> list[dict[str, str]]:
     output = files.record.with_name("evaluation.csv")
-    evaluate_run(
-        files.record, files.weights, files.snapshots, data, output, device="cpu", threads=1
-    )
+    run = trained.read(files.record.parent, data)
+    measure_run(run, EvaluationSpec(), [output], Computing("cpu"))
     with output.open(newline="") as stream:
         return list(csv.DictReader(stream))
 

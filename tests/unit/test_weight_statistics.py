@@ -14,6 +14,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import gaussian_kde
 
 from resnoise.data.dataset import Dataset
+from resnoise.devices import Computing
 from resnoise.errors import ResnoiseError
 from resnoise.initialisations import initialise
 from resnoise.metrics.weight_statistics import (
@@ -86,7 +87,7 @@ def trained(architecture: str, initialisation: str, status: str = "done") -> Tra
 def measured(run: TrainedRun, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the statistics and the histograms of a run as they are written."""
     files = folder / "weight_statistics.csv", folder / "weight_histogram.csv"
-    measure_run(run, SPEC, *files)
+    measure_run(run, SPEC, files, Computing())
     return pd.read_csv(files[0]), pd.read_csv(files[1])
 
 

@@ -14,9 +14,10 @@ from resnoise.storage import csvfile
 from resnoise.storage.digests import write_json
 from resnoise.storage.pages import read_markdown
 from resnoise.summaries.published import read_paper
-from resnoise.summaries.weights import read_statistics
-from resnoise.tables.table3 import table3, write_table3
-from resnoise.tables.table4 import table4, table4_markdown, write_table4
+from resnoise.summaries.weights import read_statistics, table3
+from resnoise.tables.table3 import make as make_table3
+from resnoise.tables.table4 import make as make_table4
+from resnoise.tables.table4 import table4, table4_markdown
 
 PAPER = SCHEMA_PATH.with_name("paper.yaml")
 
@@ -105,7 +106,10 @@ def test_table3_is_written_with_the_papers_numbers_in_brackets(
     folders: list[Path], tmp_path: Path
 ) -> None:
     files = tmp_path / "table3.csv", tmp_path / "table3.md"
-    text = write_table3(folders, PAPER, *files, threshold=0.25, id_threshold=0.7)
+    statistics = [folder / "weight_statistics.csv" for folder in folders]
+    made = make_table3(statistics, read_paper(PAPER), threshold=0.25, id_threshold=0.7)
+    made.save(files[1], files[0])
+    text = made.text
     assert read_markdown(files[1]) == text
     line = next(line for line in text.splitlines() if "mass, ID entries" in line)
     assert [cell.strip() for cell in line.split("|")[3:7]] == [
@@ -132,7 +136,10 @@ def equals(tmp_path: Path) -> list[Path]:
 
 def test_table4_holds_both_terms_and_their_ratios(equals: list[Path], tmp_path: Path) -> None:
     files = tmp_path / "table4.csv", tmp_path / "table4.md"
-    text = write_table4(equals, PAPER, *files)
+    statistics = [folder / "weight_statistics.csv" for folder in equals]
+    made = make_table4(statistics, read_paper(PAPER))
+    made.save(files[1], files[0])
+    text = made.text
     table = pd.read_csv(files[0]).set_index(["moment", "initialisation"])
     kwi, transferred = table.loc[("before", "kwi")], table.loc[("before", "t-hmwi")]
     assert kwi["term_mean"] == pytest.approx(5e-4) and kwi["seeds"] == 2
@@ -194,7 +201,8 @@ def test_figure7_clips_all_weights_and_notes_its_numbers(
     plt.close(figure)
 
     files = [tmp_path / f"figure7.{kind}" for kind in ("pdf", "png", "csv")]
-    figure7.write(folders, *files, clip=800, id_threshold=0.7)
+    histograms = [folder / "weight_histogram.csv" for folder in folders]
+    figure7.make(histograms, clip=800, id_threshold=0.7).save(*files)
     assert all(file.stat().st_size > 100 for file in files)
     written = pd.read_csv(files[2])
     pd.testing.assert_frame_equal(written, data, check_dtype=False)

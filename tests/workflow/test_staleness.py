@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import rule_files
 import yaml
 from PIL import Image
 from plans import Job, Planner, read_plan
@@ -129,9 +130,7 @@ def counts(jobs: list[Job]) -> dict[str, int]:
 def test_a_finished_project_has_nothing_to_do(done: Finished, planner: Planner) -> None:
     assert planner.jobs(done.project) == []
     rules = {job.rule for job in done.jobs.values()}
-    files = (done.project.root / "rules").glob("*.smk")
-    there = {rule for file in files for rule in re.findall(r"(?m)^rule (\w+):", file.read_text())}
-    assert there - rules == {"download_cifar10"}
+    assert {*rule_files.making()} - rules == {"download_cifar10"}
 
 
 # Code: which jobs depend on which files.
@@ -191,12 +190,7 @@ def test_every_job_depends_on_the_files_that_its_process_used(
     done: Finished, planner: Planner, python: bool
 ) -> None:
     files = [file for file in code_files() if file.endswith(".py") == python]
-    environments = {}
-    for rules in (ROOT / "rules").glob("*.smk"):
-        found = re.findall(
-            r'(?ms)^rule (\w+):.*?^    conda:\n        "../(envs/\w+\.yaml)"', rules.read_text()
-        )
-        environments.update(found)
+    environments = {rule.name: f"envs/{rule.environment}" for rule in rule_files.making().values()}
     edits = {file: edit_of(file, (done.project.root / file).read_text("utf-8")) for file in files}
     with edited(done.project, edits):
         changes = planner.changed_parameters(done.project)
@@ -241,18 +235,28 @@ EDITS = {
         "self.coefficient / 3 * total",
         TRAINING,
     ),
-    "file format": (LIBRARY + "tensorfile.py", '"sha256": digest', '"digest": digest', EVERYTHING),
+    "file format": (
+        LIBRARY + "storage/tensorfile.py",
+        '"sha256": digest',
+        '"digest": digest',
+        EVERYTHING,
+    ),
     "entry script of training": ("workflow/scripts/train.py", "default=1", "default=2", TRAINING),
     "evaluation of a run": (
-        LIBRARY + "run_evaluation.py",
+        LIBRARY + "metrics/evaluation.py",
         "risk + weight_term",
         "risk - weight_term",
         {**EVALUATIONS, **TABLES},
     ),
-    "table": (LIBRARY + "tables.py", "Runs that diverged", "The runs that diverged", TABLES),
+    "table": (LIBRARY + "tables/table1.py", "Runs that diverged", "The runs that diverged", TABLES),
     "figure": (LIBRARY + "figures/training_curves.py", "(7.2, 3.0)", "(7.2, 3.1)", FIGURES),
     "figure style": (LIBRARY + "figures/style.py", '"font.size": 9', '"font.size": 8', FIGURES),
-    "reading histories": (LIBRARY + "runs.py", '"seed": spec', '"seed": 0 * spec', FIGURES),
+    "reading histories": (
+        LIBRARY + "summaries/runs.py",
+        '"seed": spec',
+        '"seed": 0 * spec',
+        FIGURES,
+    ),
     "digits": (
         LIBRARY + "data/digits.py",
         "import numpy as np",
@@ -328,7 +332,7 @@ def test_files_that_only_people_read_are_no_inputs(done: Finished, planner: Plan
 
 def test_the_command_of_a_rule_counts(done: Finished, planner: Planner) -> None:
     rules = (done.project.root / "rules/twins.smk").read_text("utf-8")
-    with edited(done.project, {"rules/twins.smk": rules.replace("'Table 2'", "'Table II'")}):
+    with edited(done.project, {"rules/twins.smk": rules.replace('"Table 2"', '"Table II"')}):
         stale = planner.jobs(done.project)
     assert names(stale) == done.depending(done.matching("table2 "))
 

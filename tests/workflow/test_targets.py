@@ -1,6 +1,7 @@
 """Targets: all, tables, figures, quick, and one for each table and figure of the list."""
 
 import pytest
+import rule_files
 from projects import Project, fresh_project
 
 from resnoise.plan.artefacts import ARTEFACTS
@@ -14,8 +15,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def rules_there(project: Project) -> list[str]:
     """Return the tables and figures of the list that there are rules for."""
-    text = "".join(file.read_text("utf-8") for file in (project.root / "rules").glob("*.smk"))
-    return [artefact.name for artefact in ARTEFACTS if f"\nrule {artefact.name}:" in text]
+    there = rule_files.read(project.root)
+    return [artefact.name for artefact in ARTEFACTS if artefact.name in there]
 
 
 def planned(printed: str) -> set[str]:
@@ -41,3 +42,9 @@ def test_tables_and_figures_are_those_of_the_list(project: Project) -> None:
 def test_each_table_and_figure_is_a_target(project: Project) -> None:
     names = rules_there(project)
     assert set(names) <= planned(project.snakemake("--dry-run", *names))
+
+
+def test_a_template_of_rules_is_no_target(project: Project) -> None:
+    for name in sorted(rule_files.TEMPLATES):
+        printed = project.snakemake("--dry-run", name, fails=True)
+        assert "name one, such as figure3" in printed and "Traceback" not in printed

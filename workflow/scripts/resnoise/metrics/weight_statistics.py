@@ -37,9 +37,9 @@ def measure_run(
 
     The first file has the columns snapshot, view ("plain" or "residual"), group, statistic,
     value; see ``statistics`` for groups and statistics. With them stands weight_term of the group
-    "all": what the cost's weight term is for the weights of this view. The second one has the columns snapshot,
-    view, group ("all" or "id"), low, high, count; see ``histogram_counts``. Weights of a diverged
-    run have no rows.
+    "all": what the cost's weight term is for the weights of this view. The second one has the
+    columns snapshot, view, group ("all" or "id"), low, high, count; see ``histogram_counts``.
+    Weights of a diverged run have no rows.
 
     Args:
         run: a run of a simplified network.

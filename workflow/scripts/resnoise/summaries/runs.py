@@ -9,21 +9,6 @@ from resnoise.errors import ResnoiseError
 from resnoise.storage import csvfile
 from resnoise.storage.digests import read_json
 
-TABLE1_MEASURES = ("risk", "cost", "test_error")
-RUN_COLUMNS = ("architecture", "depth", "initialisation", "seed", "snapshot", "status")
-
-
-def read_evaluations(files: Iterable[Path]) -> pd.DataFrame:
-    """Return the rows of all evaluation files (see ``resnoise.metrics.evaluation``).
-
-    Raises:
-        ResnoiseError: a file that is missing or lacks a column.
-    """
-    frames = []
-    for file in files:
-        frames.append(csvfile.read(file, "an evaluation", (*RUN_COLUMNS, *TABLE1_MEASURES)))
-    return pd.concat(frames, ignore_index=True)
-
 
 def read_histories(folders: Iterable[Path]) -> pd.DataFrame:
     """Return the histories of all runs with columns that say which run a row belongs to.

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from resnoise.summaries.runs import TABLE1_MEASURES, read_evaluations
+from resnoise.summaries.evaluations import TABLE1_MEASURES, read_evaluations
 from resnoise.tables.text import (
     Table,
     markdown_table,

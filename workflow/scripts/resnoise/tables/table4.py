@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from resnoise.summaries.evaluations import read_evaluations
 from resnoise.summaries.published import PUBLISHED_AS
-from resnoise.summaries.runs import read_evaluations
 from resnoise.summaries.weights import MOMENTS, read_statistics
 from resnoise.tables.text import (
     Table,
@@ -32,7 +32,7 @@ def table4(
     in no mean.
 
     Args:
-        evaluations: rows of ``resnoise.summaries.runs.read_evaluations``.
+        evaluations: rows of ``resnoise.summaries.evaluations.read_evaluations``.
         statistics: rows of ``read_statistics`` of the same runs.
         paper: the paper's numbers (see ``resnoise.summaries.published.read_paper``).
     """

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from resnoise.summaries.runs import read_evaluations
+from resnoise.summaries.evaluations import read_evaluations
 from resnoise.tables.table1 import growth
 from resnoise.tables.text import (
     Table,
@@ -31,7 +31,7 @@ def table5(evaluations: pd.DataFrame, paper: Mapping[int, Any]) -> pd.DataFrame:
     count in no mean.
 
     Args:
-        evaluations: rows of ``resnoise.summaries.runs.read_evaluations``.
+        evaluations: rows of ``resnoise.summaries.evaluations.read_evaluations``.
         paper: section ``table5`` of the paper's numbers, as depth -> network -> measure.
     """
     final = evaluations[evaluations["snapshot"] == "final"]
