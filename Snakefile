@@ -99,7 +99,7 @@ rule runs:
 rule metrics:
     """All metrics of the registry, for the runs of Table 1 and of the list `runs`."""
     input:
-        [f"{CONFIG['results']}/metrics/{name}.csv" for name in registry.OWN_METRICS],
+        metric_files(),
 
 
 rule external:

@@ -101,10 +101,10 @@ def shown(file, stem, category, labels, **more):
     return report(file, caption=caption, category=category, labels={"result": labels}, **more)
 
 
-def figure(name, folder="<results>", data=None, category="Figures", **more):
+def figure(name, folder="<results>", data=None, category="Figures", caption=None, **more):
     """Return the outputs of a figure: PDF, PNG for the reports, and the numbers behind it."""
     stem, title = artefacts.stem(name), artefacts.title(name)
-    caption = f"external_{stem}" if "subcategory" in more else stem
+    caption = caption or (f"external_{stem}" if "subcategory" in more else stem)
     return {
         "pdf": f"{folder}/{stem}.pdf",
         "png": shown(f"{folder}/{stem}.png", caption, category, title, **more),
@@ -261,6 +261,21 @@ def metric_spec(name):
         section = CONFIG.get(name, {})
         return specs.section_spec(section, getattr(metric_specs, kind)).to_json()
     return json.dumps(CONFIG.get(name, {}), sort_keys=True)
+
+
+def metric_figure_parameters(wildcards):
+    """Return the code, beyond that of all figures, that draws a metric of the registry."""
+    return code("figure.py", "analysis.yaml", registry.METRICS[wildcards.metric].figure)
+
+
+def metric_files():
+    """Return the tables and figures of all metrics that have no rule of their own."""
+    folder = f"{CONFIG['results']}/metrics"
+    drawn = [name for name in registry.OWN_METRICS if registry.METRICS[name].figure]
+    return [
+        *(f"{folder}/{name}.csv" for name in registry.OWN_METRICS),
+        *(f"{folder}/{name}_figure.pdf" for name in drawn),
+    ]
 
 
 def registered_metric_spec(wildcards):

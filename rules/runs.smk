@@ -40,3 +40,18 @@ use rule table as metric_table with:
         table="metrics/{metric}/table",
     params:
         **made_by("tables.over_seeds", name="metrics/{metric}.csv", title="{metric}"),
+
+
+use rule figure as metric_figure with:
+    """The figure of a metric of the registry that has one."""
+    input:
+        files=metric_run_files("metrics/{metric}.csv"),
+        records=metric_run_files("run.json"),
+    output:
+        **figure("{metric}_figure", "<results>/metrics", category="Metrics", caption="metric"),
+    pathvars:
+        figure="metrics/{metric}/figure",
+    params:
+        name=lambda wildcards: registry.METRICS[wildcards.metric].figure.rpartition(".")[2],
+        code=metric_figure_parameters,
+        options="{}",

@@ -17,6 +17,7 @@ PAGE = (ROOT / "docs" / "extending.md").read_text("utf-8")
 REGISTRY = "workflow/scripts/resnoise/registry.py"
 FILES = re.findall(r"^`(workflow/[\w/]+\.py)`\n\n```python\n(.*?)```", PAGE, re.M | re.S)
 LINES = re.findall(rf"^In `(\w+)` of `{REGISTRY}`\n\n```python\n(.*?)```", PAGE, re.M | re.S)
+SCHEMA = re.findall(r"^In `properties` of `([\w/.]+)`.*\n\n```yaml\n(.*?)```", PAGE, re.M | re.S)
 TINY = {"config/quick.yaml": "config/tiny.yaml", "/quick": "/tiny", "[14]": "[8]"}
 COMMANDS = [
     re.sub("|".join(map(re.escape, TINY)), lambda match: TINY[match[0]], command)
@@ -53,23 +54,25 @@ def extended(tmp_path_factory: pytest.TempPathFactory, finished: Project) -> Pro
         assert opening
         place = opening.end()
         (project.root / REGISTRY).write_text(text[:place] + line + text[place:], "utf-8")
+    for name, section in SCHEMA:
+        text = (project.root / name).read_text("utf-8")
+        assert text.count("\nproperties:\n") == 1
+        text = text.replace("\nproperties:\n", f"\nproperties:\n{section}")
+        (project.root / name).write_text(text, "utf-8")
     return project
 
 
 def test_each_example_is_one_file_one_line_and_commands() -> None:
-    assert len(FILES) == len(LINES) == 4
-    assert [table for table, _ in LINES] == [
-        "ARCHITECTURES",
-        "INITIALISATIONS",
-        "METRICS",
-        "SOURCES",
-    ]
+    tables = ["ARCHITECTURES", "INITIALISATIONS", "METRICS", "METRICS", "SOURCES"]
+    assert [table for table, _ in LINES] == tables
+    # A metric with keys and a figure has one file more, and a section of the schema.
+    assert len(FILES) == len(tables) + 1 and len(SCHEMA) == 1
     assert all(line.count("\n") == 1 for _, line in LINES)
-    assert len(COMMANDS) == 5
+    assert len(COMMANDS) == 6
 
 
 def test_additions_make_nothing_stale_and_their_commands_work(extended: Project) -> None:
-    architecture, initialisation, metric, source, compare = COMMANDS
+    architecture, initialisation, metric, keyed, source, compare = COMMANDS
     printed = run(extended, architecture)
     # The residual run is there.
     assert printed.count("rule train:") == 1
@@ -97,11 +100,26 @@ def test_additions_make_nothing_stale_and_their_commands_work(extended: Project)
     assert extended.stale("results/tiny/metrics/distance.csv") == stale
     extended.replace(module, "norm / distance", "distance / norm")
 
+    printed = run(extended, keyed)
+    assert printed.count("rule metric:") == 2 and "rule train:" not in printed
+    table = pd.read_csv(extended.results / "metrics" / "dead_channels.csv")
+    assert table["dead_mean"].between(0, 1).all() and table["block"].nunique() == 6
+    assert (extended.results / "metrics" / "dead_channels_figure.pdf").stat().st_size > 1000
+    figure = "results/tiny/metrics/dead_channels_figure.pdf"
+    keys = "dead_channels={samples: 20}"
+    same = ("--config", keys, "results=results/tiny")
+    assert extended.stale(figure, *same) == {}
+    other = ("--config", keys.replace("20", "30"), "results=results/tiny")
+    assert extended.stale(figure, *other) == {"metric": 2, "metric_figure": 1}
+    module = "workflow/scripts/resnoise/figures/dead_channels.py"
+    extended.replace(module, "4.6", "4.7")
+    assert extended.stale(figure, *same) == {"metric_figure": 1}
+
     printed = run(extended, source)
     study = extended.results / "studies" / "data.source=noisy-digits"
     assert str(study.relative_to(extended.root)) in printed
     printed = run(extended, compare)
-    assert '| `data.source` | "digits" | "noisy-digits" |' in printed
+    assert '| `data.source` | "digits" | "noisy-digits" |' in re.sub(" +", " ", printed)
     compared = pd.read_csv(study / "compared-with-tiny" / "table1.csv")
     risk = compared[compared["quantity"] == "risk"]
     assert len(risk) == 2 and (risk["difference"] != 0).all()

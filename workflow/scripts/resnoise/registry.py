@@ -88,10 +88,14 @@ class Metric:
             writes the files.
         spec: name of its specification in ``resnoise.specs.metrics``. Such a metric has a rule of
             its own; the target ``metrics`` measures those without.
+        figure: for a metric without ``spec``: module of ``resnoise.figures`` that draws it, None
+            for no figure. It defines ``make(files) -> Drawing``, where the files are what was
+            measured on each run, ``metrics/NAME.csv`` beside the run's ``run.json``.
     """
 
     module: str
     spec: str | None = None
+    figure: str | None = None
 
 
 METRICS = {
