@@ -12,7 +12,8 @@ import yaml
 from resnoise import csvfile
 from resnoise.claims import definition
 from resnoise.claims.files import ResultFile
-from resnoise.claims.quantities import NotMeasured, Results, measure
+from resnoise.claims.operations import NotMeasured
+from resnoise.claims.quantities import Results, measure
 from resnoise.errors import ResnoiseError
 
 RISKS = {

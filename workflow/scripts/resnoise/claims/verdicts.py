@@ -15,7 +15,8 @@ from resnoise.claims.names import (
     REDUCED_SCALE,
     REPRODUCED,
 )
-from resnoise.claims.quantities import Array, NotMeasured, Results, Value, measure
+from resnoise.claims.operations import Array, NotMeasured, Value
+from resnoise.claims.quantities import Results, measure
 from resnoise.errors import ResnoiseError
 
 
