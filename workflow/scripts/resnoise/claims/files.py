@@ -29,7 +29,7 @@ def needed(
 ) -> dict[str, list[ResultFile]]:
     """Return name of a source -> its files that some claim needs; sources without files left out.
 
-    A source whose files are all of other runs than the claims want is there, with none.
+    A source that exists but has no file of the wanted runs maps to an empty list.
 
     Args:
         claims: the claims.

@@ -27,7 +27,8 @@ class Value:
     Attributes:
         values: float64 [1 + replicates] or, for a series, [1 + replicates, entries].
         index: what numbers the entries of a series, float64 [entries]; None for a single number.
-        runs: number of runs behind it, the smallest one of its parts; None: it is not about runs.
+        runs: number of runs behind it, the smallest one of its parts; None if it does not come from
+            runs.
         drawn: whether the replicates come from draws of at least two seeds of every part.
         interval: ends of the interval that a file itself holds, if it does.
     """
@@ -42,7 +43,7 @@ class Value:
 def _series(value: Value, name: str) -> tuple[Array, Array]:
     """Return values and index of a series."""
     if value.index is None:
-        raise ResnoiseError(f"{name} wants a series (a selection with by), not a single number")
+        raise ResnoiseError(f"{name} needs a series (a selection with by), not a single number")
     return value.values, value.index
 
 

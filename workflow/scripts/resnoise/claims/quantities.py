@@ -83,7 +83,7 @@ class Results:
             needed |= {name for name in (selection.by, selection.runs) if name}
             if missing := needed - {*frame.columns}:
                 raise ResnoiseError(
-                    f"{file.path}: no column {', '.join(sorted(missing))}; there are "
+                    f"{file.path}: no column {', '.join(sorted(missing))}; its columns are "
                     f"{', '.join(frame.columns)}"
                 )
             keep = pd.Series(True, index=frame.index)
@@ -92,7 +92,7 @@ class Results:
             if keep.any():
                 found.setdefault(file.run.get("seed"), []).append(frame[keep])
         if not found:
-            raise NotMeasured(f"no row of {source.file} has {_conditions(selection)}")
+            raise NotMeasured(f"{source.file} has no row with {_conditions(selection)}")
         return {seed: pd.concat(frames) for seed, frames in found.items()}
 
     def _read(self, path: Path) -> pd.DataFrame:
@@ -110,7 +110,7 @@ def _held(column: "pd.Series[Any]", condition: Any) -> "pd.Series[bool]":
 
 
 def _absent(selection: Selection) -> str:
-    """Return which runs a selection wants that are not there, for people."""
+    """Return which runs a selection needs and does not find, for people."""
     network = selection.where.get("architecture", "such")
     depth = f" of depth {selection.where['depth']}" if "depth" in selection.where else ""
     return f"no {network} networks{depth} among its {selection.source.about}"
@@ -118,7 +118,16 @@ def _absent(selection: Selection) -> str:
 
 def _conditions(selection: Selection) -> str:
     """Return the conditions of a selection, for people."""
-    return ", ".join(f"{key} {value}" for key, value in selection.where.items())
+    return ", ".join(f"{key} {_condition(value)}" for key, value in selection.where.items())
+
+
+def _condition(condition: Any) -> str:
+    """Return a condition on a column, for people."""
+    if isinstance(condition, Mapping):
+        return " ".join(f"{end} {value}" for end, value in condition.items())
+    if isinstance(condition, list | tuple):
+        return " or ".join(map(str, condition))
+    return str(condition)
 
 
 def measure(quantity: Quantity, results: Results) -> Value:
@@ -138,7 +147,7 @@ def measure(quantity: Quantity, results: Results) -> Value:
             value = count(quantity.name, quantity.condition, arguments[0])
         else:
             value = OPERATIONS[quantity.name](*arguments)
-        # Next to a single seed the others' spread is no interval of the whole.
+        # If one part has a single seed, the spread of the other parts is not a valid interval.
         drawn = bool(counts) and all(
             argument.drawn for argument in arguments if argument.runs is not None
         )
@@ -165,7 +174,9 @@ def _select(selection: Selection, results: Results) -> Value:
     table = table.dropna() if selection.by else table
     values = table.to_numpy(dtype=np.float64).T
     if values.size == 0 or np.isnan(values).any():
-        raise NotMeasured(f"{selection.source.file} holds no number for {_conditions(selection)}")
+        raise NotMeasured(
+            f"{selection.source.file} has no number in the rows with {_conditions(selection)}"
+        )
     seeds = [seed for seed in table.columns if seed is not None]
     if seeds:
         drawn = values[results.draws(tuple(int(seed) for seed in seeds))].mean(axis=1)
@@ -191,7 +202,8 @@ def _reduce(rows: pd.DataFrame, selection: Selection) -> pd.Series:
     if (groups.size() > 1).any():
         raise ResnoiseError(
             f"{selection.source.file}: {int(groups.size().max())} rows have "
-            f"{_conditions(selection)}, where a claim wants one; say with reduce what to do of them"
+            f"{_conditions(selection)}, but the claim needs exactly one; set reduce (mean, "
+            "largest, ...) to combine them"
         )
     return groups.first()
 
