@@ -12,10 +12,19 @@ import pytest
 
 from resnoise import config as configuration
 from resnoise import csvfile, grid
-from resnoise.claims import definition, files, tables
+from resnoise.claims import definition, files, outcomes, tables
 from resnoise.claims.definition import Claim, Operation, Rule, Selection, Source
 from resnoise.claims.files import ResultFile
-from resnoise.claims.names import DIRECTION, FAILED, NOT_MEASURED, REPRODUCED
+from resnoise.claims.names import (
+    DIRECTION,
+    FAILED,
+    NOT_COMPARABLE,
+    NOT_MEASURED,
+    NUMBER,
+    REPRODUCED,
+    STATEMENT,
+    VERDICTS,
+)
 from resnoise.claims.quantities import Results
 from resnoise.claims.verdicts import Judgement, judge
 from resnoise.digests import read_markdown
@@ -144,20 +153,113 @@ def test_one_seed_on_one_side_leaves_no_interval(tmp_path: Path) -> None:
     assert judgement.verdict == DIRECTION and "single run" in judgement.reason
 
 
-def test_a_reduced_scale_is_said_with_every_verdict(tmp_path: Path) -> None:
-    paper = verdict(tmp_path, [1.0, 1.0], claim(published=1.0, within=0.1), data=[])
+def test_a_number_alone_is_not_comparable_at_a_reduced_scale(tmp_path: Path) -> None:
+    number = claim(published=1.0, within=0.1)
+    paper = verdict(tmp_path, [1.0, 1.0], number, data=[])
     assert (paper.label, paper.scale, paper.differences) == ("reproduced", "paper", ())
-    short = verdict(tmp_path, [1.0, 1.0], claim(published=1.0, within=0.1), data=["digits"])
-    assert short.verdict == REPRODUCED and short.scale == "reduced"
-    assert short.label == "reproduced, at reduced scale"
-    assert short.differences == ("digits",)
-    # A part of the configuration that the claim does not depend on is no matter.
-    other = verdict(tmp_path, [1.0, 1.0], claim(published=1.0, within=0.1), networks=["width 4"])
-    assert other.scale == "paper"
+    # Neither a near nor a far one.
+    for value in (1.0, 9.0):
+        short = verdict(tmp_path, [value, value], number, data=["digits"])
+        assert short.verdict == short.label == NOT_COMPARABLE
+        assert (short.scale, short.measured, short.differences) == ("reduced", value, ("digits",))
+        assert short.reason.startswith("not as in the paper: the pictures")
+    # A part of the configuration that the claim does not depend on does not matter.
+    other = verdict(tmp_path, [1.0, 1.0], number, networks=["width 4"])
+    assert (other.verdict, other.scale) == (REPRODUCED, "paper")
+    theory = dataclasses.replace(number, scale=())
+    independent = verdict(tmp_path, [1.0], theory, data=["digits"])
+    assert (independent.label, independent.scale) == ("reproduced", "any")
+
+
+@pytest.mark.parametrize(
+    ("values", "rule", "expected"),
+    [
+        # Without a published number: as at the paper's scale.
+        ([1.5, 1.6], {"greater": 1.0}, "reproduced, at reduced scale"),
+        ([0.9, 1.6], {"greater": 1.0}, "direction only, at reduced scale"),
+        ([0.5, 0.6], {"greater": 1.0}, "not reproduced, at reduced scale"),
+        # With one: the direction alone, however near the number.
+        ([1.5, 1.6], {"published": 1.5, "within": 0.1, "greater": 1.0}, "direction only"),
+        ([9.0, 9.1], {"published": 1.5, "within": 0.1, "greater": 1.0}, "direction only"),
+        ([0.9, 0.9], {"published": 1.0, "within": 0.2, "greater": 1.0}, "not reproduced"),
+    ],
+)
+def test_statements_are_judged_at_a_reduced_scale_too(
+    tmp_path: Path, values: list[float], rule: Any, expected: str
+) -> None:
+    judgement = verdict(tmp_path, values, claim(**rule), data=["digits"])
+    assert judgement.label == f"{expected.partition(',')[0]}, at reduced scale"
+    compared = "number not compared (not as in the paper: the pictures)" in judgement.reason
+    assert compared == ("published" in rule and judgement.verdict == DIRECTION)
+
+
+def test_a_mean_over_fewer_runs_is_compared(tmp_path: Path) -> None:
     fewer = dataclasses.replace(claim(published=1.0, within=0.1), runs=10)
-    assert verdict(tmp_path, [1.0, 1.0], fewer).differences == ("2 runs instead of 10",)
-    text = tables.markdown([paper, short], 0.95)
-    assert "reproduced, at reduced scale" in text and "Reduced here: digits." in text
+    near = verdict(tmp_path, [1.0, 1.0], fewer)
+    assert near.differences == ("2 runs instead of 10",)
+    assert near.label == "reproduced, at reduced scale"
+    assert verdict(tmp_path, [2.0, 2.0], fewer).verdict == FAILED
+    # Unless something else differs too.
+    both = verdict(tmp_path, [1.0, 1.0], fewer, data=["digits"])
+    assert both.verdict == NOT_COMPARABLE
+    assert both.differences == ("digits", "2 runs instead of 10")
+
+
+def test_keys_below_a_part_count_with_it(tmp_path: Path) -> None:
+    whole = dataclasses.replace(claim(published=1.0, within=0.1), scale=("training.simplified",))
+    key = dataclasses.replace(whole, scale=("training.simplified.batch_size",))
+    batches: dict[str, Any] = {"training.simplified.batch_size": ["batch size 8"]}
+    epochs: dict[str, Any] = {"training.simplified": ["epochs 3"]}
+    assert verdict(tmp_path, [1.0], whole, **batches).verdict == NOT_COMPARABLE
+    assert verdict(tmp_path, [1.0], key, **batches).reason.startswith(
+        "not as in the paper: the batch size"
+    )
+    assert verdict(tmp_path, [1.0], key, **epochs).verdict == REPRODUCED
+
+
+def test_the_page_says_what_is_reduced_and_counts(tmp_path: Path) -> None:
+    statement, number = claim(greater=0.5), claim(published=1.0, within=0.1)
+    judgements = [
+        verdict(tmp_path, [1.0, 1.0], number, data=["digits"]),
+        verdict(tmp_path, [1.0, 1.0], number),
+        verdict(tmp_path, [1.0, 1.0], statement, data=["digits"]),
+        verdict(tmp_path, [1.0], statement),
+        verdict(tmp_path, [0.0], statement),
+        verdict(tmp_path, [np.inf], statement),
+    ]
+    text = tables.markdown(judgements, 0.95)
+    assert "reproduced, at reduced scale" in text and "Not as in the paper: digits." in text
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in text.partition("\n\n")[2].splitlines()[2:]
+        if line.startswith("|")
+    ]
+    assert rows[:10] == [
+        ["statements that hold", "2", "1", "1"],
+        ["- reproduced", "1", "0", "1"],
+        ["- direction only", "1", "1", "0"],
+        ["statements that do not hold", "1", "1", "0"],
+        ["numbers compared", "2", "1", "1"],
+        ["- reproduced", "1", "1", "0"],
+        ["- not reproduced", "0", "0", "0"],
+        ["- not comparable at this scale", "1", "0", "1"],
+        ["not measured at this scale", "1", "1", "0"],
+        ["all claims", "6", "4", "2"],
+    ]
+    assert outcomes.lines(tables.count(judgements)) == [
+        "   2 statements that hold (1 reproduced, 1 direction only)",
+        "   1 statements that do not hold",
+        "   2 numbers compared (1 reproduced, 1 not comparable at this scale)",
+        "   1 not measured at this scale",
+    ]
+
+
+def test_each_kind_and_verdict_has_one_outcome() -> None:
+    pairs = [(k, v) for one in outcomes.OUTCOMES for k in one.kinds for v in one.verdicts]
+    assert len(pairs) == len({*pairs})
+    every = {(kind, verdict) for kind in (STATEMENT, NUMBER) for verdict in VERDICTS}
+    # What no claim can have: a number without direction, and a statement that is not comparable.
+    assert every - {*pairs} == {(NUMBER, DIRECTION), (STATEMENT, NOT_COMPARABLE)}
 
 
 def test_what_is_not_there_is_not_measured(tmp_path: Path) -> None:
@@ -266,7 +368,14 @@ def test_results_as_printed_are_reproduced(as_printed: Path) -> None:
 def test_on_another_data_set_the_same_results_are_of_a_reduced_scale(as_printed: Path) -> None:
     for one in judged(as_printed, data=["digits"]).values():
         if one.measured is not None and "data" in one.claim.scale:
-            assert one.label == "reproduced, at reduced scale"
+            assert (
+                one.label
+                == {
+                    (NUMBER, True): NOT_COMPARABLE,
+                    (STATEMENT, True): "direction only, at reduced scale",
+                    (STATEMENT, False): "reproduced, at reduced scale",
+                }[one.claim.kind, one.claim.published is not None]
+            )
 
 
 def test_a_worse_residual_network_is_found(as_printed: Path, tmp_path: Path) -> None:
