@@ -71,7 +71,7 @@ class Selection:
         column: the column whose values count.
         where: column -> value, list of allowed values, or {from, to}; the source's included.
         by: column that numbers the entries of a series (epoch, say); None for a single number.
-        reduce: how several rows become one number; "only" wants exactly one row.
+        reduce: how several rows become one number; "only" needs exactly one row.
         runs: column with the number of runs behind a row of a file without runs, or None.
         interval: columns with the ends of an interval that the file holds itself, or None.
     """

@@ -37,7 +37,7 @@ def needed(
         tables: files of the results folder itself that the configuration makes.
 
     Raises:
-        ResnoiseError: a claim wants a set of runs that there is not in any configuration.
+        ResnoiseError: a claim names a set of runs that no configuration has.
     """
     tables = set(tables)
     found: dict[str, dict[str, ResultFile]] = {}
