@@ -7,6 +7,7 @@ import yaml
 
 from resnoise.claims import definition, files, scale
 from resnoise.claims.definition import SCALE, Operation, Selection, matches
+from resnoise.claims.names import NUMBER, STATEMENT
 from resnoise.config import load as configuration
 from resnoise.errors import ResnoiseError
 from resnoise.plan import grid
@@ -171,24 +172,57 @@ def test_what_differs_from_the_paper() -> None:
     short = configuration.load(
         {
             "data": {"source": "digits", "train_per_class": 20},
-            "training": {"simplified": {"epochs": 3, "conv_backend": "torch"}},
+            "training": {"simplified": {"epochs": 3, "batch_size": 8, "conv_backend": "torch"}},
             "networks": {"width": 4},
             "twins": {"precision": "float32", "seeds": [2]},
             "weight_statistics": {"threshold": 0.5},
         }
     )
-    assert scale.differences(short, paper) == {
+    found = scale.differences(short, paper)
+    assert {part: texts for part, texts in found.items() if texts} == {
         "data": [
             "scikit-learn's digits instead of CIFAR-10",
             "20 training pictures of each class",
         ],
         "networks": ["width 4 instead of 16"],
         "training.simplified": ["epochs 3 instead of 200"],
-        "training.fully_fledged": [],
+        "training.simplified.batch_size": ["batch size 8 instead of 128"],
         "twins": ["twins: precision float32 instead of float64"],
-        "layer_cushion": [],
         "weight_statistics": ["weight statistics: threshold 0.5 instead of 0.25"],
     }
+
+
+def test_a_part_includes_those_below_it() -> None:
+    found = {"training.simplified": ["a"], "training.simplified.batch_size": ["b"], "data": ["c"]}
+    assert scale.within("training.simplified", found) == ["a", "b"]
+    assert scale.within("training.simplified.batch_size", found) == ["b"]
+    assert scale.within("training", found) == ["a", "b"]
+    assert scale.within("networks", found) == []
+
+
+def test_what_is_measured_before_training_does_not_depend_on_its_length() -> None:
+    config = configuration.load(
+        {"training": {"simplified": {"epochs": 3}, "fully_fledged": {"epochs": 3}}}
+    )
+    found = scale.differences(config, configuration.load({}))
+    numbers = {
+        claim.id
+        for claim in definition.read(PAPER)
+        if claim.kind == NUMBER and claim.scale
+        if not any(scale.within(part, found) for part in claim.scale)
+    }
+    assert numbers == {
+        "identity-mass-before",
+        *(f"table4-{depth}-plain-weight-term-before" for depth in (20, 32, 44)),
+        *(f"table4-{d}-{n}-risk-before" for d in (20, 32, 44) for n in ("plain", "residual")),
+    }
+
+
+def test_a_claim_with_a_direction_is_a_statement() -> None:
+    kinds = {claim.id: claim.kind for claim in definition.read(PAPER)}
+    assert kinds["table1-20-plain-risk"] == kinds["inequality-at-equal-deviations"] == NUMBER
+    # With a printed number beside the direction, and without.
+    assert kinds["plain-risk-growth"] == kinds["degradation-is-smaller"] == STATEMENT
 
 
 def test_the_example_in_the_documentation_is_a_claim(tmp_path: Path) -> None:

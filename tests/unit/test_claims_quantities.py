@@ -11,7 +11,8 @@ import yaml
 
 from resnoise.claims import definition
 from resnoise.claims.files import ResultFile
-from resnoise.claims.quantities import NotMeasured, Results, measure
+from resnoise.claims.operations import NotMeasured
+from resnoise.claims.quantities import Results, measure
 from resnoise.errors import ResnoiseError
 from resnoise.storage import csvfile
 
@@ -208,7 +209,15 @@ def test_levels_are_even_in_the_logarithm(tmp_path: Path) -> None:
         ),
         (
             "{source: curves, column: risk, where: {epoch: 200}}",
-            "no row of curves.csv has epoch 200",
+            "curves.csv has no row with epoch 200",
+        ),
+        (
+            "{source: curves, column: risk, where: {epoch: {from: 5, to: 9}}}",
+            "no row with epoch from 5 to 9",
+        ),
+        (
+            "{source: curves, column: risk, where: {epoch: [5, 6], risk: {to: 0}}}",
+            "no row with epoch 5 or 6, risk to 0",
         ),
         (f"{{trend: {PLAIN.replace('plain', 'plain, epoch: 1')}}}", "one entry has no trend"),
     ],
@@ -221,9 +230,9 @@ def test_what_the_results_lack_is_not_measured(text: str, reason: str, results: 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{source: table, column: z, by: x}", "no column z; there are x, y"),
+        ("{source: table, column: z, by: x}", "no column z; its columns are x, y"),
         ("{source: table, column: y}", "4 rows have"),
-        ("{mean: {source: table, column: y, where: {x: 1}}}", "mean wants a series"),
+        ("{mean: {source: table, column: y, where: {x: 1}}}", "mean needs a series"),
     ],
 )
 def test_a_mistake_in_a_quantity_is_named(text: str, message: str, results: Results) -> None:

@@ -1,8 +1,6 @@
-"""Verdicts on made-up results: those like the paper's pass, and each kind of failure fails."""
+"""Verdicts on made-up results: each rule, each scale, and how verdicts are counted."""
 
 import dataclasses
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +8,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from resnoise.claims import definition, files, tables
+from resnoise.claims import definition, outcomes, tables
 from resnoise.claims.definition import Claim, Operation, Rule, Selection, Source
 from resnoise.claims.files import ResultFile
-from resnoise.claims.names import DIRECTION, FAILED, NOT_MEASURED, REPRODUCED
+from resnoise.claims.names import (
+    DIRECTION,
+    FAILED,
+    NOT_COMPARABLE,
+    NOT_MEASURED,
+    NUMBER,
+    REPRODUCED,
+    STATEMENT,
+    VERDICTS,
+)
 from resnoise.claims.quantities import Results
 from resnoise.claims.verdicts import Judgement, judge
-from resnoise.config import load as configuration
 from resnoise.errors import ResnoiseError
-from resnoise.plan import grid
 from resnoise.storage import csvfile
-from resnoise.storage.pages import read_markdown
-from resnoise.summaries.published import read_paper
 
-PAPER = Path(__file__).resolve().parents[2] / "config" / "paper.yaml"
 SOURCE = Source("trained", "evaluation.csv", "table1", {}, "runs")
 RISK = Selection(SOURCE, "risk", {}, None, "only", None, None)
 
@@ -145,20 +147,113 @@ def test_one_seed_on_one_side_leaves_no_interval(tmp_path: Path) -> None:
     assert judgement.verdict == DIRECTION and "single run" in judgement.reason
 
 
-def test_a_reduced_scale_is_said_with_every_verdict(tmp_path: Path) -> None:
-    paper = verdict(tmp_path, [1.0, 1.0], claim(published=1.0, within=0.1), data=[])
+def test_a_number_alone_is_not_comparable_at_a_reduced_scale(tmp_path: Path) -> None:
+    number = claim(published=1.0, within=0.1)
+    paper = verdict(tmp_path, [1.0, 1.0], number, data=[])
     assert (paper.label, paper.scale, paper.differences) == ("reproduced", "paper", ())
-    short = verdict(tmp_path, [1.0, 1.0], claim(published=1.0, within=0.1), data=["digits"])
-    assert short.verdict == REPRODUCED and short.scale == "reduced"
-    assert short.label == "reproduced, at reduced scale"
-    assert short.differences == ("digits",)
-    # A part of the configuration that the claim does not depend on is no matter.
-    other = verdict(tmp_path, [1.0, 1.0], claim(published=1.0, within=0.1), networks=["width 4"])
-    assert other.scale == "paper"
+    # Neither a near nor a far one.
+    for value in (1.0, 9.0):
+        short = verdict(tmp_path, [value, value], number, data=["digits"])
+        assert short.verdict == short.label == NOT_COMPARABLE
+        assert (short.scale, short.measured, short.differences) == ("reduced", value, ("digits",))
+        assert short.reason.startswith("not as in the paper: the pictures")
+    # A part of the configuration that the claim does not depend on does not matter.
+    other = verdict(tmp_path, [1.0, 1.0], number, networks=["width 4"])
+    assert (other.verdict, other.scale) == (REPRODUCED, "paper")
+    theory = dataclasses.replace(number, scale=())
+    independent = verdict(tmp_path, [1.0], theory, data=["digits"])
+    assert (independent.label, independent.scale) == ("reproduced", "any")
+
+
+@pytest.mark.parametrize(
+    ("values", "rule", "expected"),
+    [
+        # Without a published number: as at the paper's scale.
+        ([1.5, 1.6], {"greater": 1.0}, "reproduced, at reduced scale"),
+        ([0.9, 1.6], {"greater": 1.0}, "direction only, at reduced scale"),
+        ([0.5, 0.6], {"greater": 1.0}, "not reproduced, at reduced scale"),
+        # With one: the direction alone, however near the number.
+        ([1.5, 1.6], {"published": 1.5, "within": 0.1, "greater": 1.0}, "direction only"),
+        ([9.0, 9.1], {"published": 1.5, "within": 0.1, "greater": 1.0}, "direction only"),
+        ([0.9, 0.9], {"published": 1.0, "within": 0.2, "greater": 1.0}, "not reproduced"),
+    ],
+)
+def test_statements_are_judged_at_a_reduced_scale_too(
+    tmp_path: Path, values: list[float], rule: Any, expected: str
+) -> None:
+    judgement = verdict(tmp_path, values, claim(**rule), data=["digits"])
+    assert judgement.label == f"{expected.partition(',')[0]}, at reduced scale"
+    compared = "number not compared (not as in the paper: the pictures)" in judgement.reason
+    assert compared == ("published" in rule and judgement.verdict == DIRECTION)
+
+
+def test_a_mean_over_fewer_runs_is_compared(tmp_path: Path) -> None:
     fewer = dataclasses.replace(claim(published=1.0, within=0.1), runs=10)
-    assert verdict(tmp_path, [1.0, 1.0], fewer).differences == ("2 runs instead of 10",)
-    text = tables.markdown([paper, short], 0.95)
-    assert "reproduced, at reduced scale" in text and "Reduced here: digits." in text
+    near = verdict(tmp_path, [1.0, 1.0], fewer)
+    assert near.differences == ("2 runs instead of 10",)
+    assert near.label == "reproduced, at reduced scale"
+    assert verdict(tmp_path, [2.0, 2.0], fewer).verdict == FAILED
+    # Unless something else differs too.
+    both = verdict(tmp_path, [1.0, 1.0], fewer, data=["digits"])
+    assert both.verdict == NOT_COMPARABLE
+    assert both.differences == ("digits", "2 runs instead of 10")
+
+
+def test_keys_below_a_part_count_with_it(tmp_path: Path) -> None:
+    whole = dataclasses.replace(claim(published=1.0, within=0.1), scale=("training.simplified",))
+    key = dataclasses.replace(whole, scale=("training.simplified.batch_size",))
+    batches: dict[str, Any] = {"training.simplified.batch_size": ["batch size 8"]}
+    epochs: dict[str, Any] = {"training.simplified": ["epochs 3"]}
+    assert verdict(tmp_path, [1.0], whole, **batches).verdict == NOT_COMPARABLE
+    assert verdict(tmp_path, [1.0], key, **batches).reason.startswith(
+        "not as in the paper: the batch size"
+    )
+    assert verdict(tmp_path, [1.0], key, **epochs).verdict == REPRODUCED
+
+
+def test_the_page_says_what_is_reduced_and_counts(tmp_path: Path) -> None:
+    statement, number = claim(greater=0.5), claim(published=1.0, within=0.1)
+    judgements = [
+        verdict(tmp_path, [1.0, 1.0], number, data=["digits"]),
+        verdict(tmp_path, [1.0, 1.0], number),
+        verdict(tmp_path, [1.0, 1.0], statement, data=["digits"]),
+        verdict(tmp_path, [1.0], statement),
+        verdict(tmp_path, [0.0], statement),
+        verdict(tmp_path, [np.inf], statement),
+    ]
+    text = tables.markdown(judgements, 0.95)
+    assert "reproduced, at reduced scale" in text and "Not as in the paper: digits." in text
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in text.partition("\n\n")[2].splitlines()[2:]
+        if line.startswith("|")
+    ]
+    assert rows[:10] == [
+        ["statements that hold", "2", "1", "1"],
+        ["- reproduced", "1", "0", "1"],
+        ["- direction only", "1", "1", "0"],
+        ["statements that do not hold", "1", "1", "0"],
+        ["numbers compared", "2", "1", "1"],
+        ["- reproduced", "1", "1", "0"],
+        ["- not reproduced", "0", "0", "0"],
+        ["- not comparable at this scale", "1", "0", "1"],
+        ["not measured at this scale", "1", "1", "0"],
+        ["all claims", "6", "4", "2"],
+    ]
+    assert outcomes.lines(tables.count(judgements)) == [
+        "   2 statements that hold (1 reproduced, 1 direction only)",
+        "   1 statements that do not hold",
+        "   2 numbers compared (1 reproduced, 1 not comparable at this scale)",
+        "   1 not measured at this scale",
+    ]
+
+
+def test_each_kind_and_verdict_has_one_outcome() -> None:
+    pairs = [(k, v) for one in outcomes.OUTCOMES for k in one.kinds for v in one.verdicts]
+    assert len(pairs) == len({*pairs})
+    every = {(kind, verdict) for kind in (STATEMENT, NUMBER) for verdict in VERDICTS}
+    # What no claim can have: a number without direction, and a statement that is not comparable.
+    assert every - {*pairs} == {(NUMBER, DIRECTION), (STATEMENT, NOT_COMPARABLE)}
 
 
 def test_what_is_not_there_is_not_measured(tmp_path: Path) -> None:
@@ -188,150 +283,3 @@ def test_a_mistake_names_the_claim(tmp_path: Path) -> None:
     )
     with pytest.raises(ResnoiseError, match=r"claim risk: .*no column loss"):
         verdict(tmp_path, [1.0], wrong)
-
-
-# The paper's own claims on made-up results: Table 1 as printed, with noise between seeds.
-
-
-@pytest.fixture(scope="module")
-def as_printed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a results folder in which Table 1 and Table 4 come out as the paper prints them."""
-    folder = tmp_path_factory.mktemp("results")
-    numbers = read_paper(PAPER)
-    for run in grid.table1_runs(configuration.load({})):
-        noise = 1 + 0.01 * (run.seed - 2)
-        printed = numbers["table1"][run.depth][run.architecture]
-        before = numbers["table4"][run.depth]["before"][run.architecture]
-        initial = {**before, "cost": before["risk"], "test_error": 0.9}
-        final = {name: value * noise for name, value in printed.items()}
-        final["weight_term"] = numbers["table4"][run.depth]["after"][run.architecture][
-            "weight_term"
-        ]
-        rows = [
-            {
-                "snapshot": snapshot,
-                "status": "ok",
-                **dict(run._asdict()),
-                "weight_term": 5e-4,
-                **row,
-            }
-            for snapshot, row in (("initial", initial), ("final", final))
-        ]
-        path = folder / run.folder / "evaluation.csv"
-        path.parent.mkdir(parents=True)
-        csvfile.write(path, pd.DataFrame(rows))
-        epochs = np.arange(1, 201)
-        slower = 1.5 if run.architecture == "plain" else 1.0
-        risk = printed["risk"] + 2.3 * np.exp(-epochs / (10 * slower))
-        error = printed["test_error"] + 0.1 * (slower - 1) + 0.2 * risk
-        curve = {"epoch": epochs, "risk": risk, "test_error": error, "status": "ok"}
-        csvfile.write(path.with_name("history.csv"), pd.DataFrame(curve))
-    return folder
-
-
-def judged(folder: Path, **differences: list[str]) -> dict[str, Judgement]:
-    """Return the judgements on a results folder that has the runs of Table 1 and nothing else."""
-    claims = definition.read(PAPER)
-    sets: dict[str, Any] = dict.fromkeys(grid.claim_runs(configuration.load({})), ())
-    sets["table1"] = grid.claim_runs(configuration.load({}))["table1"]
-    needed = files.needed(claims, sets, ())
-    results = Results(folder, needed, replicates=200, seed=0)
-    return {one.id: judge(one, results, differences, 0.95) for one in claims}
-
-
-def changed(source: Path, folder: Path, edit: Callable[[pd.DataFrame], None], runs: str) -> Path:
-    """Return a copy of the results in which ``edit`` has changed the evaluations of some runs."""
-    shutil.copytree(source, folder / "results")
-    paths = sorted((folder / "results").glob(f"runs/{runs}/*/*/evaluation.csv"))
-    assert paths
-    for path in paths:
-        rows = pd.read_csv(path)
-        edit(rows)
-        csvfile.write(path, rows)
-    return folder / "results"
-
-
-def test_results_as_printed_are_reproduced(as_printed: Path) -> None:
-    judgements = judged(as_printed)
-    measured = [one for one in judgements.values() if one.measured is not None]
-    assert len(measured) >= 55
-    failures = [f"{one.claim.id}: {one.reason}" for one in measured if one.verdict != REPRODUCED]
-    assert not failures
-    assert all(one.scale == "paper" for one in measured)
-    assert judgements["plain-risk-growth"].measured == pytest.approx(6.85, abs=0.01)
-    assert judgements["residual-risk-growth"].measured == pytest.approx(1.73, abs=0.01)
-    assert judgements["risk-against-weight-term"].measured == pytest.approx(4281, abs=2)
-    assert judgements["table2-20-plain-risk"].verdict == NOT_MEASURED
-
-
-def test_on_another_data_set_the_same_results_are_of_a_reduced_scale(as_printed: Path) -> None:
-    for one in judged(as_printed, data=["digits"]).values():
-        if one.measured is not None and "data" in one.claim.scale:
-            assert one.label == "reproduced, at reduced scale"
-
-
-def test_a_worse_residual_network_is_found(as_printed: Path, tmp_path: Path) -> None:
-    def worse(rows: pd.DataFrame) -> None:
-        rows.loc[rows["snapshot"] == "final", ["risk", "cost", "test_error"]] *= 10
-
-    found = judged(changed(as_printed, tmp_path, worse, "residual-44"))
-    for name in (
-        "table1-44-residual-risk",
-        "table1-44-residual-cost",
-        "table1-44-residual-test-error",
-        "residual-has-smaller-risk-44",
-        "residual-has-smaller-test-error-44",
-        "discrepancy-in-risk-grows-to-depth-44",
-        "discrepancy-in-test_error-grows-to-depth-44",
-        "degradation-is-smaller",
-        "residual-risk-growth",
-        "residual-test-error-stays",
-    ):
-        assert found[name].verdict == FAILED, name
-    assert found["table1-20-residual-risk"].verdict == REPRODUCED
-    assert found["plain-risk-growth"].verdict == REPRODUCED
-
-
-def test_plain_networks_that_do_not_degrade_are_found(as_printed: Path, tmp_path: Path) -> None:
-    def better(rows: pd.DataFrame) -> None:
-        rows.loc[rows["snapshot"] == "final", ["risk", "cost", "test_error"]] *= 0.15
-
-    found = judged(changed(as_printed, tmp_path, better, "plain-44"))
-    assert found["plain-risk-growth"].verdict == FAILED
-    assert found["plain-test-error-rises"].verdict == FAILED
-    assert found["degradation-is-smaller"].verdict == FAILED
-
-
-def test_an_ordering_that_one_seed_breaks_is_a_direction_only(
-    as_printed: Path, tmp_path: Path
-) -> None:
-    def unlucky(rows: pd.DataFrame) -> None:
-        if (rows["seed"] == 1).all():
-            rows.loc[rows["snapshot"] == "final", "risk"] = 0.12
-
-    found = judged(changed(as_printed, tmp_path, unlucky, "residual-20"))
-    one = found["residual-has-smaller-risk-20"]
-    # The mean leads, but not in all draws of the three runs.
-    assert one.verdict == DIRECTION
-    assert one.low is not None and one.high is not None and one.low < 1 < one.high
-
-
-def test_diverged_runs_count_in_no_number(as_printed: Path, tmp_path: Path) -> None:
-    def diverge(rows: pd.DataFrame) -> None:
-        if (rows["seed"] == 2).all():
-            rows["status"] = "diverged"
-            rows["risk"] = np.nan
-
-    one = judged(changed(as_printed, tmp_path, diverge, "plain-20"))["table1-20-plain-risk"]
-    assert one.verdict == REPRODUCED and one.runs == 2
-
-
-def test_the_table_has_a_row_for_each_claim(as_printed: Path, tmp_path: Path) -> None:
-    judgements = [*judged(as_printed).values()]
-    text = tables.write(judgements, 0.95, tmp_path / "claims.csv", tmp_path / "claims.md")
-    table = pd.read_csv(tmp_path / "claims.csv")
-    assert list(table.columns) == list(tables.COLUMNS)
-    assert list(table["id"]) == [one.claim.id for one in judgements]
-    assert text == read_markdown(tmp_path / "claims.md")
-    for one in judgements:
-        assert (one.claim.statement if one.measured is not None else one.claim.id) in text

@@ -68,23 +68,43 @@ def test_it_fits_a_phone_and_a_tablet(chrome: Any) -> None:
 
 
 def test_claims_are_filtered_by_verdict(chrome: Any) -> None:
-    everything = ["risk-plain", "equal", "growth", "cushion", "deep"]
+    everything = ["risk-plain", "equal", "growth", "cushion", "half", "deep"]
     # What was not measured waits for a click.
-    assert shown(chrome) == everything[:4]
+    assert shown(chrome) == everything[:5]
     output = chrome.find_element(By.CSS_SELECTOR, ".filter output")
-    assert output.text == "4 of 5 claims"
+    assert output.text == "5 of 6 claims"
     chip(chrome, "not-measured-at-this-scale").click()
     assert shown(chrome) == everything
     chip(chrome, "reproduced").click()
+    assert shown(chrome) == ["risk-plain", "growth", "cushion", "deep"]
+    chip(chrome, "not-comparable-at-this-scale").click()
     assert shown(chrome) == ["growth", "cushion", "deep"]
     chrome.find_element(By.CSS_SELECTOR, ".filter [type=reset]").click()
     wait(lambda: shown(chrome) == everything)
-    assert output.text == "5 of 5 claims"
+    assert output.text == "6 of 6 claims"
 
 
-def test_a_card_of_the_summary_shows_its_claims(chrome: Any) -> None:
-    chrome.find_element(By.CSS_SELECTOR, ".card.not-reproduced a").click()
-    assert shown(chrome) == ["cushion"]
+def test_claims_are_filtered_by_kind(chrome: Any) -> None:
+    chrome.find_element(By.CSS_SELECTOR, "[name=kind][value=statement]").click()
+    assert shown(chrome) == ["risk-plain", "half"]
+
+
+@pytest.mark.parametrize(
+    ("card", "expected"),
+    [
+        ("statements-that-hold", ["equal", "growth"]),
+        ("statements-that-do-not-hold", ["cushion"]),
+        ("numbers-compared", ["risk-plain", "half"]),
+        ("not-measured-at-this-scale", ["deep"]),
+    ],
+)
+def test_a_card_of_the_summary_shows_its_claims(
+    chrome: Any, card: str, expected: list[str]
+) -> None:
+    chosen = chrome.find_element(By.CSS_SELECTOR, f".card.{card} a")
+    assert chosen.find_element(By.CLASS_NAME, "count").text == str(len(expected))
+    chosen.click()
+    assert shown(chrome) == expected
 
 
 def test_claims_are_searched(chrome: Any) -> None:
@@ -108,19 +128,19 @@ def test_tables_are_sorted_by_number_and_by_text(chrome: Any) -> None:
     names = [head.text.strip() for head in heads]
     measured = heads[names.index("Measured")]
     measured.click()
-    assert shown(chrome) == ["equal", "risk-plain", "cushion", "growth"]
+    assert shown(chrome) == ["equal", "risk-plain", "cushion", "half", "growth"]
     # The keyboard does the same, and the direction is said.
     measured.send_keys(Keys.ENTER)
-    assert shown(chrome) == ["growth", "cushion", "risk-plain", "equal"]
+    assert shown(chrome) == ["growth", "half", "cushion", "risk-plain", "equal"]
     head = measured.find_element(By.XPATH, "..")
     assert head.get_attribute("aria-sort") == "descending"
     heads[names.index("Claim")].click()
-    assert shown(chrome) == ["cushion", "equal", "growth", "risk-plain"]
+    assert shown(chrome) == ["cushion", "equal", "half", "growth", "risk-plain"]
     assert head.get_attribute("aria-sort") is None
     # Claims without a published number come last in both directions.
     for _ in range(2):
         heads[names.index("Published")].click()
-        assert {*shown(chrome)[2:]} == {"cushion", "equal"}
+        assert {*shown(chrome)[3:]} == {"cushion", "equal"}
 
 
 def test_tables_from_files_are_sorted_too(chrome: Any) -> None:
@@ -179,7 +199,7 @@ def test_without_scripts_everything_is_there(chrome: Any, folder: Path) -> None:
     try:
         chrome.get((folder / "report.html").as_uri() + "?plain")
         rows = chrome.find_elements(By.CSS_SELECTOR, ".claims tbody tr")
-        assert len(rows) == 5 and all(row.is_displayed() for row in rows)
+        assert len(rows) == 6 and all(row.is_displayed() for row in rows)
         assert not chrome.find_element(By.CSS_SELECTOR, ".filter").is_displayed()
     finally:
         chrome.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})

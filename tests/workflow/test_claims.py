@@ -44,8 +44,9 @@ def test_claims_are_judged_from_the_results_that_they_use(project: Project) -> N
     assert one["scale"] == "reduced" and "digits instead of CIFAR-10" in one["differences"]
     assert table.loc["twins-start-equal", "verdict"] == "reproduced"
     assert table.loc["table1-44-plain-risk", "verdict"] == "not measured at this scale"
+    assert table.loc["table1-20-plain-risk", "verdict"] == "not comparable at this scale"
     text = (project.results / "claims.md").read_text("utf-8")
-    assert "reproduced, at reduced scale" in text
+    assert "reproduced, at reduced scale" in text and "| numbers compared " in text
     assert "Nothing to be done" in project.snakemake("--dry-run", target)
 
     # A depth that no claim is about changes nothing; a further claim is judged, its runs trained.

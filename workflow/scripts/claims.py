@@ -2,17 +2,16 @@
 
 import argparse
 import json
-from collections import Counter
 from pathlib import Path
 
 from resnoise import commandline
-from resnoise.claims import definition, files, tables
+from resnoise.claims import definition, files, outcomes, tables
 from resnoise.claims.quantities import Results
 from resnoise.claims.verdicts import judge
 
 
 def main() -> None:
-    """Read the command line, judge all claims and print how many got which verdict."""
+    """Read the command line, judge all claims and print how many have which outcome."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--paper", type=Path, required=True, help="numbers and claims (YAML)")
     parser.add_argument("--results", type=Path, required=True, help="the results folder")
@@ -36,8 +35,7 @@ def main() -> None:
         for claim in definition.read(arguments.paper)
     ]
     tables.write(judgements, arguments.confidence, arguments.csv, arguments.markdown)
-    for label, count in Counter(judgement.label for judgement in judgements).most_common():
-        print(f"{count:4d} {label}")
+    print("\n".join(outcomes.lines(tables.count(judgements))))
 
 
 if __name__ == "__main__":

@@ -14,17 +14,32 @@ from typing import Any
 import jsonschema
 import yaml
 
+from resnoise.claims.names import NUMBER, STATEMENT
 from resnoise.errors import ResnoiseError
 
 SCHEMA = Path(__file__).resolve().parents[4] / "config" / "paper_schema.yaml"
 
 # What a run is known by; conditions on these decide which files a claim needs.
 RUN_KEYS = ("architecture", "depth", "initialisation", "seed")
-# Parts of the configuration that a claim may depend on.
-SCALE = (
-    *("data", "networks", "training.simplified", "training.fully_fledged"),
-    *("twins", "layer_cushion", "weight_statistics"),
-)
+# Parts of the configuration that a claim may depend on, each with the words for it. A part includes
+# those below it (``resnoise.claims.scale.within``).
+SCALE = {
+    "data": "the pictures",
+    "networks": "the width of the networks",
+    **{
+        f"training.{family}{key}": words
+        for family in ("simplified", "fully_fledged")
+        for key, words in (
+            ("", "the training"),
+            (".batch_size", "the batch size"),
+            (".penalty", "the weight penalty"),
+            (".penalty_divided_by_batch", "the weight penalty"),
+        )
+    },
+    "twins": "the precision of twins",
+    "layer_cushion": "the number of pictures of layer cushions",
+    "weight_statistics": "the thresholds of weight statistics",
+}
 _VARIABLE = re.compile(r"\{(\w+)\}")
 
 
@@ -56,7 +71,7 @@ class Selection:
         column: the column whose values count.
         where: column -> value, list of allowed values, or {from, to}; the source's included.
         by: column that numbers the entries of a series (epoch, say); None for a single number.
-        reduce: how several rows become one number; "only" wants exactly one row.
+        reduce: how several rows become one number; "only" needs exactly one row.
         runs: column with the number of runs behind a row of a file without runs, or None.
         interval: columns with the ends of an interval that the file holds itself, or None.
     """
@@ -123,8 +138,9 @@ class Claim:
         published: the number that the paper prints; None if it prints none.
         unit: unit of the quantity; empty for none.
         rule: how it is judged.
-        scale: parts of the configuration that must be the paper's for a fair comparison.
-        runs: number of runs that the paper says its number stands for; None: it does not say.
+        scale: parts of the configuration that must be the paper's for a fair comparison; some of
+            ``SCALE``.
+        runs: number of runs over which the paper takes the mean; None if it does not say.
     """
 
     id: str
@@ -136,6 +152,12 @@ class Claim:
     rule: Rule
     scale: tuple[str, ...]
     runs: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """Return ``STATEMENT`` if the claim has a direction, ``NUMBER`` if it has none."""
+        directions = (self.rule.greater, self.rule.less)
+        return NUMBER if all(bound is None for bound in directions) else STATEMENT
 
 
 def matches(value: Any, condition: Any) -> bool:
@@ -228,7 +250,10 @@ def _variables(families: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _written_out(node: Any, values: Mapping[str, Any], name: str) -> Any:
-    """Return ``node`` with {variables} replaced; a text that is one variable takes its type."""
+    """Return ``node`` with {variables} replaced.
+
+    A string that is just "{depth}" becomes the number itself.
+    """
     if isinstance(node, Mapping):
         return {
             key: _written_out(child, values, name) for key, child in node.items() if key != "for"

@@ -29,7 +29,7 @@ def needed(
 ) -> dict[str, list[ResultFile]]:
     """Return name of a source -> its files that some claim needs; sources without files left out.
 
-    A source whose files are all of other runs than the claims want is there, with none.
+    A source that exists but has no file of the wanted runs maps to an empty list.
 
     Args:
         claims: the claims.
@@ -37,7 +37,7 @@ def needed(
         tables: files of the results folder itself that the configuration makes.
 
     Raises:
-        ResnoiseError: a claim wants a set of runs that there is not in any configuration.
+        ResnoiseError: a claim names a set of runs that no configuration has.
     """
     tables = set(tables)
     found: dict[str, dict[str, ResultFile]] = {}

@@ -1,14 +1,17 @@
-"""In what a configuration differs from the paper's, for the verdicts. Standard library only."""
+"""How a configuration differs from the paper's, for the verdicts. Standard library only."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from resnoise import registry
 
-# Keys of a recipe that change no result but by rounding.
+# Keys of a recipe that change results by rounding errors at most.
 _NEUTRAL = {"allow_tf32", "compile", "conv_backend", "snapshot_epochs"}
-# Keys of an experiment on which what the claims compare depends; a claim that depends on how many
-# seeds there are says so with runs.
+# Keys of a recipe that are parts of their own, because the weight term before training depends on
+# them and on no other key of the recipe.
+_PENALTY = ("batch_size", "penalty", "penalty_divided_by_batch")
+# Keys of an experiment that change what its claims compare. A claim for which the number of seeds
+# matters says so itself, with the key runs.
 _DECISIVE = {
     "twins": {"precision"},
     "layer_cushion": {"samples"},
@@ -17,7 +20,9 @@ _DECISIVE = {
 
 
 def differences(config: Mapping[str, Any], paper: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return part of the configuration -> texts that say in what it differs from the paper's.
+    """Return part of the configuration -> texts, one for each difference from the paper's.
+
+    The parts are ``resnoise.claims.definition.SCALE``; each difference belongs to one of them.
 
     Args:
         config: a loaded configuration.
@@ -28,16 +33,34 @@ def differences(config: Mapping[str, Any], paper: Mapping[str, Any]) -> dict[str
         "networks": _values(config["networks"], paper["networks"], ""),
     }
     for family in ("simplified", "fully_fledged"):
-        of_family = _values(config["training"][family], paper["training"][family], "")
-        found[f"training.{family}"] = of_family
+        recipe, papers = config["training"][family], paper["training"][family]
+        others = {key: value for key, value in recipe.items() if key not in _PENALTY}
+        found[f"training.{family}"] = _values(others, papers, "")
+        for key in _PENALTY:
+            found[f"training.{family}.{key}"] = _values({key: recipe[key]}, papers, "")
     for section, keys in _DECISIVE.items():
         decisive = {key: value for key, value in config[section].items() if key in keys}
         found[section] = _values(decisive, paper[section], f"{section.replace('_', ' ')}: ")
     return found
 
 
+def within(part: str, found: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the differences in a part of the configuration and in the parts below it.
+
+    Args:
+        part: a part, such as "training.simplified".
+        found: what ``differences`` returned.
+    """
+    return [
+        text
+        for name, texts in found.items()
+        if name == part or name.startswith(f"{part}.")
+        for text in texts
+    ]
+
+
 def _data(data: Mapping[str, Any]) -> list[str]:
-    """Return in what the pictures differ from the paper's."""
+    """Return how the pictures differ from the paper's."""
     differs = registry.source(data["source"]).differs
     if differs is None:
         differs = f"{data['source']} instead of CIFAR-10"
@@ -49,7 +72,7 @@ def _data(data: Mapping[str, Any]) -> list[str]:
 
 
 def _values(section: Mapping[str, Any], paper: Mapping[str, Any], prefix: str) -> list[str]:
-    """Return the keys of a section with other values than the paper's."""
+    """Return a text for each key of a section whose value is not the paper's."""
     return [
         f"{prefix}{key.replace('_', ' ')} {_text(value)} instead of {_text(paper[key])}"
         for key, value in section.items()
@@ -58,7 +81,7 @@ def _values(section: Mapping[str, Any], paper: Mapping[str, Any], prefix: str) -
 
 
 def _text(value: Any) -> str:
-    """Return a value as one writes it."""
+    """Return a value of the configuration as text for people."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list | tuple):

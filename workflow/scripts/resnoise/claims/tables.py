@@ -1,13 +1,13 @@
 """Write the judged claims: a CSV file for programs and a page for people."""
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from resnoise.claims.names import REDUCED_SCALE, VERDICTS
+from resnoise.claims import outcomes
+from resnoise.claims.outcomes import Count
 from resnoise.claims.verdicts import Judgement
 from resnoise.tables.text import Table, markdown_table
 
@@ -15,6 +15,7 @@ COLUMNS = (
     "id",
     "place",
     "claim",
+    "kind",
     "published",
     "measured",
     "measured_low",
@@ -31,15 +32,17 @@ COLUMNS = (
 def table(judgements: Sequence[Judgement]) -> pd.DataFrame:
     """Return a row for every claim with the columns ``COLUMNS``.
 
-    published is empty where the paper prints no number; measured is empty where nothing was
-    measured, its interval where there is none. runs: seeds behind the number, empty where it is not
-    about runs. verdict, scale and differences: see ``resnoise.claims.verdicts``.
+    kind: "statement" or "number" (see ``resnoise.claims.names``). published is empty where the
+    paper prints no number; measured is empty where nothing was measured, and its interval where
+    there is none. runs: number of runs behind the measured number; empty if it does not come from
+    runs. verdict, scale, reason and differences: see ``resnoise.claims.verdicts.Judgement``.
     """
     rows: list[dict[str, Any]] = [
         {
             "id": judgement.claim.id,
             "place": judgement.claim.place,
             "claim": judgement.claim.statement,
+            "kind": judgement.claim.kind,
             "published": judgement.claim.published,
             "measured": judgement.measured,
             "measured_low": judgement.low,
@@ -64,20 +67,6 @@ def markdown(judgements: Sequence[Judgement], confidence: float) -> str:
         judgements: the judged claims.
         confidence: of their intervals.
     """
-    counts = Counter(judgement.verdict for judgement in judgements)
-    reduced = Counter(j.verdict for j in judgements if j.scale == REDUCED_SCALE)
-    summary = [
-        [
-            verdict,
-            f"{counts[verdict]}",
-            f"{counts[verdict] - reduced[verdict]}",
-            f"{reduced[verdict]}",
-        ]
-        for verdict in VERDICTS
-    ]
-    summary.append(
-        ["all", f"{counts.total()}", f"{counts.total() - reduced.total()}", f"{reduced.total()}"]
-    )
     header = ["claim", "place", "published", "measured", "verdict", "reason"]
     rows = [
         [
@@ -97,7 +86,7 @@ def markdown(judgements: Sequence[Judgement], confidence: float) -> str:
             absent.setdefault(judgement.reason, []).append(judgement.claim.id)
     parts = [
         "# The paper's claims",
-        markdown_table(["verdict", "claims", "at the paper's scale", "at reduced scale"], summary),
+        summary(count(judgements)),
         _NOTE.format(confidence=f"{100 * confidence:g}"),
         _scale(judgements),
         "## Measured",
@@ -112,19 +101,46 @@ def markdown(judgements: Sequence[Judgement], confidence: float) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def count(judgements: Sequence[Judgement]) -> list[Count]:
+    """Return how many claims have which outcome (see ``resnoise.claims.outcomes``)."""
+    return outcomes.count((one.claim.kind, one.verdict, one.scale) for one in judgements)
+
+
+def summary(counts: Sequence[Count]) -> str:
+    """Return the counts of all outcomes as a table in Markdown."""
+    rows = []
+    for one in counts:
+        rows.append(_row(one.outcome.name, one.claims, one.reduced))
+        if len(one.verdicts) > 1:
+            rows += [
+                _row(f"- {verdict}", number, one.reduced_verdicts[verdict])
+                for verdict, number in one.verdicts.items()
+            ]
+    rows.append(_row("all claims", sum(c.claims for c in counts), sum(c.reduced for c in counts)))
+    return markdown_table(["outcome", "claims", "at the paper's scale", "at reduced scale"], rows)
+
+
+def _row(name: str, claims: int, reduced: int) -> list[str]:
+    """Return a row of the summary."""
+    return [name, f"{claims}", f"{claims - reduced}", f"{reduced}"]
+
+
 _NOTE = (
-    "In brackets: {confidence} % bootstrap intervals over seeds, where there are two or more. Few "
-    "seeds make them too narrow. A claim with a published number is reproduced if the measured one "
-    "is near it; one without, if its direction holds in the whole interval, which a single run "
-    "has not. At reduced scale: data set, training or networks that the quantity depends on are "
-    "not the paper's; such a verdict is about this configuration."
+    "At reduced scale: the data set, the training or the networks that a claim depends on are not "
+    "the paper's, so its verdict is about this configuration. There a number of the paper can be "
+    "neither reproduced nor refuted, so that it just stands beside the measured one. A statement "
+    "holds if the measured number lies on the right side (greater or less). It is reproduced if "
+    "that is so in the whole interval and, at the paper's scale, if it is near the published "
+    "number, where there is one; otherwise it is a direction only, as in a single run. In "
+    "brackets: {confidence} % bootstrap intervals over seeds, where there are two or more. Few "
+    "seeds make them too narrow."
 )
 
 
 def _scale(judgements: Sequence[Judgement]) -> str:
-    """Return in what the configuration differs from the paper's, each difference once."""
+    """Return how the configuration differs from the paper's, each difference once."""
     texts = dict.fromkeys(text for judgement in judgements for text in judgement.differences)
-    return f"Reduced here: {', '.join(texts)}." if texts else ""
+    return f"Not as in the paper: {', '.join(texts)}." if texts else ""
 
 
 def number(value: float | None) -> str:

@@ -5,35 +5,40 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from resnoise.claims.definition import Claim
+from resnoise.claims import scale as claim_scale
+from resnoise.claims.definition import SCALE, Claim
 from resnoise.claims.names import (
     DIRECTION,
     FAILED,
     INDEPENDENT,
+    NOT_COMPARABLE,
     NOT_MEASURED,
     PAPER_SCALE,
     REDUCED_SCALE,
     REPRODUCED,
+    label,
 )
-from resnoise.claims.quantities import Array, NotMeasured, Results, Value, measure
+from resnoise.claims.operations import Array, NotMeasured, Value
+from resnoise.claims.quantities import Results, measure
 from resnoise.errors import ResnoiseError
 
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
-    """What became of a claim.
+    """A claim with what was measured and the verdict.
 
     Attributes:
         claim: the claim.
         measured: the measured quantity; None if it could not be measured.
         low: lower end of its interval; None for none.
         high: upper end of its interval; None for none.
-        runs: number of runs (of each network) behind it; None: it is not about runs.
+        runs: number of runs (of each network) behind it; None if it does not come from runs.
         verdict: one of ``resnoise.claims.names.VERDICTS``.
         scale: "paper" if all that the quantity depends on is as in the paper, "reduced" if not,
-            "any" if it depends on nothing that could differ.
+            "any" if the quantity depends on no part of the configuration.
         reason: why the verdict is what it is.
-        differences: in what that which the quantity depends on differs from the paper's.
+        differences: how the configuration differs from the paper's in the parts that the quantity
+            depends on.
     """
 
     claim: Claim
@@ -48,10 +53,8 @@ class Judgement:
 
     @property
     def label(self) -> str:
-        """Return the verdict with the scale: nothing is just reproduced at a reduced scale."""
-        if self.scale == REDUCED_SCALE and self.verdict != NOT_MEASURED:
-            return f"{self.verdict}, at reduced scale"
-        return self.verdict
+        """Return the verdict with its scale, for people."""
+        return label(self.verdict, self.scale)
 
 
 def judge(
@@ -65,13 +68,17 @@ def judge(
     Args:
         claim: the claim.
         results: the result files.
-        differences: part of the configuration -> in what it differs from the paper's.
+        differences: part of the configuration -> how it differs from the paper's (see
+            ``resnoise.claims.scale.differences``).
         confidence: of the bootstrap intervals.
 
     Raises:
         ResnoiseError: a result file or the claim has a mistake.
     """
-    differing = tuple(text for part in claim.scale for text in differences.get(part, ()))
+    by_part = {part: claim_scale.within(part, differences) for part in claim.scale}
+    differing = tuple(dict.fromkeys(text for texts in by_part.values() for text in texts))
+    # Fewer runs are not among them: their mean is less certain, but it is a mean of the same thing.
+    incomparable = [part for part, texts in by_part.items() if texts]
     try:
         value = measure(claim.quantity, results)
         margins = _margins(claim, value, results)
@@ -92,7 +99,10 @@ def judge(
     except ResnoiseError as error:
         raise ResnoiseError(f"claim {claim.id}: {error}") from error
     if value.index is not None:
-        raise ResnoiseError(f"claim {claim.id}: the quantity is a series; make it a number")
+        raise ResnoiseError(
+            f"claim {claim.id}: the quantity is a series, where a single number is needed; mean, "
+            "largest or last make one of it"
+        )
     estimate = float(value.values[0])
     scale = _scale(claim, differing)
     if not np.isfinite(estimate):
@@ -101,9 +111,9 @@ def judge(
             claim, None, None, None, value.runs, NOT_MEASURED, scale, reason, differing
         )
     interval = _interval(value, confidence)
-    verdict, why = _verdict(claim, estimate, value, margins, confidence)
+    verdict, why = _verdict(claim, value, margins, incomparable, confidence)
     low, high = interval or (None, None)
-    reason = "; ".join(text for text in (why, _runs(claim, value)) if text)
+    reason = "; ".join(text for text in (why, _runs(claim, value, why)) if text)
     return Judgement(claim, estimate, low, high, value.runs, verdict, scale, reason, differing)
 
 
@@ -115,7 +125,10 @@ def _scale(claim: Claim, differing: Sequence[str]) -> str:
 
 
 def _margins(claim: Claim, value: Value, results: Results) -> list[tuple[str, Value]]:
-    """Return by how much the quantity keeps each direction of the rule (positive: it does)."""
+    """Return each direction of the rule in words, with how far the quantity is on its side.
+
+    The margin is positive where the direction holds.
+    """
     margins = []
     for name, sign in (("greater", 1.0), ("less", -1.0)):
         bound = getattr(claim.rule, name)
@@ -129,15 +142,25 @@ def _margins(claim: Claim, value: Value, results: Results) -> list[tuple[str, Va
 
 def _verdict(
     claim: Claim,
-    estimate: float,
     value: Value,
     margins: list[tuple[str, Value]],
+    incomparable: Sequence[str],
     confidence: float,
 ) -> tuple[str, str]:
-    """Return the verdict and why."""
+    """Return the verdict and why.
+
+    Args:
+        claim: the claim.
+        value: its measured quantity.
+        margins: what ``_margins`` returned.
+        incomparable: parts of the configuration that the quantity depends on and that are not the
+            paper's. If there are any, the published number is not compared, because neither a near
+            nor a far number would mean anything.
+        confidence: of the bootstrap intervals.
+    """
     broken = [text for text, margin in margins if not margin.values[0] > 0]
-    if claim.published is not None:
-        near, how = _near(claim, estimate)
+    if claim.published is not None and not incomparable:
+        near, how = _near(claim, float(value.values[0]))
         if broken:
             return FAILED, f"{how}, and not {broken[0]}"
         if near:
@@ -145,13 +168,25 @@ def _verdict(
         if margins:
             return DIRECTION, f"{how}, but {margins[0][0]}"
         return FAILED, how
+    if not margins:
+        return NOT_COMPARABLE, _unlike(incomparable)
     if broken:
         return FAILED, f"not {broken[0]}"
+    verdict, why = _direction(claim, value, margins, confidence)
+    if claim.published is not None:
+        return DIRECTION, f"{why}; number not compared ({_unlike(incomparable)})"
+    return verdict, why
+
+
+def _direction(
+    claim: Claim, value: Value, margins: list[tuple[str, Value]], confidence: float
+) -> tuple[str, str]:
+    """Return the verdict on directions that hold for the measured number, and why."""
     held = " and ".join(text for text, _ in margins)
     if value.runs == 1 and not claim.rule.one_run_suffices:
         return DIRECTION, f"{held}, but in a single run"
     if value.interval is not None:
-        lows = [_own_margin(claim, value, text, margin) for text, margin in margins]
+        lows = [_own_margin(value, text, margin) for text, margin in margins]
         clear = all(low > 0 for low in lows)
     elif (value.runs or 0) > 1 and not value.drawn:
         return DIRECTION, f"{held}, but without an interval over the {value.runs} runs"
@@ -163,7 +198,12 @@ def _verdict(
     return DIRECTION, f"{held}, but not in the whole interval"
 
 
-def _own_margin(claim: Claim, value: Value, text: str, margin: Value) -> float:
+def _unlike(parts: Sequence[str]) -> str:
+    """Return which parts of the configuration are not the paper's, for people."""
+    return "not as in the paper: " + ", ".join(dict.fromkeys(SCALE[part] for part in parts))
+
+
+def _own_margin(value: Value, text: str, margin: Value) -> float:
     """Return the margin at the end of the file's own interval that is nearer to the bound."""
     assert value.interval is not None
     low, high = value.interval
@@ -178,17 +218,16 @@ def _near(claim: Claim, estimate: float) -> tuple[bool, str]:
     distance = abs(estimate - claim.published)
     if claim.rule.within is not None:
         relative = distance / abs(claim.published)
-        how = f"{_percent(relative)} from the published number"
+        how = f"{_percent(relative)} away from the published number"
         if relative > 1:
             how = f"{estimate / claim.published:.3g} times the published number"
-        side = "within" if relative <= claim.rule.within else "beyond"
-        return relative <= claim.rule.within, f"{how}, {side} {_percent(claim.rule.within)}"
-    limit = claim.rule.within_absolute
-    assert limit is not None
-    side = "within" if distance <= limit else "beyond"
-    return distance <= limit, (
-        f"{_number(distance)} from the published number, {side} {_number(limit)}"
-    )
+        near, allowed = relative <= claim.rule.within, _percent(claim.rule.within)
+    else:
+        limit = claim.rule.within_absolute
+        assert limit is not None
+        how = f"{_number(distance)} away from the published number"
+        near, allowed = distance <= limit, _number(limit)
+    return near, f"{how} ({allowed} {'is' if near else 'would be'} allowed)"
 
 
 def _interval(value: Value, confidence: float) -> tuple[float, float] | None:
@@ -207,11 +246,12 @@ def _quantile(values: Array, share: float) -> float:
     return float(np.quantile(values, share))
 
 
-def _runs(claim: Claim, value: Value) -> str:
-    """Return on how many runs a quantity stands, where the verdict does not say so."""
+def _runs(claim: Claim, value: Value, why: str) -> str:
+    """Return how many runs are behind a quantity, where ``why`` does not say so."""
     if value.drawn:
         return f"bootstrap over {value.runs} seeds"
-    return "one run of each network" if value.runs == 1 and claim.published is not None else ""
+    single = value.runs == 1 and claim.published is not None and "single run" not in why
+    return "one run of each network" if single else ""
 
 
 def _percent(share: float) -> str:

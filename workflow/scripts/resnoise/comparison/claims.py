@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from resnoise.claims.names import REDUCED_SCALE
+from resnoise.claims import outcomes
+from resnoise.claims.names import label
 from resnoise.claims.tables import number
 from resnoise.errors import ResnoiseError
 from resnoise.tables.text import markdown_table
@@ -16,13 +17,13 @@ _COLUMNS = ("verdict", "scale", "measured", "measured_low", "measured_high", "ru
 def compare(baseline: pd.DataFrame, variant: pd.DataFrame) -> pd.DataFrame:
     """Return a row for every claim of both tables (see ``resnoise.claims.tables``).
 
-    Columns: id, place, claim, published, unit; baseline_ and variant_ with verdict, scale,
+    Columns: id, place, claim, kind, published, unit; baseline_ and variant_ with verdict, scale,
     measured, measured_low, measured_high and runs; changed, whether the verdicts differ.
 
     Raises:
         ResnoiseError: a table is no table of claims.
     """
-    kept = ["id", "place", "claim", "published", "unit"]
+    kept = ["id", "place", "claim", "kind", "published", "unit"]
     for table in (baseline, variant):
         if missing := {*kept, *_COLUMNS} - {*table.columns}:
             raise ResnoiseError(f"no column {', '.join(sorted(missing))}")
@@ -36,9 +37,11 @@ def compare(baseline: pd.DataFrame, variant: pd.DataFrame) -> pd.DataFrame:
 
 
 def markdown(compared: pd.DataFrame) -> str:
-    """Return the claims whose verdict changed as Markdown."""
+    """Return as Markdown how the claims came out in both, and those whose verdict changed."""
     changed = compared[compared["changed"]]
-    summary = f"{len(changed)} of {len(compared)} claims have another verdict."
+    summary = (
+        f"{_outcomes(compared)}\n\n{len(changed)} of {len(compared)} claims have another verdict."
+    )
     if changed.empty:
         return summary
     rows = [
@@ -54,6 +57,19 @@ def markdown(compared: pd.DataFrame) -> str:
     return f"{summary}\n\n{markdown_table(header, rows)}"
 
 
+def _outcomes(compared: pd.DataFrame) -> str:
+    """Return how many claims have which outcome in each of the two, as a table in Markdown."""
+    both = []
+    for name in ("baseline", "variant"):
+        judged = compared[["kind", f"{name}_verdict", f"{name}_scale"]]
+        both.append(outcomes.count(judged.itertuples(index=False, name=None)))
+    rows = [
+        [one.outcome.name, f"{one.claims}", f"{other.claims}"]
+        for one, other in zip(*both, strict=True)
+    ]
+    return markdown_table(["outcome", "baseline", "variant"], rows)
+
+
 def _published(row: Mapping[Any, Any]) -> str:
     unit = "" if pd.isna(row["unit"]) else str(row["unit"])
     text = number(row["published"])
@@ -63,7 +79,5 @@ def _published(row: Mapping[Any, Any]) -> str:
 def _verdict(row: Mapping[Any, Any], name: str) -> str:
     """Return verdict and measurement of one of the two."""
     measured = number(row[f"{name}_measured"])
-    verdict = str(row[f"{name}_verdict"])
-    if row[f"{name}_scale"] == REDUCED_SCALE and measured:
-        verdict += ", at reduced scale"
+    verdict = label(row[f"{name}_verdict"], row[f"{name}_scale"])
     return f"{verdict}: {measured}" if measured else verdict

@@ -17,7 +17,8 @@ import pandas as pd
 import yaml
 from markupsafe import Markup
 
-from resnoise.claims.names import REDUCED_SCALE, VERDICTS
+from resnoise.claims import outcomes
+from resnoise.claims.names import NUMBER, STATEMENT, VERDICTS, is_qualified
 from resnoise.data import dataset
 from resnoise.durations import duration
 from resnoise.errors import ResnoiseError
@@ -58,7 +59,7 @@ class Facts:
 
     Attributes:
         config: the configuration.
-        differences: part of the configuration -> in what it differs from the paper's.
+        differences: part of the configuration -> how it differs from the paper's.
         command: the command that made the page.
         snakemake: version of Snakemake.
     """
@@ -95,20 +96,14 @@ def build(
     shown = [_item(item, facts.config, results) for item in items]
     digests = [_digest(file, results) for file in (claims, *(i.data for i in items))]
     counts = Counter(claim["verdict"] for claim in judged)
-    reduced = Counter(c["verdict"] for c in judged if c["scale"] == REDUCED_SCALE)
     return _template("page.html.j2").render(
         style=_style(),
         script=Markup((HERE / "script.js").read_text("utf-8")),
         claims=judged,
-        verdicts=[
-            {
-                "name": verdict,
-                "slug": verdict.replace(" ", "-"),
-                "count": counts[verdict],
-                "reduced": reduced[verdict],
-            }
-            for verdict in VERDICTS
-        ],
+        outcomes=outcomes.count((c["kind"], c["verdict"], c["scale"]) for c in judged),
+        slug=outcomes.slug,
+        kinds=[(k, sum(c["kind"] == k for c in judged)) for k in (STATEMENT, NUMBER)],
+        verdicts=[(verdict, outcomes.slug(verdict), counts[verdict]) for verdict in VERDICTS],
         differences=_distinct(facts.differences),
         items=shown,
         config=yaml.safe_dump(dict(facts.config), sort_keys=False),
@@ -218,30 +213,33 @@ def _picture(file: Path) -> tuple[str, tuple[int, int]]:
 
 
 def _distinct(differences: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return all differences, each with the part of the configuration that it is in."""
+    """Return a line for each part of the configuration that differs from the paper's."""
     names = {
         "data": "Data",
         "networks": "Networks",
         "training.simplified": "Training of simplified networks",
         "training.fully_fledged": "Training of fully-fledged networks",
     }
-    return [f"{names.get(part, part)}: {', '.join(v)}" for part, v in differences.items() if v]
+    found: dict[str, list[str]] = {}
+    for part, texts in differences.items():
+        # A key such as training.simplified.batch_size stands with the others of its section.
+        section = next((name for name in names if part.startswith(f"{name}.")), part)
+        found.setdefault(names.get(section, ""), []).extend(texts)
+    return [f"{name}: {', '.join(v)}" if name else ", ".join(v) for name, v in found.items() if v]
 
 
 def _claims(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of claims.csv with texts of their numbers."""
     rows = []
     for row in table.to_dict("records"):
-        empty = pd.isna(row["measured"])
-        reduced = row["scale"] == REDUCED_SCALE and not empty
         interval = ""
         if not pd.isna(row["measured_low"]):
             interval = f"{row['measured_low']:.4g} to {row['measured_high']:.4g}"
         rows.append(
             {
                 **{str(key): value for key, value in row.items()},
-                "slug": row["verdict"].replace(" ", "-"),
-                "reduced": reduced,
+                "slug": outcomes.slug(row["verdict"]),
+                "reduced": is_qualified(row["verdict"], row["scale"]),
                 "rank": VERDICTS.index(row["verdict"]),
                 "unit": "" if pd.isna(row["unit"]) else row["unit"],
                 "published_text": _number(row["published"]),

@@ -54,19 +54,20 @@
   const rows = [...document.querySelectorAll(".claims tbody tr")];
   const nothing = document.querySelector(".nothing");
   const apply = () => {
-    const verdicts = new Set([...form.querySelectorAll(":checked")].map((box) => box.value));
+    const chosen = new Set([...form.querySelectorAll(":checked")].map((box) => box.value));
     const words = form.words.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     for (const row of rows) {
       const text = `${row.textContent} ${row.id}`.toLowerCase();
-      row.hidden = !verdicts.has(row.dataset.verdict) || !words.every((word) => text.includes(word));
+      row.hidden = !chosen.has(row.dataset.verdict) || !chosen.has(row.dataset.kind)
+        || !words.every((word) => text.includes(word));
       shown += row.hidden ? 0 : 1;
     }
     form.shown.value = `${shown} of ${rows.length} claims`;
     nothing.hidden = shown > 0;
   };
-  const only = (verdicts) => {
-    for (const box of form.querySelectorAll("[name=verdict]")) box.checked = verdicts(box.value);
+  const only = (wanted) => {
+    for (const box of form.querySelectorAll("[type=checkbox]")) box.checked = wanted(box.value);
     form.words.value = "";
     apply();
   };
@@ -74,13 +75,14 @@
   form.addEventListener("input", apply);
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => setTimeout(() => only(() => true)));
-  for (const card of document.querySelectorAll("[data-only]")) {
-    card.addEventListener("click", () => only((verdict) => verdict === card.dataset.only));
+  for (const card of document.querySelectorAll("[data-verdicts]")) {
+    const wanted = new Set(`${card.dataset.verdicts} ${card.dataset.kinds}`.split(" "));
+    card.addEventListener("click", () => only((value) => wanted.has(value)));
   }
   // What was measured comes first; the rest is one click away.
   const unmeasured = "not-measured-at-this-scale";
   const measured = rows.some((row) => row.dataset.verdict !== unmeasured);
-  only((verdict) => !measured || verdict !== unmeasured);
+  only((value) => !measured || value !== unmeasured);
   // A link to a claim shows it.
   const reveal = () => {
     const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));

@@ -1,0 +1,218 @@
+"""Values of quantities, and the operations of claims on them, such as ratios, shares and trends.
+
+A value is an array [1 + replicates], or [1 + replicates, entries] for a series. Its first row is
+the measurement, the others are the bootstrap.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from resnoise.errors import ResnoiseError
+
+Array = NDArray[np.float64]
+
+
+class NotMeasured(Exception):  # noqa: N818 - an outcome, not a mistake
+    """The results hold no such quantity; the message says why."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Value:
+    """A measured quantity.
+
+    Attributes:
+        values: float64 [1 + replicates] or, for a series, [1 + replicates, entries].
+        index: what numbers the entries of a series, float64 [entries]; None for a single number.
+        runs: number of runs behind it, the smallest one of its parts; None if it does not come from
+            runs.
+        drawn: whether the replicates come from draws of at least two seeds of every part.
+        interval: ends of the interval that a file itself holds, if it does.
+    """
+
+    values: Array
+    index: Array | None = None
+    runs: int | None = None
+    drawn: bool = False
+    interval: tuple[float, float] | None = None
+
+
+def _series(value: Value, name: str) -> tuple[Array, Array]:
+    """Return values and index of a series."""
+    if value.index is None:
+        raise ResnoiseError(f"{name} needs a series (a selection with by), not a single number")
+    return value.values, value.index
+
+
+def _elementwise(function: Callable[[Array, Array], Array]) -> Callable[[Value, Value], Value]:
+    """Return an operation on two numbers, or on the common entries of two series."""
+
+    def operation(first: Value, second: Value) -> Value:
+        if first.index is not None and second.index is not None:
+            index, one, two = np.intersect1d(first.index, second.index, return_indices=True)
+            if not len(index):
+                raise NotMeasured("the two series have no entry in common")
+            return Value(function(first.values[:, one], second.values[:, two]), index)
+        a, b = first.values, second.values
+        if first.index is not None:
+            return Value(function(a, b[:, None]), first.index)
+        if second.index is not None:
+            return Value(function(a[:, None], b), second.index)
+        return Value(function(a, b))
+
+    return operation
+
+
+def _along(name: str, function: Callable[[Array, Array], Array]) -> Callable[[Value], Value]:
+    """Return an operation that makes one number of a series."""
+
+    def operation(value: Value) -> Value:
+        return Value(function(*_series(value, name)))
+
+    return operation
+
+
+def _quotient(first: Array, second: Array) -> Array:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quotient: Array = first / second
+    return quotient
+
+
+def _average(values: Array, index: Array) -> Array:
+    """Return the mean over the index by the trapezoidal rule."""
+    if len(index) < 2:
+        return values[:, 0]
+    mean: Array = np.trapezoid(values, index, axis=1) / (index[-1] - index[0])
+    return mean
+
+
+def _trend(values: Array, index: Array) -> Array:
+    """Return Spearman's rank correlation with the index; 0 for a constant series."""
+    if len(index) < 2:
+        raise NotMeasured("a series of one entry has no trend")
+    ranks = pd.DataFrame(values.T).rank().to_numpy().T
+    ranks = ranks - ranks.mean(axis=1, keepdims=True)
+    places = np.arange(len(index)) - (len(index) - 1) / 2
+    spread = np.sqrt((ranks**2).sum(axis=1) * (places**2).sum())
+    correlation: Array = np.divide(
+        ranks @ places, spread, out=np.zeros(len(values)), where=spread > 0
+    )
+    return correlation
+
+
+def count(name: str, condition: tuple[str, float], value: Value) -> Value:
+    """Return how many entries of a series fulfil a condition, or what share of them.
+
+    Args:
+        name: "count" or "share".
+        condition: "greater" or "less", and the bound.
+        value: the series.
+    """
+    values, _ = _series(value, name)
+    relation, bound = condition
+    held = values > bound if relation == "greater" else values < bound
+    counted = held.mean(axis=1) if name == "share" else held.sum(axis=1)
+    return Value(counted.astype(np.float64))
+
+
+def _aligned(first: Value, second: Value, name: str) -> tuple[Array, Array]:
+    """Return the values of two series at the entries that both have, at least two."""
+    one, two = _series(first, name), _series(second, name)
+    index, ours, theirs = np.intersect1d(one[1], two[1], return_indices=True)
+    if len(index) < 2:
+        raise NotMeasured("the two curves have fewer than two entries in common")
+    return one[0][:, ours], two[0][:, theirs]
+
+
+def _sooner(first: Value, second: Value) -> Value:
+    """Return the share of 100 levels that falling series ``first`` reaches before ``second``.
+
+    The levels lie evenly in the logarithm between the highest and the lowest that both have. A
+    series reaches a level where its running minimum, interpolated between entries, comes down to
+    it. A level that both reach at the same place counts a half.
+
+    Raises:
+        NotMeasured: a value is not above 0.
+    """
+    ours, theirs = _aligned(first, second, "sooner")
+    shares = []
+    for curves in zip(ours, theirs, strict=True):
+        falling = [np.minimum.accumulate(curve) for curve in curves]
+        high = min(curve[0] for curve in falling)
+        low = max(curve[-1] for curve in falling)
+        if low >= high:
+            # One is below the other from its first entry to the other's last.
+            shares.append(float(falling[0][0] < falling[1][0]))
+            continue
+        levels = _levels(high, low)
+        when = [_reached(curve, levels) for curve in falling]
+        shares.append(((when[0] < when[1]) + 0.5 * (when[0] == when[1])).mean())
+    return Value(np.array(shares))
+
+
+def _levels(start: float, end: float) -> Array:
+    """Return 100 levels between two, evenly in the logarithm, as risks are compared in Figure 8."""
+    if not min(start, end) > 0:
+        raise NotMeasured("the two curves are not above 0")
+    return np.geomspace(start, end, 100)
+
+
+def _reached(curve: Array, levels: Array) -> Array:
+    """Return at which entry, with fractions, a falling curve comes down to each level."""
+    after = np.searchsorted(-curve, -levels, side="left")
+    after = np.clip(after, 0, len(curve) - 1)
+    before = np.maximum(after - 1, 0)
+    drop = curve[before] - curve[after]
+    share = np.divide(curve[before] - levels, drop, out=np.ones(len(levels)), where=drop > 0)
+    return np.where(after > 0, before + share, 0.0)
+
+
+def _lower_at_equal(x1: Value, y1: Value, x2: Value, y2: Value) -> Value:
+    """Return the share of common levels of x at which the first curve has the lower y.
+
+    Curves are interpolated in the logarithm of x, at 100 levels of it that both have.
+
+    Raises:
+        NotMeasured: an x is not above 0, or the curves have no level in common.
+    """
+    aligned = [_aligned(x, y, "lower_at_equal") for x, y in ((x1, y1), (x2, y2))]
+    shares = []
+    for row in range(len(x1.values)):
+        curves = []
+        for x, y in aligned:
+            order = np.argsort(x[row])
+            curves.append((x[row][order], y[row][order]))
+        low = max(curve[0][0] for curve in curves)
+        high = min(curve[0][-1] for curve in curves)
+        if low >= high:
+            if row == 0:
+                raise NotMeasured("the two curves have no level in common")
+            shares.append(np.nan)
+            continue
+        levels = np.log(_levels(low, high))
+        first, second = (np.interp(levels, np.log(x), y) for x, y in curves)
+        shares.append(float((first < second).mean()))
+    return Value(np.array(shares))
+
+
+OPERATIONS: dict[str, Callable[..., Value]] = {
+    "ratio": _elementwise(_quotient),
+    "difference": _elementwise(np.subtract),
+    "product": _elementwise(np.multiply),
+    "absolute": lambda value: dataclasses.replace(value, values=np.abs(value.values)),
+    "mean": _along("mean", lambda values, index: values.mean(axis=1)),
+    "average": _along("average", _average),
+    "smallest": _along("smallest", lambda values, index: values.min(axis=1)),
+    "largest": _along("largest", lambda values, index: values.max(axis=1)),
+    "first": _along("first", lambda values, index: values[:, 0]),
+    "last": _along("last", lambda values, index: values[:, -1]),
+    "place_of_largest": _along(
+        "place_of_largest", lambda values, index: index[values.argmax(axis=1)]
+    ),
+    "trend": _along("trend", _trend),
+    "sooner": _sooner,
+    "lower_at_equal": _lower_at_equal,
+}
