@@ -421,7 +421,8 @@ def test_every_module_is_used_by_a_script_or_a_rule() -> None:
     made = re.findall(
         r'made_by\(\s*"(\w+\.\w+)"', "".join(map(Path.read_text, RULES.glob("*.smk")))
     )
-    plugins = [*PLUGINS, *(f"resnoise.{name}" for name in made)]
+    figures = (metric.figure for metric in registry.METRICS.values() if metric.figure)
+    plugins = [*PLUGINS, *figures, *(f"resnoise.{name}" for name in made)]
     used = set().union(*(closure(script, *plugins) for script in REAL_SCRIPTS))
     assert modules() - used - EXEMPT - imported_by_rules() == set()
 

@@ -404,6 +404,7 @@ TABLE1 = {
     "training_curves": 1,
     "metric": 2,
     "metric_table": 1,
+    "metric_figure": 1,
 }
 TWINS = {"twins": 1, "evaluate_twin": 2, "table2": 1, "figure6": 1, "claims": 1, "report_page": 1}
 FIGURE3 = {
@@ -420,7 +421,7 @@ WEIGHTS = {**TWO_RUNS, "weight_statistics": 2, "table3": 1, "figure7": 1}
 TABLE4 = {**TWO_RUNS, "evaluate": 2, "weight_statistics": 2, "table4": 1, "claims": 1}
 FIGURE9 = {**TWO_RUNS, "figure9": 1, "figure9_growth": 1}
 TABLE5 = {**TWO_RUNS, "evaluate": 2, "table5": 1}
-FURTHER = {"metric_table": 1, "report_page": 1}
+FURTHER = {"metric_table": 1, "metric_figure": 1, "report_page": 1}
 # All that follows from the pair of runs that most figures and tables take.
 OTHER_PAIR = {
     **TABLE1,

@@ -1,0 +1,47 @@
+"""Margins after training relative to the norm of the logits, by depth, plain against residual."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from resnoise.figures import style
+from resnoise.summaries.runs import read_metrics
+
+KEYS = ["architecture", "initialisation", "depth", "part"]
+MARKERS = {"train": "o", "test": "^"}
+
+
+def make(files: Sequence[Path]) -> style.Drawing:
+    """Return the figure of ``metrics/margin.csv`` of runs, and the means over seeds behind it."""
+    # The record of a run lies beside the folder of its metrics.
+    rows = read_metrics((file.parent.parent for file in files), "metrics/margin.csv")
+    final = rows[rows["snapshot"] == "final"]
+    means = final.groupby(KEYS)[["relative_median"]].mean().reset_index()
+    return style.Drawing(draw(means), means)
+
+
+def draw(means: pd.DataFrame) -> Figure:
+    """Return the figure: a curve for each kind of network and part of the pictures.
+
+    Args:
+        means: columns ``KEYS`` and relative_median, one row each.
+    """
+    figure, axis = plt.subplots(figsize=(5.4, 3.2), layout="constrained")
+    for (architecture, initialisation, part), own in means.groupby(KEYS[:2] + KEYS[3:]):
+        axis.plot(
+            own["depth"],
+            own["relative_median"],
+            marker=MARKERS[str(part)],
+            linestyle="-" if part == "train" else "--",
+            color=style.COLOURS.get(str(architecture), "#555555"),
+            label=f"{architecture}, {str(initialisation).upper()}, {part}",
+        )
+    axis.set_xticks(sorted(means["depth"].unique()))
+    axis.set_xlabel("depth")
+    axis.set_ylabel(r"median of margin $/\,\|$logits$\|$")
+    axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
+    figure.legend(loc="outside right center", fontsize=8)
+    return figure
