@@ -22,6 +22,12 @@ WORKFLOW = "".join(
 )
 COLLECTING = set(re.findall(r"^rule (\w+):", (ROOT / "Snakefile").read_text("utf-8"), re.MULTILINE))
 RULES = COLLECTING | {*rule_files.making()}
+# Rules of the paper's measurements, tables and figures; others are on pages of their own.
+PAPERS = [
+    rule
+    for name, rule in rule_files.making().items()
+    if "external" not in name and name not in ("run_table", "metric", "metric_table")
+]
 # Folders whose files pages may name.
 FOLDERS = "config|docs|envs|profiles|rules|slurm|ssh|tests|workflow"
 
@@ -89,6 +95,14 @@ def test_results_have_the_names_that_pages_say(name: str) -> None:
 def rows(start: str) -> list[str]:
     """Return the rows of tables in the page of experiments whose first cell is ``start``."""
     return re.findall(rf"^\| {start} \| (.*) \|$", EXPERIMENTS.read_text("utf-8"), re.MULTILINE)
+
+
+def test_every_experiment_leads_to_its_code() -> None:
+    """One hop from a table or figure to what measures, summarises and draws it."""
+    linked = {link for row in rows("code") for link in re.findall(r"resnoise/([\w/]+)\.py\)", row)}
+    assert len(rows("code")) == len(rows("make")) + 1
+    named = {name.removeprefix("resnoise.") for rule in PAPERS for name in rule.modules}
+    assert {name.replace(".", "/") for name in named} - linked == set()
 
 
 def test_keys_of_experiments_exist() -> None:
