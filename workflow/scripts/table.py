@@ -1,4 +1,4 @@
-"""Make a table: the module of its name in resnoise.tables makes it from the files of its rule."""
+"""Make a table from files, with the module of resnoise.tables that has the table's name."""
 
 import argparse
 import importlib
