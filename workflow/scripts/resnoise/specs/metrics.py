@@ -1,7 +1,7 @@
-"""What determines the metrics: specifications beside those of ``resnoise.specs.run``.
+"""Specifications of measurements.
 
-They are here and not there because training depends on that module: a further metric retrains
-nothing. Standard library only, because the rules import this module too.
+They are not in ``resnoise.specs.run``, because training depends on that module: a new metric must
+not make trained networks stale. Standard library only, because the rules import this module too.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from resnoise.specs.base import Spec
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationSpec(Spec):
-    """Risk, cost and error of a run: there is nothing to choose."""
+    """Risk, cost and error of a run; there are no options."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +59,10 @@ class WeightStatisticsSpec(Spec):
 
 @dataclasses.dataclass(frozen=True)
 class ExternalSpec(Spec):
-    """A network trained elsewhere (an item of the config list ``external``); its place, no."""
+    """A network trained elsewhere (an item of the config list ``external``).
+
+    The path of its file is left out on purpose: moving the file must not make results stale.
+    """
 
     name: str
     naming: str
@@ -70,7 +73,7 @@ class ExternalSpec(Spec):
 
 @dataclasses.dataclass(frozen=True)
 class GradientFlowSpec(Spec):
-    """What of a run's gradient flow is measured (config section ``gradient_flow``)."""
+    """Gradient flow of a run (config section ``gradient_flow``)."""
 
     samples: int
     sample_seed: int
