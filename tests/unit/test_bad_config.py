@@ -208,8 +208,8 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], str, str, str]] = [
     ),
     ("results among the code", {"results": "workflow/x"}, "results", "'workflow/x'", "of its own"),
     ("results that are all files", {"results": ".."}, "results", "'..'", "of its own"),
-    ("results in a file", {"results": "net.pt"}, "results", "'net.pt'", "a folder, and this is"),
-    ("downloads in a file", {"downloads": "net.pt"}, "downloads", "'net.pt'", "a folder, and this"),
+    ("results in a file", {"results": "net.pt"}, "results", "'net.pt'", "a folder, but this is"),
+    ("downloads in a file", {"downloads": "net.pt"}, "downloads", "'net.pt'", "a folder, but this"),
     ("a name too long", {"results": "x" * 201}, "results", "'xxxx", "at most 200 bytes"),
     (
         "two networks of one name",
