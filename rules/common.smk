@@ -512,5 +512,6 @@ def report_command(wildcards, output):
 
 
 def unnamed(wildcards):
-    """End a template (see templates.smk) that somebody took for a target with one line."""
-    raise WorkflowError("measurement, figure and table are kinds; name one, such as figure3")
+    """End with one line where a template of rules (templates.smk) is taken for a target."""
+    # Not a WorkflowError, which Snakemake shows with a traceback where an input is computed.
+    sys.exit("figure and table are kinds of results: name one, such as figure3 or table1")
