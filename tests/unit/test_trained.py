@@ -15,7 +15,7 @@ from resnoise.digests import read_json, write_json
 from resnoise.errors import ResnoiseError
 from resnoise.specs import DataSpec
 from resnoise.training import loop
-from resnoise.training.loop import RunFiles
+from resnoise.training.run import RunFiles
 from resnoise.transfer_check import transfer_run
 
 NAMES = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
@@ -47,7 +47,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "training": {"simplified": {"epochs": 1, "batch_size": 10}},
         }
         spec = config.run_spec(config.load(raw), "residual", 8, "hmwi", seed)
-        loop.train(spec, data, files(folder / str(seed)), device="cpu", threads=1, code="code")
+        loop.train([spec], data, [files(folder / str(seed))], device="cpu", threads=1, code="code")
     return folder
 
 

@@ -1,6 +1,7 @@
 """The history of a run: one row an epoch, as CSV."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from resnoise.digests import write_rows
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One epoch.
+    """One epoch; of one that diverged, all measures but the time are NaN.
 
     Attributes:
         epoch: from 1.
@@ -27,13 +28,13 @@ class Row:
 
     epoch: int
     lr: float
-    risk: float
-    cost: float
-    train_error: float
-    test_loss: float
-    test_error: float
-    seconds: float
-    images_per_second: float
+    risk: float = math.nan
+    cost: float = math.nan
+    train_error: float = math.nan
+    test_loss: float = math.nan
+    test_error: float = math.nan
+    seconds: float = math.nan
+    images_per_second: float = math.nan
     status: str = "ok"
 
 
