@@ -9,18 +9,20 @@ import datetime
 import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from resnoise import tensorfile
+from resnoise import devices, tensorfile
 from resnoise.errors import ResnoiseError
+from resnoise.metrics.specs import SampledSpec
 from resnoise.seeds import generator
+from resnoise.trained import Measurable
 
 _log = logging.getLogger(__name__)
 
@@ -51,18 +53,16 @@ def choose_samples(available: int, samples: int | None, seed: int) -> NDArray[np
     return np.sort(order[:samples].numpy())
 
 
-def batch_size(network: nn.Module, inputs: torch.Tensor, copies: float, memory_mb: int) -> int:
-    """Return how many pictures fit into a budget of memory, from 1 to ``LARGEST_BATCH``.
+def activation_bytes(network: nn.Module, inputs: Tensor) -> int:
+    """Return the bytes that the outputs of all layers with weights take together.
 
     Args:
         network: a network in evaluation mode.
-        inputs: one picture [1, C, H, W].
-        copies: how many times all activations of a picture are held at once.
-        memory_mb: the budget for activations in megabytes (10^6 bytes).
+        inputs: [B, C, H, W].
     """
     numbers = 0
 
-    def count(_module: nn.Module, _inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+    def count(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal numbers
         numbers += output.numel()
 
@@ -74,8 +74,82 @@ def batch_size(network: nn.Module, inputs: torch.Tensor, copies: float, memory_m
     finally:
         for hook in hooks:
             hook.remove()
-    picture = copies * numbers * inputs.element_size()
-    return int(min(LARGEST_BATCH, max(1, memory_mb * 1e6 // picture)))
+    return numbers * inputs.element_size()
+
+
+class Measurement:
+    """Networks of a run and the training pictures to measure them on.
+
+    Attributes:
+        networks: the networks to measure, by label of their weights, in evaluation mode.
+        samples: indices of the chosen pictures in the training set, in increasing order.
+        checkpoint: file beside the output, to be removed when the output is written.
+    """
+
+    def __init__(
+        self,
+        run: Measurable,
+        spec: SampledSpec,
+        output: Path,
+        *,
+        device: str,
+        threads: int,
+        code: str,
+    ) -> None:
+        """Set up the device and build the networks.
+
+        Args:
+            run: the run, or a network trained elsewhere.
+            spec: which pictures and snapshots.
+            output: the file that the measurement will be written to.
+            device: "auto", "cpu" or "cuda".
+            threads: CPU threads.
+            code: digest of the program; a checkpoint of another is refused.
+
+        Raises:
+            ResnoiseError: no such device, or more pictures are wanted than the training set has.
+        """
+        self._device = devices.set_up(device, threads)
+        self._images = run.dataset.train_images
+        self._normalise = run.normalisation(self._device)
+        self._identity = {**run.digests, "spec": spec.to_json(), "code": code}
+        labels = run.usable(spec.every_snapshot)
+        self.networks = {label: run.network(label, self._device) for label in labels}
+        self.samples = choose_samples(len(self._images), spec.samples, spec.sample_seed)
+        self.checkpoint = output.with_name(f"{output.stem}_resume.safetensors")
+
+    def batches(
+        self,
+        state: Mapping[str, NDArray[np.float64]],
+        picture_bytes: Callable[[str, Tensor], float],
+        memory_mb: int,
+        largest: int | None = None,
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Yield the chosen pictures batch by batch; see ``in_batches`` for ``state``.
+
+        Args:
+            state: arrays that hold all that is known; the caller updates them for each batch.
+            picture_bytes: returns the memory that measuring one picture takes, from the label of
+                the network and the picture's input [1, C, H, W].
+            memory_mb: memory for the measurement of one batch in megabytes (10^6 bytes).
+            largest: pictures in a batch at most, instead of ``LARGEST_BATCH``.
+
+        Yields:
+            The positions in ``samples`` of a batch, and its inputs [B, C, H, W] without
+            augmentation.
+        """
+        if not self.networks:
+            return
+        one = self._inputs(slice(1))
+        need = max(picture_bytes(label, one) for label in self.networks)
+        size = int(min(largest or LARGEST_BATCH, max(1, memory_mb * 1e6 // need)))
+        count = len(self.samples)
+        for part in in_batches(state, count, size, self.checkpoint, self._identity):
+            yield part, self._inputs(self.samples[part])
+
+    def _inputs(self, chosen: slice | NDArray[np.int64]) -> Tensor:
+        """Return the network inputs [B, C, H, W] of some training pictures."""
+        return self._normalise(torch.from_numpy(self._images[chosen]).to(self._device))
 
 
 def in_batches(

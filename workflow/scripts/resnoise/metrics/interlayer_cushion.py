@@ -23,12 +23,11 @@ from torch import Tensor, nn
 from resnoise import devices
 from resnoise.digests import csv_path
 from resnoise.files import remove
-from resnoise.metrics.batches import choose_samples, in_batches
+from resnoise.metrics.batches import Measurement
 from resnoise.metrics.blocks import Chain, LinearBlock, chain
 from resnoise.metrics.spans import METHODS, ROUND, SKETCH, SpanNorms
 from resnoise.metrics.specs import InterlayerCushionSpec
 from resnoise.trained import Measurable
-from resnoise.training.batches import Normalisation
 
 # More pictures at a time are no faster.
 LARGEST_BATCH = 32
@@ -142,9 +141,13 @@ def measure_run(
     memory_mb: int,
     code: str,
 ) -> None:
-    """Write the interlayer cushions of a run for the chosen training pictures; see ``measure``.
+    """Write the interlayer cushions of a run as CSV, a row for each picture and span.
 
-    The final weights of a diverged run have no rows.
+    Columns: snapshot ("final", or every kept one), first and last (numbers of the span's blocks,
+    from 1), sample (index of the picture in the training set), cushion, standard_error, method
+    ("closed form", "signs" or "sketch"), probes (vectors that it was estimated from). Cushion and
+    error are empty where the span's input or its Jacobian is 0. The final weights of a diverged run
+    have no rows. A killed measurement continues where it was.
 
     Args:
         run: the run, or a network trained elsewhere.
@@ -158,74 +161,26 @@ def measure_run(
     Raises:
         ResnoiseError: more pictures are wanted than the training set has.
     """
-    chosen = devices.set_up(device, threads)
-    networks = {name: run.network(name, chosen) for name in run.usable(spec.every_snapshot)}
-    measure(
-        networks,
-        run.dataset.train_images,
-        run.normalisation(chosen),
-        spec,
-        output,
-        device=chosen,
-        memory_mb=memory_mb,
-        identity={**run.digests, "code": code},
-    )
-
-
-def measure(
-    networks: Mapping[str, nn.Module],
-    images: NDArray[np.uint8],
-    normalise: Normalisation,
-    spec: InterlayerCushionSpec,
-    output: Path,
-    *,
-    device: torch.device,
-    memory_mb: int,
-    identity: Mapping[str, str],
-) -> None:
-    """Write the interlayer cushions of networks as CSV, a row for each picture and span.
-
-    Columns: snapshot (label of the network), first and last (numbers of the span's blocks, from 1),
-    sample (index of the picture), cushion, standard_error, method ("closed form", "signs" or
-    "sketch"), probes (vectors that it was estimated from). Cushion and error are empty where the
-    span's input or its Jacobian is 0. A killed measurement continues where it was.
-
-    Args:
-        networks: networks of one structure by label, in evaluation mode, on ``device``.
-        images: pictures, uint8 [N, H, W, C], of which ``spec`` chooses.
-        normalise: what makes the networks' inputs of pictures.
-        spec: which pictures, and how exact.
-        output: CSV file to write.
-        device: where to compute.
-        memory_mb: budget for activations in megabytes.
-        identity: digests of what the results depend on besides ``spec``.
-
-    Raises:
-        ResnoiseError: more pictures are wanted than there are.
-    """
-    samples = choose_samples(len(images), spec.samples, spec.sample_seed)
+    measured = Measurement(run, spec, output, device=device, threads=threads, code=code)
     dtype = devices.WEIGHT_DTYPES[spec.precision]
-    meters = {name: Meter(network.to(dtype), spec) for name, network in networks.items()}
+    meters = {label: Meter(network.to(dtype), spec) for label, network in measured.networks.items()}
     fields = [field.name for field in dataclasses.fields(Cushions)]
     state: dict[str, NDArray[np.float64]] = {}
-    for name, meter in meters.items():
-        shape = (len(samples), *2 * (len(meter.chain.blocks),))
-        state |= {f"{name}/{field}": np.full(shape, np.nan) for field in fields}
-    checkpoint = output.with_name(f"{output.stem}_resume.safetensors")
-    if meters:
-        one = normalise(torch.from_numpy(images[:1]).to(device)).to(dtype)
-        need = max(meter.picture_bytes(one) for meter in meters.values())
-        size = int(min(LARGEST_BATCH, max(1, memory_mb * 1e6 // need)))
-        whole = {**identity, "spec": spec.to_json()}
-        for part in in_batches(state, len(samples), size, checkpoint, whole):
-            inputs = normalise(torch.from_numpy(images[samples[part]]).to(device)).to(dtype)
-            for name, meter in meters.items():
-                found = meter(inputs, samples[part].tolist())
-                for field in fields:
-                    state[f"{name}/{field}"][part] = getattr(found, field)
+    for label, meter in meters.items():
+        shape = (len(measured.samples), *2 * (len(meter.chain.blocks),))
+        state |= {f"{label}/{field}": np.full(shape, np.nan) for field in fields}
+
+    def picture_bytes(label: str, one: Tensor) -> int:
+        return meters[label].picture_bytes(one.to(dtype))
+
+    for part, inputs in measured.batches(state, picture_bytes, memory_mb, LARGEST_BATCH):
+        for label, meter in meters.items():
+            found = meter(inputs.to(dtype), measured.samples[part].tolist())
+            for field in fields:
+                state[f"{label}/{field}"][part] = getattr(found, field)
     with csv_path(output) as temporary:
-        _write(temporary, list(meters), state, samples)
-    remove(checkpoint)
+        _write(temporary, list(meters), state, measured.samples)
+    remove(measured.checkpoint)
 
 
 def _write(

@@ -14,10 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from resnoise import devices
 from resnoise.digests import csv_path
 from resnoise.files import remove
-from resnoise.metrics.batches import batch_size, choose_samples, in_batches
+from resnoise.metrics.batches import Measurement, activation_bytes
 from resnoise.metrics.layers import Layer, layers, norms
 from resnoise.metrics.specs import LayerCushionSpec
 from resnoise.trained import Measurable
@@ -91,29 +90,22 @@ def measure_run(
     Raises:
         ResnoiseError: more pictures are wanted than the training set has.
     """
-    chosen = devices.set_up(device, threads)
-    labels = run.usable(spec.every_snapshot)
-    images = run.dataset.train_images
-    samples = choose_samples(len(images), spec.samples, spec.sample_seed)
-    networks = {label: run.network(label, chosen) for label in labels}
-    normalise = run.normalisation(chosen)
+    measured = Measurement(run, spec, output, device=device, threads=threads, code=code)
     names: list[str] = []
     state: dict[str, NDArray[np.float64]] = {}
-    for label, network in networks.items():
+    for label, network in measured.networks.items():
         names = [layer.name for layer in layers(network)]
-        state[label] = np.full((len(samples), len(names)), np.nan)
-    checkpoint = output.with_name("layer_cushion_resume.safetensors")
-    identity = {**run.digests, "spec": spec.to_json(), "code": code}
-    if labels:
-        one = normalise(torch.from_numpy(images[:1]).to(chosen))
-        size = batch_size(networks[labels[-1]], one, _COPIES, memory_mb)
-        for part in in_batches(state, len(samples), size, checkpoint, identity):
-            inputs = normalise(torch.from_numpy(images[samples[part]]).to(chosen))
-            for label, network in networks.items():
-                state[label][part] = layer_cushions(network, inputs).cpu().numpy()
+        state[label] = np.full((len(measured.samples), len(names)), np.nan)
+
+    def picture_bytes(label: str, one: Tensor) -> float:
+        return _COPIES * activation_bytes(measured.networks[label], one)
+
+    for part, inputs in measured.batches(state, picture_bytes, memory_mb):
+        for label, network in measured.networks.items():
+            state[label][part] = layer_cushions(network, inputs).cpu().numpy()
     with csv_path(output) as temporary:
-        _write(temporary, state, names, samples)
-    remove(checkpoint)
+        _write(temporary, state, names, measured.samples)
+    remove(measured.checkpoint)
 
 
 def _write(

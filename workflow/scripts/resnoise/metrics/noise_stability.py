@@ -27,9 +27,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from resnoise import csvfile, devices
+from resnoise import csvfile
 from resnoise.files import remove
-from resnoise.metrics.batches import batch_size, choose_samples, in_batches
+from resnoise.metrics.batches import Measurement, activation_bytes
 from resnoise.metrics.layers import (
     Layer,
     Stage,
@@ -319,32 +319,25 @@ def measure_run(
     Raises:
         ResnoiseError: more pictures are wanted than the training set has.
     """
-    chosen = devices.set_up(device, threads)
-    images = run.dataset.train_images
-    samples = choose_samples(len(images), spec.samples, spec.sample_seed)
-    labels = run.usable(spec.every_snapshot)
-    networks = {label: run.network(label, chosen) for label in labels}
-    measured = {label: NoiseStability(network, spec) for label, network in networks.items()}
+    measured = Measurement(run, spec, output, device=device, threads=threads, code=code)
+    found = {label: NoiseStability(network, spec) for label, network in measured.networks.items()}
     state = {
         f"{label}/{quantity}/{name}": array
-        for label, stability in measured.items()
+        for label, stability in found.items()
         for quantity, moments in stability.moments.items()
         for name, array in moments.arrays.items()
     }
-    normalise = run.normalisation(chosen)
-    checkpoint = output.with_name("noise_stability_resume.safetensors")
-    identity = {**run.digests, "spec": spec.to_json(), "code": code}
-    if labels:
-        one = normalise(torch.from_numpy(images[:1]).to(chosen))
-        size = batch_size(networks[labels[-1]], one, _COPIES, memory_mb)
-        for part in in_batches(state, len(samples), size, checkpoint, identity):
-            inputs = normalise(torch.from_numpy(images[samples[part]]).to(chosen))
-            for stability in measured.values():
-                stability.add(inputs, samples[part])
+
+    def picture_bytes(label: str, one: Tensor) -> float:
+        return _COPIES * activation_bytes(measured.networks[label], one)
+
+    for part, inputs in measured.batches(state, picture_bytes, memory_mb):
+        for stability in found.values():
+            stability.add(inputs, measured.samples[part])
     rows = [
         {"snapshot": label, **row}
-        for label, stability in measured.items()
-        for row in stability.rows(len(samples))
+        for label, stability in found.items()
+        for row in stability.rows(len(measured.samples))
     ]
     csvfile.write(output, pd.DataFrame(rows, columns=list(COLUMNS)), float_format="%.7g")
-    remove(checkpoint)
+    remove(measured.checkpoint)
