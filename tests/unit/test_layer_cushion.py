@@ -355,4 +355,4 @@ def test_a_torn_checkpoint_is_refused(tmp_path: Path, caplog: pytest.LogCaptureF
     assert list(state["a"]) == [1, 1, 1]
     checkpoint.write_bytes(checkpoint.read_bytes()[:-5])
     assert list(in_batches(state, 3, 2, checkpoint, {"x": "1"})) == [slice(0, 2), slice(2, 3)]
-    assert "checkpoint refused, starting anew" in caplog.text
+    assert "checkpoint refused, starting over" in caplog.text

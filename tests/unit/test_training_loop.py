@@ -539,7 +539,7 @@ def test_a_torn_checkpoint_is_refused_and_the_run_starts_anew(
     damage(files.checkpoint)
     with caplog.at_level(logging.WARNING):
         train(run_spec(), data, tmp_path / "torn")
-    assert "checkpoint refused, starting anew" in caplog.text
+    assert "checkpoint refused, starting over" in caplog.text
     assert "resume.safetensors" in caplog.text
     assert [session["first_epoch"] for session in record(files)["sessions"]] == [1]
     assert result(files) == result(whole)
@@ -559,7 +559,7 @@ def test_the_checkpoint_of_another_run_is_refused_and_the_run_starts_anew(
     )
     with caplog.at_level(logging.WARNING):
         train(run_spec(), data, tmp_path / "other")
-    assert f"starting anew: it belongs to another run (different {different})" in caplog.text
+    assert f"starting over: it belongs to another run (different {different})" in caplog.text
     assert [session["first_epoch"] for session in record(files)["sessions"]] == [1]
     assert result(files) == result(whole)
 

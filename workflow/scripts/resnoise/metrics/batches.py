@@ -203,11 +203,11 @@ def _restore(
     try:
         arrays, metadata, _ = tensorfile.load(checkpoint)
     except ResnoiseError as error:
-        _log.warning("checkpoint refused, starting anew: %s", error)
+        _log.warning("checkpoint refused, starting over: %s", error)
         return 0
     if metadata.get("identity") != dict(identity):
         _log.warning(
-            "checkpoint %s refused, starting anew: it belongs to another measurement", checkpoint
+            "checkpoint %s refused, starting over: it belongs to another measurement", checkpoint
         )
         return 0
     for name, array in state.items():

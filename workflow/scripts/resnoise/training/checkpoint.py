@@ -1,7 +1,7 @@
-"""Checkpoints: the whole state of a run after an epoch, so that a killed run continues bit for bit.
+"""Checkpoints: the state after an epoch, from which a killed training continues bit for bit.
 
-Weights, momentum, kept snapshots and history are the whole state: random numbers depend on
-(seed, epoch) only. The file lies beside the run's outputs and is no output itself, because a
+Weights, momentum, snapshots and history are the whole state of a run, because random numbers depend
+on (seed, epoch) only. The file lies beside the run's outputs but is not declared as one, because a
 workflow engine deletes the outputs of a failed job.
 """
 
@@ -34,7 +34,7 @@ class State:
         momentum: momentum of every parameter by name, empty before the first step.
         snapshots: kept weights by label ("initial", "iteration1", "epoch10", ...).
         history: one row for each epoch done.
-        sessions: one record for each process that worked on the run, the present one last.
+        sessions: one record for each process that worked on the run, the latest last.
     """
 
     epoch: int
@@ -56,7 +56,7 @@ def _copy(tensor: Tensor) -> np.ndarray:
 
 
 def set_weights(network: nn.Module, weights: Weights) -> None:
-    """Set all parameters and buffers of ``network``; names and shapes must fit."""
+    """Set all parameters and buffers of ``network``; names and shapes must match."""
     network.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
 
 
@@ -116,7 +116,7 @@ def save(
 
 
 def _pack(state: State) -> tuple[dict[str, Weights], dict[str, Any]]:
-    """Return the arrays of a state in groups, and everything else."""
+    """Return the arrays of a state, in groups by name, and its other values."""
     groups = {
         "weights": state.weights,
         "momentum": state.momentum,
@@ -133,9 +133,9 @@ def _pack(state: State) -> tuple[dict[str, Weights], dict[str, Any]]:
 def load(
     path: Path, identities: Sequence[dict[str, str]]
 ) -> tuple[list[State] | list[None], list[dict[str, Any]]]:
-    """Return the states of runs and observers; None for each run, and no observers, without any.
+    """Return the saved states of runs and of observers; None for each run if there are none to use.
 
-    A damaged checkpoint, or one of other identities, is never used: a warning says so.
+    A damaged checkpoint, or one with other identities, is never used; a warning says so.
     """
     nothing: list[None] = [None] * len(identities)
     if not path.exists():
@@ -143,7 +143,7 @@ def load(
     try:
         arrays, metadata, _ = tensorfile.load(path)
     except ResnoiseError as error:
-        _log.warning("checkpoint refused, starting anew: %s", error)
+        _log.warning("checkpoint refused, starting over: %s", error)
         return nothing, []
     runs = metadata.get("runs", [])
     different = [
@@ -153,7 +153,7 @@ def load(
     ]
     if different:
         _log.warning(
-            "checkpoint %s refused, starting anew: it belongs to another run (different %s)",
+            "checkpoint %s refused, starting over: it belongs to another run (different %s)",
             *(path, " and ".join(different)),
         )
         return nothing, []

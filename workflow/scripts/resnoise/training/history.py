@@ -1,4 +1,4 @@
-"""The history of a run: one row an epoch, as CSV."""
+"""The history of a run: a CSV file with a row for each epoch."""
 
 import dataclasses
 import math
@@ -10,19 +10,21 @@ from resnoise.digests import write_rows
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One epoch; of one that diverged, all measures but the time are NaN.
+    """One epoch. If it diverged, all measurements except ``seconds`` are NaN.
 
     Attributes:
         epoch: from 1.
         lr: learning rate.
-        risk: mean cross-entropy over the epoch's augmented mini-batches, as trained on.
+        risk: mean cross-entropy over the epoch's augmented mini-batches, each measured before its
+            step.
         cost: risk plus the weight term at the end of the epoch.
-        train_error: share of wrong predictions in the same mini-batches.
+        train_error: fraction of wrong predictions in the same mini-batches.
         test_loss: mean cross-entropy over the test set after the epoch.
-        test_error: share of wrong predictions in the test set after the epoch.
-        seconds: wall time of the epoch with evaluation; of twins, with both networks' steps.
-        images_per_second: training pictures a second, without evaluation; of twins, with both
-            networks' steps.
+        test_error: fraction of wrong predictions in the test set after the epoch.
+        seconds: wall time of the epoch, evaluation included; for twins, with the steps of both
+            networks.
+        images_per_second: training pictures per second, evaluation excluded; for twins, with the
+            steps of both networks.
         status: "ok", or "diverged" if the loss became NaN or infinite in this epoch.
     """
 

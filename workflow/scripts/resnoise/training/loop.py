@@ -32,8 +32,8 @@ def train(
     A loss that becomes NaN or infinite ends the training of all runs: the last row of each history
     and each record say "diverged", with epoch and step, and the weights are those of that moment.
 
-    While another process trains the same runs, as a job does that outlived its Snakemake, this one
-    waits, and has nothing to do if the other finishes them.
+    While another process trains the same runs (a job that outlived its Snakemake, say), this one
+    waits; it has nothing to do if the other finishes them.
 
     Args:
         specs: what to train: one run, or several with the same number of epochs and of mini-batches

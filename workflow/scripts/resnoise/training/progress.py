@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 class Progress(Observer):
-    """Shows how far a training is; of runs in step, the last one's numbers."""
+    """Shows the progress of a training, with the numbers of the last of its runs."""
 
     def __init__(self, epochs: int, steps: int, done: int) -> None:
         """Start at ``done`` of ``epochs`` epochs with ``steps`` mini-batches each."""
@@ -39,7 +39,7 @@ class Progress(Observer):
         self.started = self.spoken = time.monotonic()
 
     def __enter__(self) -> Self:
-        """Say in the log where this is and what is to be done, and return itself."""
+        """Log where this process runs and which epochs it is going to train."""
         if self.bar.disable and self.done < self.epochs:
             host, process = socket.gethostname(), os.getpid()
             start = log_lines.Start(host, process, self.done + 1, self.epochs, self.steps)

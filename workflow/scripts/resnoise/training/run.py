@@ -28,7 +28,7 @@ from resnoise.training.schedule import learning_rate
 
 _log = logging.getLogger(__name__)
 
-# Losses are looked at in groups, because each look makes a GPU wait for its queue to empty.
+# Losses are checked in groups, because each check waits until the GPU has done all queued work.
 STEPS_BETWEEN_CHECKS = 100
 
 
@@ -153,7 +153,7 @@ def _warn_of_changes(before: dict[str, Any], now: dict[str, Any]) -> None:
 
 
 class Run:
-    """The objects of one run, set to ``state`` or to the start."""
+    """Network, optimiser and data of one run, at its start or at the state of a checkpoint."""
 
     def __init__(
         self, spec: RunSpec, dataset: Dataset, device: torch.device, state: State | None
@@ -196,9 +196,9 @@ class Run:
         """Write the outputs of a finished run.
 
         Args:
-            files: where to.
+            files: where to write.
             identity: specification, data digest and code digest.
-            outcome: status, and where a diverged run did.
+            outcome: status and, for a diverged run, epoch and step.
         """
         tensorfile.save(files.weights, self.state.weights, identity)
         tensorfile.save(files.snapshots, checkpoint.flatten(self.state.snapshots), identity)

@@ -1,7 +1,8 @@
 """Twin training (section 4.1): a residual network and its equivalent plain one, step by step.
 
-The plain network starts from T(r0) and both see the same augmented mini-batches; in exact
-arithmetic they stay equal for ever. What is recorded is how rounding errors make them drift.
+The plain network starts from T(r0), and both see the same augmented mini-batches. In exact
+arithmetic they would stay equal for ever; their drift, which is recorded, comes from rounding
+errors.
 """
 
 import dataclasses
@@ -162,8 +163,8 @@ def mask_differences(
     """Return for each convolution how many outputs are positive in just one of two networks.
 
     Args:
-        networks: two simplified networks of one depth, restored to their own weights afterwards.
-        weights: parameters of each to compute with.
+        networks: two simplified networks of the same depth; their own weights stay unchanged.
+        weights: parameters of each network, used instead of its own.
         inputs: [B, C, H, W].
     """
     masks = []
