@@ -1,8 +1,8 @@
-"""Long measurements over many pictures: chosen by a seed, a batch at a time, resumable.
+"""Long measurements over many pictures, which continue where they were after a stop.
 
-A measurement keeps its state in arrays whose size does not depend on the batches, and brings them
-up to date batch by batch. Now and then they are saved beside the output, so that a killed
-measurement continues with the pictures that are left.
+A seed chooses the pictures. A measurement keeps its results so far in arrays whose size does not
+depend on the batches, and updates them batch by batch. From time to time they are saved beside the
+output, so that a killed measurement continues with the pictures that are left.
 """
 
 import datetime
@@ -27,8 +27,8 @@ from resnoise.trained import Measurable
 _log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_SAVES = 30.0
-# Larger batches do not fit into caches, and the memory of their activations is fetched anew from
-# the system at each layer, which takes as long as the convolution itself.
+# Larger batches do not fit into the caches, and the system has to provide new memory for their
+# activations at each layer, which takes as long as the convolution itself.
 LARGEST_BATCH = 64
 
 
@@ -38,10 +38,10 @@ def choose_samples(available: int, samples: int | None, seed: int) -> NDArray[np
     Args:
         available: pictures in the training set.
         samples: how many to draw without replacement; None for all.
-        seed: decides which. A larger number with the same seed keeps those of a smaller one.
+        seed: decides which. With the same seed, more pictures include those of a smaller number.
 
     Raises:
-        ResnoiseError: more are wanted than there are.
+        ResnoiseError: ``samples`` exceeds ``available``.
     """
     if samples is None:
         return np.arange(available)
@@ -54,7 +54,7 @@ def choose_samples(available: int, samples: int | None, seed: int) -> NDArray[np
 
 
 def activation_bytes(network: nn.Module, inputs: Tensor) -> int:
-    """Return the bytes that the outputs of all layers with weights take together.
+    """Return the total size in bytes of the outputs of all convolutions and linear layers.
 
     Args:
         network: a network in evaluation mode.
@@ -128,11 +128,11 @@ class Measurement:
         """Yield the chosen pictures batch by batch; see ``in_batches`` for ``state``.
 
         Args:
-            state: arrays that hold all that is known; the caller updates them for each batch.
-            picture_bytes: returns the memory that measuring one picture takes, from the label of
+            state: arrays with all results so far; the caller updates them for each batch.
+            picture_bytes: returns the bytes that measuring one picture takes, given the label of
                 the network and the picture's input [1, C, H, W].
             memory_mb: memory for the measurement of one batch in megabytes (10^6 bytes).
-            largest: pictures in a batch at most, instead of ``LARGEST_BATCH``.
+            largest: largest number of pictures in a batch, instead of ``LARGEST_BATCH``.
 
         Yields:
             The positions in ``samples`` of a batch, and its inputs [B, C, H, W] without
@@ -159,14 +159,14 @@ def in_batches(
     checkpoint: Path,
     identity: Mapping[str, str],
 ) -> Iterator[slice]:
-    """Yield slices of ``range(count)``; the caller updates ``state`` for each before the next.
+    """Yield slices of ``range(count)``; the caller updates ``state`` for each before the next one.
 
-    A checkpoint of the same measurement is read into ``state`` first, and what it covers is not
-    yielded again. Progress is a bar on a terminal and otherwise a line in the log at each save.
-    The caller removes the checkpoint when the output is written.
+    If there is a checkpoint of the same measurement, it is first read into ``state``, and the
+    pictures that it covers are skipped. Progress is a bar on a terminal, otherwise a line in the
+    log at each save. The caller removes the checkpoint when the output is written.
 
     Args:
-        state: arrays that hold all that is known, updated in place.
+        state: arrays with all results so far, updated in place.
         count: number of pictures.
         size: pictures in a batch.
         checkpoint: file beside the output.

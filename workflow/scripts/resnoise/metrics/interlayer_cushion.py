@@ -5,8 +5,8 @@ at x (batch normalisation in evaluation mode), the cushion is
 
     sqrt(h w) ||J x|| / (||J||_F ||x||).
 
-J x is computed, and so is ||J||_F of one block of at most two convolutions; that of longer spans is
-estimated with a standard error (``resnoise.metrics.spans``).
+J x is exact, and so is ||J||_F of a single block of at most two convolutions. For longer spans
+||J||_F is estimated, with a standard error (``resnoise.metrics.spans``).
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ from resnoise.metrics.spans import METHODS, ROUND, SKETCH, SpanNorms
 from resnoise.metrics.specs import InterlayerCushionSpec
 from resnoise.trained import Measurable
 
-# More pictures at a time are no faster.
+# Larger batches are no faster.
 LARGEST_BATCH = 32
 COLUMNS = ["snapshot", "first", "last", "sample", "cushion", "standard_error", "method", "probes"]
 
@@ -39,10 +39,10 @@ class Cushions:
     """Interlayer cushions, float64 [B, blocks, blocks], at [b, i, j] with i <= j.
 
     Attributes:
-        value: the cushion; NaN for i > j, and where x or J is 0, so that there is none.
+        value: the cushion; NaN for i > j and where x or J is 0, so that it is undefined.
         standard_error: of ``value``; 0 where it is exact.
         method: position in ``resnoise.metrics.spans.METHODS``.
-        probes: vectors that ||J||_F was estimated from.
+        probes: number of vectors from which ||J||_F was estimated.
     """
 
     value: NDArray[np.float64]
@@ -55,7 +55,7 @@ class Meter:
     """Measures the interlayer cushions of one network."""
 
     def __init__(self, network: nn.Module, spec: InterlayerCushionSpec) -> None:
-        """Prepare; see ``resnoise.metrics.blocks.chain`` for the networks that are possible."""
+        """Prepare for a network; ``resnoise.metrics.blocks.chain`` says which ones it can take."""
         self.chain: Chain = chain(network)
         self.norms = SpanNorms(
             self.chain.blocks,
@@ -66,7 +66,7 @@ class Meter:
 
     @torch.no_grad()
     def __call__(self, inputs: Tensor, samples: Sequence[int]) -> Cushions:
-        """Return the cushions at inputs [B, C, H, W], the type that of the network.
+        """Return the cushions at inputs [B, C, H, W] of the network's dtype.
 
         Args:
             inputs: standardised pictures.
@@ -85,7 +85,7 @@ class Meter:
             lengths = np.stack([_norms(x[None])[0].cpu().numpy() for x in points], axis=1)
             scale = (size / lengths)[:, :, None]
             value = scale * numerator / np.sqrt(estimates.squared)
-            # A root's relative error is half that of what it is the root of.
+            # The relative error of a square root is half that of its argument.
             error = np.where(
                 estimates.deviation > 0, value * estimates.deviation / (2 * estimates.squared), 0
             )
@@ -95,10 +95,10 @@ class Meter:
 
     @torch.no_grad()
     def picture_bytes(self, inputs: Tensor) -> int:
-        """Return how much memory one picture [1, C, H, W] takes, about.
+        """Return roughly how many bytes measuring one picture [1, C, H, W] takes.
 
-        Inputs and masks of all blocks are held throughout, and besides them the random vectors of
-        one round or the sketch, eight copies of them in the largest layer.
+        Inputs and masks of all blocks are held throughout. Besides them there are the random
+        vectors of one round, or the sketch: about eight copies at the size of the largest layer.
         """
         x = self.chain.stem(inputs)
         held, largest = x.numel(), x.numel()
@@ -145,9 +145,9 @@ def measure_run(
 
     Columns: snapshot ("final", or every kept one), first and last (numbers of the span's blocks,
     from 1), sample (index of the picture in the training set), cushion, standard_error, method
-    ("closed form", "signs" or "sketch"), probes (vectors that it was estimated from). Cushion and
-    error are empty where the span's input or its Jacobian is 0. The final weights of a diverged run
-    have no rows. A killed measurement continues where it was.
+    ("closed form", "signs" or "sketch"), probes (number of vectors from which it was estimated).
+    Cushion and error are empty where the span's input or its Jacobian is 0. The final weights of a
+    diverged run have no rows. A killed measurement continues where it was.
 
     Args:
         run: the run, or a network trained elsewhere.
@@ -189,7 +189,7 @@ def _write(
     state: Mapping[str, NDArray[np.float64]],
     samples: NDArray[np.int64],
 ) -> None:
-    """Write the rows of one span after the other, so that memory holds one span's text."""
+    """Write the rows span by span, so that only the text of one span is in memory."""
     pd.DataFrame(columns=COLUMNS).to_csv(path, index=False)
     for label in labels:
         value, error, method, probes = (

@@ -30,8 +30,8 @@ _COPIES = 1.0
 def layer_cushions(network: nn.Module, inputs: Tensor) -> Tensor:
     """Return the cushions of all layers for each picture, float64 [B, layers].
 
-    A cushion is NaN where x is 0: such a picture sets the layer no bound. Norms are summed in
-    float64, the network computes in its own precision. In fully-fledged networks W is the kernel
+    A cushion is NaN where x is 0: such a picture does not bound the layer cushion. Norms are summed
+    in float64, the network computes in its own precision. In fully-fledged networks W is the kernel
     alone, without the batch normalisation that follows.
 
     Args:
@@ -43,7 +43,7 @@ def layer_cushions(network: nn.Module, inputs: Tensor) -> Tensor:
     weights = [layer.weight_norm() for layer in found]
 
     def measure(layer: Layer, x: Tensor, output: Tensor) -> None:
-        # Within the hook, because the network goes on to overwrite the output.
+        # Computed within the hook, because the network overwrites the output afterwards.
         column = layer.number - 1
         response = norms(layer.linear_response(x, output))
         cushions[:, column] = response / (weights[column] * norms(x))
@@ -114,7 +114,7 @@ def _write(
     names: list[str],
     samples: NDArray[np.int64],
 ) -> None:
-    """Write the rows of one layer after the other, so that memory holds one layer's text."""
+    """Write the rows layer by layer, so that only the text of one layer is in memory."""
     columns = ["snapshot", "layer", "name", "sample", "cushion"]
     pd.DataFrame(columns=columns).to_csv(path, index=False)
     for label, values in cushions.items():

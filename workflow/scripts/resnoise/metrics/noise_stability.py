@@ -1,7 +1,8 @@
 """Noise stability (section 5; Arora et al. 2018): what noise in one layer does to all later ones.
 
-Layers are numbered from 1; ``z_j`` is the response of layer j, which its ReLU is applied to. In
-fully-fledged networks responses are those of the first layer, of blocks and of the linear layer.
+Layers are numbered from 1; ``z_j`` is the response of layer j, to which its ReLU is applied.
+Fully-fledged networks have responses of the first layer, of the blocks and of the linear layer
+only.
 Four kinds of quantity, for each picture:
 
 - ``weight_noise`` and ``input_noise``: the relative change ``||z_j' - z_j|| / ||z_j||`` when
@@ -49,7 +50,8 @@ COLUMNS = (
     *Summary._fields,
     *("samples", "repeats"),
 )
-# Responses without and with noise, their tangents, and what the network itself needs on the way.
+# Copies of all activations that are held at once: without noise, with noise, tangents, and some
+# that the network itself needs.
 _COPIES = 6.0
 
 
@@ -65,7 +67,7 @@ class NoiseStability:
     """
 
     def __init__(self, network: nn.Module, spec: NoiseStabilitySpec) -> None:
-        """Start with no pictures.
+        """Prepare the sums, with no pictures in them yet.
 
         Args:
             network: a network in evaluation mode.
@@ -88,8 +90,8 @@ class NoiseStability:
 
         Args:
             inputs: [B, C, H, W].
-            samples: [B], numbers of the pictures, which decide their noise: results do not depend
-                on how pictures are divided into batches.
+            samples: [B], numbers of the pictures. They decide the noise, so that results do not
+                depend on how pictures are divided into batches.
         """
         first = self.stages[0]
         clean = responses_from(self.stages, 0, first.response(inputs))
@@ -170,7 +172,7 @@ class NoiseStability:
                 else:
                     noisy = ends if quantity == "inverse_smoothness" else self.layers
                     size, layer = self.spec.sizes[entry[0]], noisy[entry[1]]
-                    # Flips have no third index: they are seen at the output.
+                    # Flips have no third index: they are measured at the output.
                     at = ends[entry[2]] if len(entry) == 3 else ends[-1]
                 yield {
                     "quantity": quantity,
@@ -193,7 +195,7 @@ def relative_changes(noisy: list[Tensor], clean: list[Tensor]) -> NDArray[np.flo
 def weight_noise(layer: Layer, seed: int, repeat: int) -> Tensor:
     """Return Gaussian noise for a layer's weights, scaled to their Frobenius norm.
 
-    Two networks whose layers have the same shape get the same direction.
+    Layers with the same number and shape get the same direction in all networks.
 
     Args:
         layer: the layer; its weights are without the ones of ID entries.
@@ -210,12 +212,12 @@ def weight_noise(layer: Layer, seed: int, repeat: int) -> Tensor:
 def sample_noise(
     like: Tensor, seed: int, purpose: str, repeat: int, samples: NDArray[np.int64]
 ) -> Tensor:
-    """Return Gaussian noise for each picture, which depends on the picture's number only.
+    """Return Gaussian noise for each picture; it depends on the picture's number only.
 
     Args:
         like: shape [B, ...], type and device.
         seed: seed of the noise.
-        purpose: what it is for.
+        purpose: use of the noise; each use has random numbers of its own.
         repeat: number of the draw.
         samples: [B], numbers of the pictures.
     """
@@ -240,14 +242,14 @@ def _noisy_response(
     repeat: int,
     samples: NDArray[np.int64],
 ) -> Callable[[Tensor, float], Tensor]:
-    """Return what maps a stage's input and a size to the response with noise in ``layer``."""
+    """Return a function of a stage's input and a noise size: the response with noisy ``layer``."""
     if target == "weight":
         return _weight_noise_response(layer, stage, weight_noise(layer, spec.noise_seed, repeat))
     purpose = f"input noise/{layer.number}"
     drawn: list[Tensor] = []
 
     def add_noise(x: Tensor, size: float) -> Tensor:
-        # Drawn once for all sizes.
+        # Drawn once and used for all sizes.
         if not drawn:
             drawn.append(sample_noise(x, spec.noise_seed, purpose, repeat, samples))
         return x + size * scaled_to(drawn[0], x)
@@ -258,7 +260,7 @@ def _noisy_response(
 def _weight_noise_response(
     layer: Layer, stage: Stage, noise: Tensor
 ) -> Callable[[Tensor, float], Tensor]:
-    """Return what maps a stage's input and a size to the response with noise on weights."""
+    """Return a function of a stage's input and a noise size: the response with noisy weights."""
 
     def respond(x: Tensor, size: float) -> Tensor:
         weight = layer.module.weight
@@ -275,11 +277,11 @@ def _weight_noise_response(
 def _input_noise_response(
     layer: Layer, stage: Stage, add_noise: Callable[[Tensor, float], Tensor]
 ) -> Callable[[Tensor, float], Tensor]:
-    """Return what maps a stage's input and a size to the response with noise on a layer's input."""
+    """Return a function of a stage's input and a noise size: the response with noisy input."""
 
     def respond(x: Tensor, size: float) -> Tensor:
         if layer.takes_stage_input:
-            # Noise is on the activation, so that shortcuts carry it too.
+            # The noise is added to the activation, so that shortcuts carry it too.
             return stage.response(add_noise(x, size))
         hook = layer.module.register_forward_pre_hook(
             lambda _module, arguments: (add_noise(arguments[0], size),)

@@ -12,7 +12,7 @@ _RUN_COLUMNS = {"architecture", "depth", "initialisation", "seed"}
 
 
 def measure_run(run: TrainedRun, metric: str, output: Path, *, device: str, threads: int) -> None:
-    """Write what a metric says of a run as CSV.
+    """Write the table that a metric returns for a run, as CSV.
 
     Args:
         run: the run.
@@ -22,7 +22,8 @@ def measure_run(run: TrainedRun, metric: str, output: Path, *, device: str, thre
         threads: CPU threads.
 
     Raises:
-        ResnoiseError: the metric returns no table that can stand beside those of other runs.
+        ResnoiseError: the metric returns no DataFrame, or one with a column that the run's record
+            gives.
     """
     chosen = devices.set_up(device, threads, run.spec.recipe.allow_tf32)
     table = registry.load_metric(metric).measure(run, chosen)

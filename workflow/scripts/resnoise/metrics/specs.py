@@ -1,7 +1,7 @@
-"""What determines the metrics: specifications beside those of ``resnoise.specs``.
+"""Specifications of the metrics, besides those in ``resnoise.specs``.
 
-They are here and not there because training depends on that module: a further metric retrains
-nothing. Standard library only, because the rules import this module too.
+They have a module of their own because training depends on ``resnoise.specs``: adding a metric must
+not make trained networks stale. Standard library only, because the rules import this module too.
 """
 
 import dataclasses
@@ -53,7 +53,10 @@ class WeightStatisticsSpec(Spec):
 
 @dataclasses.dataclass(frozen=True)
 class ExternalSpec(Spec):
-    """A network trained elsewhere (an item of the config list ``external``); its place, no."""
+    """A network trained elsewhere (an item of the config list ``external``).
+
+    Its path is left out on purpose: moving the file must not make results stale.
+    """
 
     name: str
     naming: str
@@ -64,7 +67,7 @@ class ExternalSpec(Spec):
 
 @dataclasses.dataclass(frozen=True)
 class GradientFlowSpec(Spec):
-    """What of a run's gradient flow is measured (config section ``gradient_flow``)."""
+    """Dominant gradient flow of a run (config section ``gradient_flow``)."""
 
     samples: int
     sample_seed: int
