@@ -95,7 +95,7 @@ def write_checkpoint(job: Job, epoch: int, **identity: str) -> None:
     rows = [row(epoch + 1) for epoch in range(epoch)]
     state = checkpoint.State(epoch, weights, weights, {"initial": weights}, rows, [{}])
     own = {"spec": job.plan.spec.to_json(), "data": "data", "code": job.plan.code}
-    checkpoint.save(job.folder / "resume.safetensors", {"run": state}, {**own, **identity})
+    checkpoint.save(job.folder / "resume.safetensors", [state], [{**own, **identity}], [])
 
 
 def write_record(job: Job, **values: Any) -> None:

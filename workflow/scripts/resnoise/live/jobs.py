@@ -37,9 +37,7 @@ class Plan:
         That of the plain twin follows from that of the residual one.
         """
         own = {"spec": self.spec.to_json(), "code": self.code}
-        if self.drift is None:
-            return own
-        return {f"residual {key}": value for key, value in {**own, "drift": self.drift}.items()}
+        return own if self.drift is None else {**own, "drift": self.drift}
 
 
 @dataclasses.dataclass(frozen=True)

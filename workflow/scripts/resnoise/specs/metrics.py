@@ -1,7 +1,7 @@
-"""What determines the metrics: specifications beside those of ``resnoise.specs.run``.
+"""Specifications of the metrics, besides those in ``resnoise.specs.run``.
 
-They are here and not there because training depends on that module: a further metric retrains
-nothing. Standard library only, because the rules import this module too.
+They have a module of their own because training depends on ``resnoise.specs.run``: adding a metric
+must not make trained networks stale. Standard library only, as the rules import this module too.
 """
 
 import dataclasses
@@ -15,8 +15,8 @@ class EvaluationSpec(Spec):
 
 
 @dataclasses.dataclass(frozen=True)
-class LayerCushionSpec(Spec):
-    """Layer cushions of a run (config section ``layer_cushion``; the schema explains each key)."""
+class SampledSpec(Spec):
+    """Which training pictures and weights of a run are measured; the schema explains the keys."""
 
     samples: int | None
     sample_seed: int
@@ -24,24 +24,23 @@ class LayerCushionSpec(Spec):
 
 
 @dataclasses.dataclass(frozen=True)
-class NoiseStabilitySpec(Spec):
+class LayerCushionSpec(SampledSpec):
+    """Layer cushions of a run (config section ``layer_cushion``)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class NoiseStabilitySpec(SampledSpec):
     """Noise stability of a run (config section ``noise_stability``)."""
 
-    samples: int | None
-    sample_seed: int
-    every_snapshot: bool
     sizes: tuple[float, ...]
     repeats: int
     noise_seed: int
 
 
 @dataclasses.dataclass(frozen=True)
-class InterlayerCushionSpec(Spec):
+class InterlayerCushionSpec(SampledSpec):
     """Interlayer cushions of a run (config section ``interlayer_cushion``)."""
 
-    samples: int | None
-    sample_seed: int
-    every_snapshot: bool
     relative_error: float
     max_probes: int
     probe_seed: int
@@ -59,7 +58,10 @@ class WeightStatisticsSpec(Spec):
 
 @dataclasses.dataclass(frozen=True)
 class ExternalSpec(Spec):
-    """A network trained elsewhere (an item of the config list ``external``); its place, no."""
+    """A network trained elsewhere (an item of the config list ``external``).
+
+    Its path is left out on purpose: moving the file must not make results stale.
+    """
 
     name: str
     naming: str
@@ -70,7 +72,7 @@ class ExternalSpec(Spec):
 
 @dataclasses.dataclass(frozen=True)
 class GradientFlowSpec(Spec):
-    """What of a run's gradient flow is measured (config section ``gradient_flow``)."""
+    """Dominant gradient flow of a run (config section ``gradient_flow``)."""
 
     samples: int
     sample_seed: int

@@ -1,7 +1,7 @@
 """Mini-batches from a data set that stays on the device, augmented a whole batch at a time.
 
-Order and augmentation of an epoch depend on (seed, epoch) only, so that every network with one seed
-sees the same pictures in the same order, and a resumed run sees what it would have seen.
+Order and augmentation of an epoch depend on (seed, epoch) only. So all networks with the same seed
+see the same pictures in the same order, and a resumed run sees those of an uninterrupted one.
 """
 
 import math
@@ -55,10 +55,10 @@ class TrainingBatches:
         Args:
             pictures: uint8 [N, H, W, C] on the device.
             labels: int64 [N] on the device.
-            normalise: what makes network inputs of uint8 pictures.
+            normalise: converts uint8 pictures to network inputs.
             batch_size: pictures in a batch; the last batch of an epoch may be smaller.
             crop_padding: black pixels added on every side before cropping; 0 for no cropping.
-            horizontal_flip: mirror half of the pictures, at random.
+            horizontal_flip: mirror each picture with probability one half.
             seed: seed of order and augmentation.
         """
         self.labels = labels

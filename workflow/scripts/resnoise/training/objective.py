@@ -34,7 +34,7 @@ class Penalty:
     def __init__(self, network: nn.Module, recipe: RecipeSpec) -> None:
         """Divide the parameters of ``network`` into penalised and free ones.
 
-        Kernels and the linear layer's weights are penalised; biases and batch normalisation are if
+        Kernels and the linear layer's weights are penalised; biases and batch normalisation only if
         ``recipe.penalty_on_biases``.
         """
         divisor = recipe.batch_size if recipe.penalty_divided_by_batch else 1
@@ -60,9 +60,9 @@ class Penalty:
 
     @torch.no_grad()
     def add_identity_gradient(self) -> None:
-        """Add to the gradients what T adds to them: c at every ID entry.
+        """Add the part of the weight term's gradient that comes from T: c at every ID entry.
 
-        The rest, c times the weights, is the optimiser's weight decay.
+        The optimiser adds the rest, c times the weights, as weight decay.
         """
         for kernel, identity in self._identities:
             assert kernel.grad is not None
