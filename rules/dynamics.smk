@@ -98,4 +98,4 @@ rule figure9_growth:
         script=script("figure9_growth.py"),
     shell:
         "python {params.script:q} --histories {input.histories:q} --paper {input.paper:q}"
-        " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1 && cat {log:q}"
+        " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1"

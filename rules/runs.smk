@@ -31,7 +31,7 @@ rule run_table:
     shell:
         "python {params.script:q} --records {input.records:q} --name evaluation.csv"
         " --title 'Further runs' --csv {output.csv[0]:q} --markdown {output.markdown:q}"
-        " > {log:q} 2>&1 && cat {log:q}"
+        " > {log:q} 2>&1"
 
 
 rule metric:
@@ -94,4 +94,4 @@ rule metric_table:
     shell:
         "python {params.script:q} --records {input.records:q} --name metrics/{wildcards.metric:q}.csv"
         " --title {wildcards.metric:q} --csv {output.csv[0]:q} --markdown {output.markdown:q}"
-        " > {log:q} 2>&1 && cat {log:q}"
+        " > {log:q} 2>&1"

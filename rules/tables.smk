@@ -29,7 +29,7 @@ rule table1:
         script=script("table1.py"),
     shell:
         "python {params.script:q} --evaluations {input.evaluations:q} --paper {input.paper:q}"
-        " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1 && cat {log:q}"
+        " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1"
 
 
 rule table5:
@@ -60,4 +60,4 @@ rule table5:
         script=script("table5.py"),
     shell:
         "python {params.script:q} --evaluations {input.evaluations:q} --paper {input.paper:q}"
-        " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1 && cat {log:q}"
+        " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1"

@@ -66,7 +66,7 @@ rule table3:
         "python {params.script:q} --statistics {input.statistics:q} --paper {input.paper:q}"
         " {params.thresholds}"
         " --csv {output.csv[0]:q} --markdown {output.markdown:q}"
-        " > {log:q} 2>&1 && cat {log:q}"
+        " > {log:q} 2>&1"
 
 
 rule figure7:
@@ -136,4 +136,3 @@ rule table4:
     shell:
         "python {params.script:q} --statistics {input.statistics:q} --paper {input.paper:q}"
         " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1"
-        " && cat {log:q}"
