@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from snakemake.logging import logger
+from snakemake.settings.enums import Quietness
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
@@ -17,6 +18,8 @@ def show_success():
     """Say that all is done, and what came out."""
     if DISPLAY is not None:
         DISPLAY.succeeded()
+    if Quietness.ALL in (workflow.output_settings.quiet or ()):
+        return
     try:
         files = [str(file) for job in workflow.dag.jobs for file in job.output]
         text = summary.text(Path(CONFIG["results"]), files)

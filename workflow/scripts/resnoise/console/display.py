@@ -33,7 +33,6 @@ _CHATTER = (
     "Conda environments: ignored",
     "Config file ",
     "Elapsed time",
-    "Exiting because a job execution failed",
     "Group jobs: inactive",
     "Processed ",
     "Removing output files of failed job",
@@ -41,6 +40,8 @@ _CHATTER = (
     "Singularity containers: ignored",
     "Using shell:",
 )
+# Said of all failed jobs at the end; ``Display.failed`` says it with their names.
+_FAILED = "Exiting because a job execution failed"
 _RESTART = re.compile(r"Trying to restart job (\w+)\.")
 _EXIT = re.compile(r"returned non-zero (exit status \d+)|died with <Signals\.(\w+)")
 
@@ -149,7 +150,7 @@ class Display(logging.Handler):
                 self._print(f"  {name}")
             if len(names) > _LISTED:
                 self._print(f"  and {len(names) - _LISTED} more")
-            self._print("Why is said above. When the cause is gone, start the same command again.")
+            self._print("Their errors are above; once mended, start the same command again.")
             for file in complete_log:
                 self._print(f"Complete log: {file}")
 
@@ -194,7 +195,8 @@ class Display(logging.Handler):
         if record.msg is None:
             return
         text = record.getMessage()
-        if record.levelno < logging.WARNING and text.startswith(_CHATTER):
+        chatter = record.levelno < logging.WARNING and text.startswith(_CHATTER)
+        if chatter or text.startswith(_FAILED):
             return
         if restart := _RESTART.match(text):
             text = f"Trying again: {self._labels.get(_number(restart[1]), f'job {restart[1]}')}"
@@ -267,8 +269,8 @@ class Display(logging.Handler):
         full = _BAR * self._done // max(self._total, 1)
         names = ", ".join(self._running.values())
         line = f"[{'#' * full}{'-' * (_BAR - full)}] {self._progress()}: {names}"
-        # A line that fills the last column would break.
-        width = os.get_terminal_size(self._stream.fileno()).columns - 1
+        # A line that fills the last column would break. Some terminals do not know their width.
+        width = (os.get_terminal_size(self._stream.fileno()).columns or 80) - 1
         if len(line) > width:
             line = line[: max(width - 3, 0)] + "..."
         self._stream.write(f"\r\x1b[K{line}")
