@@ -171,11 +171,32 @@ def test_failed_jobs_are_named_at_the_end_and_recovered_ones_are_not(shown: Show
     assert "Trying again: train/3\n" in before
     shown.display.failed([".snakemake/log/x.log"])
     assert shown.text.removeprefix(before).splitlines() == [
-        "14 of 20 jobs failed, 1 are done and stay (0 s):",
+        "Of 20 jobs: 14 failed, 1 done (0 s)",
         *(f"  train/{job}" for job in (0, 1, 2, 4, 5, 6, 7, 8, 9, 10)),
         "  and 4 more",
-        "Their errors are above; once mended, start the same command again.",
+        "Their errors are above.",
+        "Start the same command again to go on; what is done stays.",
         "Complete log: .snakemake/log/x.log",
+    ]
+
+
+@pytest.mark.parametrize(
+    "end", ["died with <Signals.SIGINT: 2>", "returned non-zero exit status 130"]
+)
+def test_an_interrupted_job_is_no_error(shown: Shown, tmp_path: Path, end: str) -> None:
+    (tmp_path / "log").write_text("KeyboardInterrupt", "utf-8")
+    shown.total(3)
+    shown.start(1, "train/plain-8-kwi-seed1")
+    text = (
+        f"RuleException:\nCalledProcessError in file f, line 1:\nCommand 'python train.py' {end}."
+    )
+    shown.logger.error(text, extra={"event": "error"})
+    shown.fail(1, [str(tmp_path / "log")])
+    shown.display.failed([])
+    assert shown.text.splitlines() == [
+        "Interrupted: train/plain-8-kwi-seed1",
+        "Of 3 jobs: 1 interrupted (0 s)",
+        "Start the same command again to go on; what is done stays.",
     ]
 
 

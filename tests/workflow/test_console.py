@@ -61,7 +61,7 @@ def test_an_error_shows_the_end_of_the_log_and_what_to_do(project: Project) -> N
         error = f"Error in evaluate/{run} (exit status 1)\n  The end of {log}:\n    81\n    82\n"
         assert error in printed and f"\n  evaluate/{run}\n" in printed
     assert printed.count("    99\n    error: broken on purpose\n") == 2
-    assert "\n2 of 3 jobs failed, 0 are done and stay" in printed
+    assert "\nOf 3 jobs: 2 failed (" in printed
     assert "CalledProcessError" not in printed and "evaluate.py" not in printed
     assert "Table 1" not in printed
     log = re.search("^Complete log: (.*)$", printed, re.MULTILINE)

@@ -44,6 +44,8 @@ _CHATTER = (
 _FAILED = "Exiting because a job execution failed"
 _RESTART = re.compile(r"Trying to restart job (\w+)\.")
 _EXIT = re.compile(r"returned non-zero (exit status \d+)|died with <Signals\.(\w+)")
+# How a job ends that got the Ctrl-C of its user.
+_INTERRUPTED = ("SIGINT", "exit status 130")
 
 
 class OutputSettings(Protocol):
@@ -98,6 +100,7 @@ class Display(logging.Handler):
         self._labels: dict[Any, str] = {}
         self._running: dict[Any, str] = {}
         self._failed: dict[Any, str] = {}
+        self._interrupted: set[Any] = set()
         # Snakemake's messages of commands that failed, which come before the error of the job.
         self._exits: list[str] = []
         self._drawn = False
@@ -141,16 +144,21 @@ class Display(logging.Handler):
         with self._own_lock():
             self._ended.set()
             self._clear()
-            self._print(
-                f"{len(self._failed)} of {self._total} jobs failed, {self._done} are done and stay"
-                f" ({self._elapsed()}):"
-            )
+            counts = {
+                "failed": len(self._failed),
+                "interrupted": len(self._interrupted),
+                "done": self._done,
+            }
+            parts = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+            self._print(f"Of {self._total} jobs: {parts} ({self._elapsed()})")
             names = [*self._failed.values()]
             for name in names[:_LISTED]:
                 self._print(f"  {name}")
             if len(names) > _LISTED:
                 self._print(f"  and {len(names) - _LISTED} more")
-            self._print("Their errors are above; once mended, start the same command again.")
+            if names:
+                self._print("Their errors are above.")
+            self._print("Start the same command again to go on; what is done stays.")
             for file in complete_log:
                 self._print(f"Complete log: {file}")
 
@@ -207,6 +215,7 @@ class Display(logging.Handler):
         self._done += 1
         # It may have failed before, and been tried again.
         self._failed.pop(job, None)
+        self._interrupted.discard(job)
         label = self._running.pop(job, None)
         if label is not None and not self._live:
             self._print(f"{self._progress()}: {label}")
@@ -216,20 +225,27 @@ class Display(logging.Handler):
         job, command = facts["jobid"], facts["shellcmd"] or ""
         label = self._labels.get(job) or _label(facts)
         self._running.pop(job, None)
+        status = self._exit(command)
+        if status in _INTERRUPTED:
+            self._interrupted.add(job)
+            self._print(f"Interrupted: {label}")
+            return
         self._failed[job] = label
-        status = ""
-        for text in self._exits:
-            if command and command in text and (found := _EXIT.search(text)):
-                status = f" ({found[1] or found[2]})"
-                self._exits.remove(text)
-                break
-        self._print(f"Error in {label}{status}")
+        self._print(f"Error in {label}" + (f" ({status})" if status else ""))
         if facts["rule_msg"]:
             self._print(f"  {facts['rule_msg']}")
         for name, value in facts["aux"].items():
             self._print(f"  {name}: {value}")
         if not self._show_logs(facts["log"]) and command:
             self._print(f"  The command was {command}")
+
+    def _exit(self, command: str) -> str:
+        """Return how a command that failed ended, such as "exit status 1"; empty if not known."""
+        for text in self._exits:
+            if command and command in text and (found := _EXIT.search(text)):
+                self._exits.remove(text)
+                return found[1] or found[2]
+        return ""
 
     def _show_logs(self, files: Iterable[str]) -> bool:
         """Show the end of log files; return whether there was anything in one."""
