@@ -8,6 +8,9 @@ from snakemake.utils import min_version
 min_version("9.14")
 
 
+include: "rules/console.smk"
+
+
 configfile: "config/config.yaml"
 
 
@@ -42,6 +45,14 @@ container: CONFIG["container"]
 # Written when jobs are about to run, so that it is beside the results of whatever target.
 onstart:
     save_configuration()
+
+
+onsuccess:
+    show_success()
+
+
+onerror:
+    show_failure(log)
 
 
 include: "rules/templates.smk"
