@@ -1,4 +1,4 @@
-"""What every source is read into, and the conditions that all of them must meet."""
+"""The form into which every source is read, and the conditions that all sources must meet."""
 
 import dataclasses
 import hashlib
@@ -39,7 +39,7 @@ def check(samples: Samples, origin: str) -> None:
     """Check what networks and training rely on.
 
     Args:
-        samples: what a reader made of a source.
+        samples: a source as it was read.
         origin: names the source in messages.
 
     Raises:

@@ -5,7 +5,7 @@ about a second with any C compiler, and one library serves all their versions. O
 (``tests/benchmarks/compile_methods.py``), cffi and torch.utils.cpp_extension run the same code
 equally fast, but need those headers, and the latter C++ and half a minute; numba reaches an eighth
 of the speed, because it cannot keep tiles of sums in vector registers. A call by ctypes takes 3 us
-longer, which is nothing beside a layer.
+longer, which is negligible beside a layer.
 """
 
 import ctypes
@@ -78,7 +78,7 @@ def _compiler(chosen: str | None) -> list[str]:
     if chosen:
         command = shlex.split(chosen)
         if not command or not shutil.which(command[0]):
-            raise NativeUnavailable(f"the C compiler CC={chosen!r} is not there")
+            raise NativeUnavailable(f"the C compiler CC={chosen!r} cannot be found")
         return command
     for name in _COMPILERS:
         if found := shutil.which(name):
@@ -107,7 +107,7 @@ def _key(command: list[str]) -> str:
 
 
 def _cpu() -> str:
-    """Return model and instruction sets of the CPU, which -march=native follows."""
+    """Return model and instruction sets of the CPU, on which -march=native depends."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -118,7 +118,7 @@ def _cpu() -> str:
 
 
 def _build(command: list[str], library: Path) -> None:
-    """Compile to ``library``, which appears whole or not at all."""
+    """Compile to ``library`` atomically: it appears complete or not at all."""
     try:
         with tempfile.TemporaryDirectory() as folder:
             built = Path(folder, library.name)

@@ -70,7 +70,7 @@ def supported(network: nn.Module, height: int, width: int) -> str | None:
 
 
 def backend(network: SimplifiedNet, threads: int) -> "NativeSimplifiedNet":
-    """Return what computes a network that is ``supported``, on ``threads`` threads.
+    """Return the C code's backend for a network that is ``supported``, with ``threads`` threads.
 
     Raises:
         NativeUnavailable: the library cannot be compiled or loaded.
@@ -81,13 +81,13 @@ def backend(network: SimplifiedNet, threads: int) -> "NativeSimplifiedNet":
 class NativeSimplifiedNet:
     """Computes what a ``SimplifiedNet`` and autograd compute.
 
-    The network stays the owner of its parameters, which are read at each call. Two Python threads
-    must not use one object at the same time.
+    The parameters stay in the network and are read at each call. Two Python threads must not use
+    one object at the same time.
 
     Attributes:
         name: what a run's record calls this backend.
         network: the network.
-        threads: threads of a call, independent of PyTorch's; more than 16 bring nothing.
+        threads: threads of a call, independent of PyTorch's; more than 16 are no faster.
     """
 
     name = "native"
@@ -130,7 +130,7 @@ class NativeSimplifiedNet:
         self._check(images)
         labels = self._checked_labels(labels, len(images))
         for parameter in self.network.parameters():
-            # Of the same strides as the parameter, which the fused optimisers of PyTorch need.
+            # With the strides of the parameter, as PyTorch's fused optimisers need them.
             parameter.grad = torch.empty_like(parameter)
         logits = torch.empty(len(images), self.network.fc.out_features, dtype=self._dtype)
         losses = torch.empty(len(images), dtype=self._dtype)
@@ -208,7 +208,7 @@ class _Plan:
 
     Attributes:
         size: height and width of the pictures.
-        pointer: what the C functions take.
+        pointer: argument of the C functions.
     """
 
     def __init__(
@@ -275,14 +275,14 @@ def _network_problem(network: SimplifiedNet) -> str | None:
 def _parameter_shapes(
     depth: int, width: int, classes: int, in_channels: int
 ) -> dict[str, torch.Size]:
-    """Return what the parameters of a network are called and their shapes."""
+    """Return the names and shapes of a network's parameters."""
     with torch.device("meta"):
         network = SimplifiedNet(depth, width, classes, in_channels, residual=False)
     return {name: parameter.shape for name, parameter in network.named_parameters()}
 
 
 def _is_plain(tensor: Tensor, dtype: torch.dtype) -> bool:
-    """Return whether the memory of ``tensor`` holds its values as C has them."""
+    """Return whether ``tensor`` holds values of ``dtype`` in CPU memory that C code can read."""
     return (
         tensor.dtype == dtype
         and tensor.device.type == "cpu"

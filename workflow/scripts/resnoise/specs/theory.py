@@ -1,4 +1,4 @@
-"""What determines the simulations. Standard library only, because the rules import this module."""
+"""Specification of the simulations. Standard library only, because the rules import this module."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""SHA-256 of a source, be it a file or a folder.
+"""SHA-256 of a source: a file or a folder.
 
 Standard library only, because the rules import this module too.
 """
@@ -15,7 +15,7 @@ def check_sha256(path: Path, expected: str | None) -> str:
     """Return the SHA-256 of a file or folder, after comparing it with ``expected`` if given.
 
     Args:
-        path: a file, whose bytes count, or a folder, of which ``tree_digest`` counts.
+        path: a file (SHA-256 of its bytes) or a folder (``tree_digest``).
         expected: 64 hexadecimal digits, or None to compare with nothing.
 
     Raises:
@@ -48,11 +48,11 @@ def file_digest(path: Path) -> str:
 def tree_digest(folder: Path) -> str:
     """Return a SHA-256 over the names, sizes and contents of all files below ``folder``.
 
-    Hashed is, for each file in the order of its name's bytes: the name relative to ``folder`` with
-    "/" between its parts, a zero byte, the size in decimal digits, a zero byte, the content. Thus
-    neither the folder's place nor the order, times and rights of its files matter. Hidden files
-    and folders (names that begin with a dot) are left out, as they are when pictures are read, so
-    that looking at a folder in a file manager does not change its digest. Links are followed.
+    What is hashed for each file, in the order of the names' bytes: the name relative to ``folder``
+    with "/" between its parts, a zero byte, the size in decimal digits, a zero byte, the content.
+    So neither the folder's place nor the order, times and permissions of its files matter. Hidden
+    files and folders (names that begin with a dot) are left out, as they are when pictures are
+    read, so that opening a folder in a file manager does not change its digest. Links are followed.
 
     Raises:
         ResnoiseError: something is missing or unreadable, neither file nor folder, or a link that
