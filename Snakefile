@@ -14,13 +14,14 @@ include: "rules/console.smk"
 configfile: "config/config.yaml"
 
 
-# The target chooses the configuration; one on the command line still goes before it. Snakemake
-# itself knows its targets only after it has read this file.
+# The target `quick` chooses a configuration file; files on the command line are read after it. This
+# looks at sys.argv, because Snakemake does not know its targets before it has read this file.
 if "quick" in sys.argv[1:]:
 
     configfile: "config/quick.yaml"
 
-    # Jobs on a cluster read the Snakefile again, without the target; the report prints the command.
+    # Put it among the files of the command line, for jobs on a cluster, which read the Snakefile
+    # again without the target, and for the command that the report shows.
     workflow.config_settings.configfiles = [
         Path("config/quick.yaml"),
         *workflow.config_settings.configfiles,
@@ -34,7 +35,7 @@ pathvars:
     results=CONFIG["results"],
     logs=f"{CONFIG['results']}/logs",
     benchmarks=f"{CONFIG['results']}/benchmarks",
-    # A run: its folder, and its name in logs.
+    # Folder of a run, and its name in the names of logs.
     run=f"{CONFIG['results']}/{grid.FOLDER}",
     name="{architecture}-{depth}-{initialisation}-seed{seed}",
 
@@ -42,7 +43,7 @@ pathvars:
 container: CONFIG["container"]
 
 
-# Written when jobs are about to run, so that it is beside the results of whatever target.
+# Written when jobs are about to run, whatever the target, so that it is always beside the results.
 onstart:
     save_configuration()
 
@@ -74,20 +75,20 @@ include: "rules/report.smk"
 
 
 rule tables:
-    """Every table, and the claims; one alone: its name, such as table1 (see resnoise/plan/artefacts.py)."""
+    """All tables and the claims. A single table is a target too, such as table1."""
     input:
         artefact_files(figures=False),
         "<results>/claims.csv",
 
 
 rule figures:
-    """Every figure; one alone: its name, such as figure3 (see resnoise/plan/artefacts.py)."""
+    """All figures. A single figure is a target too, such as figure3."""
     input:
         artefact_files(figures=True),
 
 
 rule all:
-    """Every table and figure of this configuration, the claims and the report."""
+    """All tables and figures of this configuration, the claims and the report (default target)."""
     default_target: True
     input:
         rules.tables.input,
@@ -96,19 +97,19 @@ rule all:
 
 
 rule quick:
-    """All of it on scikit-learn's digits: the target chooses config/quick.yaml (see above)."""
+    """The same as all, with config/quick.yaml: a few minutes on scikit-learn's digits."""
     input:
         rules.all.input,
 
 
 rule runs:
-    """The runs of the list `runs` of the configuration, compared in one table."""
+    """The runs in the configuration's list `runs`, compared in one table."""
     input:
         "<results>/runs.csv",
 
 
 rule metrics:
-    """All metrics of the registry, for the runs of Table 1 and of the list `runs`."""
+    """All metrics of the registry without own rules, for the runs of Table 1 and of the list `runs`."""
     input:
         metric_files(),
 

@@ -1,4 +1,9 @@
-"""The only place that reads the configuration; what the rules need of it."""
+"""Read the configuration, and define the functions that all rules use.
+
+No other file of the rules reads it. Two mechanisms of Snakemake decide how the functions look:
+parameters that change make results stale, and a parameter whose function takes `output` or `input`
+does not. Functions that take these without using them are meant to keep a value out of staleness.
+"""
 
 import dataclasses
 import functools
@@ -18,14 +23,19 @@ ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from resnoise import provenance, registry
+from resnoise import provenance
+from resnoise import registry
 from resnoise.claims import definition as claim_definition
 from resnoise.claims import files as claim_sources
 from resnoise.claims import scale as claim_scale
 from resnoise.config import load as configuration
 from resnoise.data.remembered import source_digest
 from resnoise.errors import ResnoiseError
-from resnoise.plan import artefacts, estimates, grid, specs, studies
+from resnoise.plan import artefacts
+from resnoise.plan import estimates
+from resnoise.plan import grid
+from resnoise.plan import specs
+from resnoise.plan import studies
 from resnoise.specs import metrics as metric_specs
 from resnoise.specs.theory import TrivialCaseSpec
 from resnoise.storage.checksum import compare
@@ -37,34 +47,34 @@ except ResnoiseError as error:
 
 
 def study_changes(given):
-    """Return dotted key -> value of what the keys of --config change in the results."""
+    """Return dotted key -> value of the keys given with --config that change results."""
     try:
         base = configuration.load(configuration.read(workflow.config_settings.configfiles))
     except ResnoiseError:
-        # Complete only with the keys of the command line: there can be no results without them.
+        # Not valid without the keys of the command line, so it can have no results to protect.
         base = None
     return studies.changes(given, CONFIG, base)
 
 
-# Keys of --config have a results folder of their own, so that they replace no others' results.
+# Keys of --config that change results lead to another results folder, so that they replace none.
 if (given := workflow.config_settings.config) and "results" not in given:
     if changed := study_changes(given):
         usual = CONFIG["results"]
         CONFIG["results"] = studies.folder(usual, changed)
         if workflow.is_main_process:
             logger.info(
-                f"What --config changes has its results in {CONFIG['results']}, and those in "
-                f"{usual} stay as they are. Targets are names, such as table1, or files in that "
-                "folder; --config results=FOLDER chooses another."
+                f"Because of --config, results go to {CONFIG['results']}; those in {usual} are not "
+                "changed. Targets are names, such as table1, or files in the new folder. "
+                "--config results=FOLDER chooses another folder."
             )
 
-# Captions in Snakemake's own report read it, defaults included.
+# Snakemake's own report reads `config` for captions, so complete it with the defaults.
 config.update(CONFIG)
 
 RUN = grid.FOLDER
 TWINS = grid.TWIN_FOLDER
 CIFAR10 = f"{CONFIG['downloads']}/cifar-10-python.tar.gz"
-# Relative, because Snakemake remembers inputs by name: moving the folder must make nothing stale.
+# Relative, because Snakemake remembers inputs by name: moving the checkout must make nothing stale.
 PAPER = os.path.relpath(ROOT / "config" / "paper.yaml")
 SOURCE = registry.source(CONFIG["data"]["source"])
 EXTERNAL = {network["name"]: network for network in CONFIG["external"]}
@@ -77,32 +87,32 @@ wildcard_constraints:
     metric="|".join(registry.OWN_METRICS),
     depth=r"\d+",
     seed=r"\d+",
-    # A pattern without names would match everything; this one matches nothing.
+    # Without networks, an empty pattern would match everything; (?!) matches nothing.
     external="|".join(map(re.escape, EXTERNAL)) or "(?!)",
 
 
 def script(name):
-    """Return a parameter that is the path of a script.
+    """Return a parameter with the path of a script.
 
-    Snakemake does not track parameters that depend on `output`, as this one says it does: what
-    counts is the code in the script (see `code`), not the place of the checkout.
+    Its function takes `output`, so that moving the checkout makes nothing stale. Edits of the script
+    are tracked by `code`.
     """
     return lambda wildcards, output: str(SCRIPTS / name)
 
 
 def with_digest(csv):
-    """Return a CSV file and its digest, which whoever reads it checks, as outputs of a rule."""
+    """Return a CSV file and the file with its digest, which readers check, as outputs of a rule."""
     return [csv, f"{csv}.sha256"]
 
 
 def shown(file, stem, category, labels, **more):
-    """Return an output that Snakemake's report shows, with the caption of its name."""
+    """Return an output that Snakemake's report shows, with the caption called `stem`."""
     caption = ROOT / "config" / "captions" / f"{stem}.rst"
     return report(file, caption=caption, category=category, labels={"result": labels}, **more)
 
 
 def figure(name, folder="<results>", data=None, category="Figures", caption=None, **more):
-    """Return the outputs of a figure: PDF, PNG for the reports, and the numbers behind it."""
+    """Return the outputs of a figure: PDF, PNG for the reports, and its numbers as CSV."""
     stem, title = artefacts.stem(name), artefacts.title(name)
     caption = caption or (f"external_{stem}" if "subcategory" in more else stem)
     return {
@@ -113,7 +123,7 @@ def figure(name, folder="<results>", data=None, category="Figures", caption=None
 
 
 def table(name, folder="<results>", category="Tables", caption=None, **more):
-    """Return the outputs of a table: CSV for programs, Markdown for people and the reports."""
+    """Return the outputs of a table: CSV for programs, and Markdown for people and the reports."""
     stem, title = artefacts.stem(name), artefacts.title(name)
     caption = caption or (f"external_{stem}" if "subcategory" in more else stem)
     return {
@@ -123,16 +133,16 @@ def table(name, folder="<results>", category="Tables", caption=None, **more):
 
 
 def of_runs(section, name):
-    """Return the file called name of every run that a section asks for, and their records."""
+    """Return inputs: the file `name` of every run of a section, and the runs' records."""
     runs = grid.SECTIONS[section](CONFIG)
     return {"files": run_files(runs, name), "records": run_files(runs, "run.json")}
 
 
 def made_by(module, **options):
-    """Return the parameters of a table or figure: its code, and what its module is called with.
+    """Return the parameters of a table or figure: its code, its name, and its module's options.
 
-    The options are one text, because Snakemake compares values without their names: two that
-    change places would make nothing stale.
+    The options are one text, because Snakemake compares the values of parameters without their
+    names: as single parameters, two options that exchange their values would make nothing stale.
     """
     kind, name = module.split(".")
     script_name = {"figures": "figure.py", "tables": "table.py"}[kind]
@@ -144,12 +154,12 @@ def made_by(module, **options):
 
 
 def keys(section, *names):
-    """Return keys of a section as options."""
+    """Return some keys of a section, as options of a module."""
     return {name: CONFIG[section][name] for name in names}
 
 
 def bootstrap(section):
-    """Return how the bootstrap of a section is done, as options."""
+    """Return a section's bootstrap settings, as options of a module."""
     values = CONFIG[section]
     return {
         "replicates": values["bootstrap_replicates"],
@@ -159,12 +169,12 @@ def bootstrap(section):
 
 
 def bootstrap_options(section):
-    """Return the same as one string of options."""
+    """Return a section's bootstrap settings as command-line options."""
     return " ".join(f"--{name} {value}" for name, value in bootstrap(section).items())
 
 
 def measured_by(metric, spec=None):
-    """Return the parameters of a measurement: its code, and what is measured."""
+    """Return the parameters of a measurement: its name, its specification and its code."""
     plugin = registry.METRICS[metric].module
     return {
         "name": metric,
@@ -174,11 +184,11 @@ def measured_by(metric, spec=None):
 
 
 def computing(runtime, memory_mb=500):
-    """Return the resources of a job that computes with networks, on a GPU where there is one.
+    """Return the resources of a job that computes with networks, on a GPU if the device allows it.
 
     Args:
         runtime: minutes, or a function that estimates them.
-        memory_mb: what the job may use for activations.
+        memory_mb: memory for activations in megabytes.
     """
     return {
         "mem_mb": rising(2500 + memory_mb),
@@ -190,7 +200,7 @@ def computing(runtime, memory_mb=500):
 
 
 def measuring(section, runtime):
-    """Return the resources of a measurement whose section has a budget of memory."""
+    """Return the resources of a measurement whose section has the key `memory_mb`."""
     return computing(runtime, CONFIG[section]["memory_mb"])
 
 
@@ -198,7 +208,8 @@ def measuring(section, runtime):
 def code(script, environment, *plugins):
     """Return parameters that change when an edit of script or environment can change a result.
 
-    One for each file behind the script, so that the reason that Snakemake prints names the file.
+    There is one for each file behind the script, so that the reason that Snakemake prints for a new
+    run of a job names the file.
     """
     names = [script, *sorted(provenance.closure(script, *plugins))]
     environment_digest = provenance.text_digest(ROOT / "envs" / environment)
@@ -207,11 +218,14 @@ def code(script, environment, *plugins):
 
 @functools.cache
 def network_code(script, architecture, *plugins):
-    """Return what a script needs beyond `code` to build a network and to load plugins by name."""
+    """Return parameters for the code that a script loads by name: a network's, and plugins.
+
+    These are not among the modules that `code` covers.
+    """
     entry = registry.architecture(architecture)
     modules = {*entry.modules, *plugins}
     if "resnoise.training.backend" not in provenance.closure(script, *plugins):
-        # It alone loads the C code.
+        # Only that module loads the C code, and this script does not use it.
         modules.discard(entry.native)
     names = provenance.closure(script, *modules) - provenance.closure(script)
     kind = "residual" if entry.residual else "plain"
@@ -219,14 +233,14 @@ def network_code(script, architecture, *plugins):
 
 
 def run_code(wildcards):
-    """Return the code that makes a run another one: its own architecture's and no other's."""
+    """Return parameters for the code of a run's own architecture and initialisation."""
     plugins = registry.plugin_modules(wildcards.architecture, wildcards.initialisation)
     return network_code("train.py", wildcards.architecture, *plugins)
 
 
 @functools.cache
 def named_run(architecture, depth, initialisation, seed):
-    """Return the specification of a run; several resources and parameters follow from it."""
+    """Return the specification of a run; cached, because several parameters of a job need it."""
     return specs.run_spec(CONFIG, architecture, int(depth), initialisation, int(seed))
 
 
@@ -243,19 +257,20 @@ def run_spec(wildcards):
 
 
 def twin(wildcards):
-    """Return the specification of the residual one of two twins."""
+    """Return the specification of the residual network in a pair of twins."""
     return specs.twin_spec(CONFIG, int(wildcards.depth), int(wildcards.seed))
 
 
 def twin_spec(wildcards):
-    """Return the specification of the residual one of two twins as JSON."""
+    """Return the specification of the residual network in a pair of twins as JSON."""
     return twin(wildcards).to_json()
 
 
 def metric_spec(name):
-    """Return what a metric of the registry measures as JSON: the keys of its specification.
+    """Return the specification of a metric of the registry as JSON.
 
-    Of one without a specification, all keys of the section of its name, if there is one.
+    For a metric without a class of specification, these are all keys of the configuration section
+    with its name, if there is one.
     """
     if kind := registry.METRICS[name].spec:
         section = CONFIG.get(name, {})
@@ -264,12 +279,12 @@ def metric_spec(name):
 
 
 def metric_figure_parameters(wildcards):
-    """Return the code, beyond that of all figures, that draws a metric of the registry."""
+    """Return parameters for the code that draws the figure of a metric of the registry."""
     return code("figure.py", "analysis.yaml", registry.METRICS[wildcards.metric].figure)
 
 
 def metric_files():
-    """Return the tables and figures of all metrics that have no rule of their own."""
+    """Return the tables and figures of all metrics without a rule of their own."""
     folder = f"{CONFIG['results']}/metrics"
     drawn = [name for name in registry.OWN_METRICS if registry.METRICS[name].figure]
     return [
@@ -279,28 +294,28 @@ def metric_files():
 
 
 def registered_metric_spec(wildcards):
-    """Return what a metric of the registry without a rule of its own measures as JSON."""
+    """Return the specification of the metric in the wildcards as JSON."""
     return metric_spec(wildcards.metric)
 
 
 def registered_metric_code(wildcards):
-    """Return the code beyond `code` that measures a run with such a metric."""
+    """Return parameters for the code of the metric and the architecture in the wildcards."""
     plugin = registry.METRICS[wildcards.metric].module
     return network_code("measure.py", wildcards.architecture, plugin)
 
 
 def external_path(wildcards):
-    """Return the state dict of a network that was trained elsewhere."""
+    """Return the file with the state dict of a network trained elsewhere."""
     return EXTERNAL[wildcards.external]["path"]
 
 
 def external_spec(wildcards):
-    """Return what is known of a network that was trained elsewhere as JSON."""
+    """Return the specification of a network trained elsewhere as JSON."""
     return specs.section_spec(EXTERNAL[wildcards.external], metric_specs.ExternalSpec).to_json()
 
 
 def external_files():
-    """Return the results of all networks that were trained elsewhere."""
+    """Return the results of all networks trained elsewhere."""
     files = ["interlayer_blocks.md", "interlayer_heatmap.pdf"]
     layered = ["layer_cushion.pdf"]
     return [
@@ -311,79 +326,85 @@ def external_files():
 
 
 def gradient_flow_spec(wildcards):
-    """Return what of a run's gradient flow is measured as JSON."""
+    """Return the specification of the gradient flow of a run as JSON."""
     return specs.gradient_flow_spec(CONFIG, wildcards.architecture).to_json()
 
 
 def save_configuration():
-    """Write the configuration beside its results; end with one line if nothing can be written."""
+    """Write the configuration to its results folder; exit with one line if that is impossible."""
     try:
         configuration.save(CONFIG)
     except ResnoiseError as error:
-        # Snakemake itself would end with a traceback.
-        sys.exit(f"results: {CONFIG['results']!r} given, but nothing can be written to it: {error}")
+        # Raised here, an error would make Snakemake end with a traceback.
+        sys.exit(f"results: {CONFIG['results']!r} given, but it cannot be written to: {error}")
 
 
 def rising(amount):
-    """Return a resource that grows with each attempt: a job killed for want of it gets more."""
+    """Return a resource that grows with each attempt: a job killed for lack of it gets more."""
     return lambda wildcards, attempt: attempt * amount
 
 
 def minutes(seconds, spec, attempt):
-    """Return the minutes to ask for: an estimate of resnoise.plan.estimates, times the attempt."""
+    """Return the minutes to request: an estimate from resnoise.plan.estimates, times the attempt."""
     pictures = estimates.training_pictures(CONFIG["data"])
     return math.ceil(attempt * seconds(spec, pictures, CONFIG["device"]) / 60)
 
 
 def train_minutes(wildcards, attempt):
-    """Return a generous estimate of the wall time of a run in minutes."""
+    """Return a generous estimate of the wall time for training a run, in minutes."""
     return minutes(estimates.train_seconds, run(wildcards), attempt)
 
 
 def twin_minutes(wildcards, attempt):
-    """Return a generous estimate of the wall time of two twins in minutes."""
+    """Return a generous estimate of the wall time for training a pair of twins, in minutes."""
     return minutes(estimates.train_seconds, twin(wildcards), 2 * attempt)
 
 
 def evaluate_minutes(wildcards, attempt):
-    """Return a generous estimate of the wall time of an evaluation in minutes."""
+    """Return a generous estimate of the wall time for evaluating a run, in minutes."""
     return minutes(estimates.evaluate_seconds, run(wildcards), attempt)
 
 
 def evaluate_twin_minutes(wildcards, attempt):
-    """Return a generous estimate of the wall time of the evaluation of a twin in minutes."""
+    """Return a generous estimate of the wall time for evaluating one of two twins, in minutes."""
     return minutes(estimates.evaluate_seconds, twin(wildcards), attempt)
 
 
 def data_path():
-    """Return the file or folder that the data set is made from, or None for a built-in one."""
+    """Return the file or folder that the data set is made from, None for a built-in one."""
     if SOURCE.path == "downloaded":
         return CIFAR10
     return CONFIG["data"]["path"]
 
 
 def source_option(wildcards, input):
-    """Return the option that names the source; taking `input` keeps its place out of staleness."""
+    """Return the option with the path of the source.
+
+    The unused argument `input` tells Snakemake not to rerun when only the path changes.
+    """
     return ["--source", data_path()] if data_path() else []
 
 
 def download_options(wildcards, output):
-    """Return where to download from; taking `output` keeps a new mirror from downloading again."""
+    """Return the options of the download.
+
+    The unused argument `output` tells Snakemake not to rerun when the mirrors change.
+    """
     data = CONFIG["data"]
     sha256 = ["--sha256", data["sha256"]] if data["sha256"] else []
     return ["--mirrors", *data["mirrors"], "--retries", data["retries"], *sha256]
 
 
 def downloaded_archive():
-    """Return the archive that the data set is made from as a list, if the workflow downloads it."""
+    """Return a list with the archive that the workflow downloads; empty for other sources."""
     return [CIFAR10] if SOURCE.path == "downloaded" else []
 
 
 def data_spec(wildcards):
     """Return the specification of the data set as JSON, with the digest of the user's own source.
 
-    Such a source is no input of the rule: Snakemake takes another name of an input for a reason to
-    run the rule again, sees no changes in folders, and reads what was touched at each start.
+    Such a source is not an input of the rule. For an input, Snakemake would rerun when only its path
+    changes, would not see changes inside of folders, and would read touched files at each start.
     """
     spec = specs.data_spec(CONFIG)
     path = CONFIG["data"]["path"]
@@ -393,37 +414,37 @@ def data_spec(wildcards):
         digest = source_digest(Path(path), Path(".snakemake/source_digests.json"))
         compare(path, digest, spec.sha256)
     except ResnoiseError as error:
-        # Not a WorkflowError, which Snakemake shows with a traceback where a parameter is computed.
+        # Not a WorkflowError, which Snakemake shows with a traceback if a parameter raises it.
         sys.exit(f"data.path: {error}")
     return dataclasses.replace(spec, sha256=digest).to_json()
 
 
 def drawn_networks():
-    """Return the networks of figures 4 and 5 as options: the smallest ones of Table 1."""
+    """Return options for the networks of figures 4 and 5: those of the smallest depth of Table 1."""
     depth = min(CONFIG["table1"]["depths"])
     width = CONFIG["networks"]["width"]
     return ["--architectures", *grid.DRAWN, "--depth", depth, "--width", width]
 
 
 def twin_files(*names):
-    """Return the files called names of all twins."""
+    """Return the files with these names, relative to the folders of all pairs of twins."""
     folders = grid.twin_folders(CONFIG)
     return [f"{CONFIG['results']}/{folder}/{name}" for folder in folders for name in names]
 
 
 def run_files(runs, name):
-    """Return the file called name of every run."""
+    """Return the file `name` of every run."""
     return [f"{CONFIG['results']}/{run.folder}/{name}" for run in runs]
 
 
 def further_run_files(name):
-    """Return a function that gives the file called name of every run of the list `runs`."""
+    """Return an input function for the file `name` of every run in the list `runs`."""
 
     def files(wildcards):
         if not CONFIG["runs"]:
             raise WorkflowError(
                 "runs: [] given, needed for this target: a list of sections, each with the keys "
-                "architecture and initialisation, and perhaps depths and seeds"
+                "architecture and initialisation, and optionally depths and seeds"
             )
         return run_files(grid.further_runs(CONFIG), name)
 
@@ -431,13 +452,13 @@ def further_run_files(name):
 
 
 def metric_run_files(name):
-    """Return the file called name of every run that the target metrics measures."""
+    """Return the file `name` of every run that the target `metrics` measures."""
     return run_files(grid.metric_runs(CONFIG), name)
 
 
 @functools.cache
 def claim_sources_needed():
-    """Return the result files that the claims use, by source."""
+    """Return source -> result files that the claims use."""
     try:
         claims = claim_definition.read(Path(PAPER))
         return claim_sources.needed(claims, grid.claim_runs(CONFIG), grid.CLAIM_TABLES)
@@ -446,28 +467,31 @@ def claim_sources_needed():
 
 
 def claim_files(wildcards):
-    """Return the result files that the claims use; a function, because reading them takes time."""
+    """Return the result files that the claims use.
+
+    This is an input function, so that the claims are read only if a target needs them.
+    """
     files = {file.path for source in claim_sources_needed().values() for file in source}
     return [f"{CONFIG['results']}/{path}" for path in sorted(files)]
 
 
 def claim_spec(wildcards):
-    """Return which file belongs to which source and run, as JSON."""
+    """Return the result files of each source, with their runs, as JSON."""
     return claim_sources.to_json(claim_sources_needed())
 
 
 def scale_differences():
-    """Return in what the configuration differs from the paper's, as JSON."""
+    """Return how the configuration differs from the paper's, as JSON."""
     return json.dumps(claim_scale.differences(CONFIG, configuration.load({})), sort_keys=True)
 
 
 def shown_artefacts():
-    """Return the tables and figures that there are rules for, in the paper's order."""
+    """Return the tables and figures that have a rule, in the paper's order."""
     return [artefact for artefact in artefacts.ARTEFACTS if workflow.is_rule(artefact.name)]
 
 
 def artefact_files(figures):
-    """Return the figures (PDF), or the tables (CSV), that there are rules for."""
+    """Return the files of all figures (PDF) or, if `figures` is false, of all tables (CSV)."""
     return [
         f"{CONFIG['results']}/{Path(artefact.data).with_suffix('.pdf' if figures else '.csv')}"
         for artefact in shown_artefacts()
@@ -476,13 +500,13 @@ def artefact_files(figures):
 
 
 def shown_files(wildcards):
-    """Return what the report shows, and the data behind it."""
+    """Return the tables and figures that the report shows, each with its CSV file."""
     files = [file for artefact in shown_artefacts() for file in (artefact.file, artefact.data)]
     return [f"{CONFIG['results']}/{file}" for file in files]
 
 
 def shown_captions(wildcards):
-    """Return the captions of what the report shows, relative as PAPER is."""
+    """Return the captions of the tables and figures in the report; relative paths, like PAPER."""
     folder = ROOT / "config" / "captions"
     return [
         os.path.relpath(folder / f"{Path(artefact.file).stem}.rst")
@@ -491,7 +515,7 @@ def shown_captions(wildcards):
 
 
 def report_records():
-    """Return the records of all training runs that a section of the configuration asks for."""
+    """Return the records of all training runs that sections of the configuration ask for."""
     folders = {
         folder
         for name, runs in grid.claim_runs(CONFIG).items()
@@ -502,7 +526,10 @@ def report_records():
 
 
 def report_command(wildcards, output):
-    """Return the command that makes the report; taking `output` keeps it out of staleness."""
+    """Return the command that makes the report.
+
+    The argument `output` also tells Snakemake not to rerun when only the command changes.
+    """
     settings = workflow.config_settings
     words = ["snakemake", "--cores", "all", str(output)]
     files = [os.path.relpath(file) for file in settings.configfiles]
@@ -512,6 +539,6 @@ def report_command(wildcards, output):
 
 
 def unnamed(wildcards):
-    """End with one line where a template of rules (templates.smk) is taken for a target."""
+    """End with one line if a template (see templates.smk) is used as a target."""
     # Not a WorkflowError, which Snakemake shows with a traceback where an input is computed.
-    sys.exit("figure and table are kinds of results: name one, such as figure3 or table1")
+    sys.exit("figure and table are templates, not targets: name one, such as figure3 or table1")

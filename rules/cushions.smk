@@ -1,9 +1,9 @@
-# Noise stability (section 5): layer cushions and what noise does, measured on each run; their table
-# and figures.
+# Noise stability (section 5): layer cushions and effects of noise, measured on each run, with their
+# table and figures.
 
 
 use rule measurement as layer_cushion with:
-    """Measure the cushion of every layer for each picture; a killed job continues."""
+    """Measure the cushion of every layer for each picture. A killed job continues."""
     pathvars:
         metric="layer_cushion",
     resources:
@@ -13,7 +13,7 @@ use rule measurement as layer_cushion with:
 
 
 use rule measurement as noise_stability with:
-    """Put noise on one layer after the other; a killed job continues."""
+    """Measure the effect of noise on one layer after the other. A killed job continues."""
     pathvars:
         metric="noise_stability",
     resources:
@@ -23,7 +23,7 @@ use rule measurement as noise_stability with:
 
 
 use rule table as layer_cushion_table with:
-    """Layer cushions of all layers; in how many the residual one is larger, and the paper's count."""
+    """Layer cushions of all layers, and the number of layers in which the residual one is larger."""
     input:
         **of_runs("layer_cushion", "layer_cushion.csv"),
         paper=PAPER,
@@ -40,7 +40,7 @@ use rule table as layer_cushion_table with:
 
 
 use rule figure as figure3 with:
-    """Figure 3: per-sample layer cushions of every layer, plain against residual."""
+    """Figure 3 (section 5): distributions of layer cushions, plain and residual networks."""
     input:
         **of_runs("layer_cushion", "layer_cushion.csv"),
     output:
@@ -55,7 +55,7 @@ use rule figure as figure3 with:
 
 
 use rule figure as figure3_snapshots with:
-    """Figure 3 at every snapshot that was measured (layer_cushion.every_snapshot)."""
+    """Layer cushions at every measured snapshot (key layer_cushion.every_snapshot)."""
     input:
         **of_runs("layer_cushion", "layer_cushion.csv"),
     output:
@@ -70,7 +70,7 @@ use rule figure as figure3_snapshots with:
 
 
 use rule figure as noise_stability_figure with:
-    """What noise on weights and inputs of each layer does to the output."""
+    """Effect of noise on the weights and inputs of each layer on the output (section 5)."""
     input:
         **of_runs("noise_stability", "noise_stability.csv"),
     output:

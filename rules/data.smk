@@ -1,8 +1,8 @@
-# The data set (appendix A): fetched once, prepared once for each configuration.
+# The data set (appendix A): downloaded once, and prepared once for each configuration.
 
 
 rule download_cifar10:
-    """Fetch the archive of CIFAR-10 from the first mirror that has it."""
+    """Download the archive of CIFAR-10 from the first mirror that has it."""
     output:
         CIFAR10,
     log:
@@ -23,7 +23,7 @@ rule download_cifar10:
 
 
 rule prepare_data:
-    """Turn the source into one memory-mapped file with labels and channel statistics."""
+    """Convert the source of pictures to one file with labels and channel statistics."""
     input:
         downloaded_archive(),
     output:

@@ -1,4 +1,4 @@
-# Training dynamics (appendix D): Figures 8 and 9, from the histories of runs.
+# Training dynamics (appendix D): Figures 8 and 9, made from the histories of runs.
 
 
 use rule figure as figure8 with:
@@ -28,7 +28,7 @@ use rule figure as figure9 with:
 
 
 use rule table as figure9_growth with:
-    """How the risk of the networks of Figure 9 grows with depth, beside the paper's numbers."""
+    """Growth of the risk with depth in the networks of Figure 9, beside the paper's numbers."""
     input:
         **of_runs("figure9", "history.csv"),
         paper=PAPER,

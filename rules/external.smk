@@ -1,4 +1,4 @@
-# Networks that were trained elsewhere: cushions of a user's own state dicts.
+# Networks trained elsewhere: cushions of networks whose state dicts the user gives (key external).
 
 ELSEWHERE = {
     "folder": "<results>/external/{external}",
@@ -8,7 +8,7 @@ ELSEWHERE = {
 
 
 rule external_network:
-    """Read and check a state dict; its test error shows whether it was read rightly."""
+    """Read and check a network trained elsewhere; its test error shows if it was read correctly."""
     input:
         data="<results>/data.safetensors",
         network=external_path,
@@ -37,7 +37,7 @@ rule external_network:
 
 
 use rule external_network as external_interlayer_cushion with:
-    """Measure the interlayer cushions of a network trained elsewhere; a killed job continues."""
+    """Measure the interlayer cushions of a network trained elsewhere. A killed job continues."""
     output:
         csv=with_digest("<results>/external/{external}/interlayer_cushion.csv"),
     log:
@@ -53,7 +53,7 @@ use rule external_network as external_interlayer_cushion with:
 
 
 use rule external_network as external_layer_cushion with:
-    """Measure the layer cushions of a network trained elsewhere; a killed job continues."""
+    """Measure the layer cushions of a network trained elsewhere. A killed job continues."""
     output:
         csv=with_digest("<results>/external/{external}/layer_cushion.csv"),
     log:
@@ -69,7 +69,7 @@ use rule external_network as external_layer_cushion with:
 
 
 use rule table as external_table with:
-    """Interlayer cushions of the single blocks of a network that was trained elsewhere."""
+    """Interlayer cushions of single blocks of a network trained elsewhere."""
     input:
         files="<results>/external/{external}/interlayer_cushion.csv",
         record="<results>/external/{external}/network.json",
@@ -83,7 +83,7 @@ use rule table as external_table with:
 
 
 use rule figure as external_figure with:
-    """Heat map of the interlayer cushions of a network that was trained elsewhere."""
+    """Heat map of the interlayer cushions of a network trained elsewhere."""
     input:
         files="<results>/external/{external}/interlayer_cushion.csv",
         record="<results>/external/{external}/network.json",
@@ -96,7 +96,7 @@ use rule figure as external_figure with:
 
 
 use rule figure as external_layer_figure with:
-    """Layer cushions of a network that was trained elsewhere: figure and table."""
+    """Layer cushions of a network trained elsewhere, as figure and CSV table."""
     input:
         files="<results>/external/{external}/layer_cushion.csv",
         record="<results>/external/{external}/network.json",

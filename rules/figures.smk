@@ -1,8 +1,8 @@
-# Figures of networks and of their training (appendix A), each with the data behind it.
+# Figures of networks and of their training (appendix A), each with its numbers as CSV.
 
 
 use rule figure as training_curves with:
-    """Training risk and test error against epoch for the runs of Table 1."""
+    """Training risk and test error against epoch, for the runs of Table 1."""
     input:
         **of_runs("table1", "history.csv"),
     output:
@@ -14,7 +14,7 @@ use rule figure as training_curves with:
 
 
 rule network_layers:
-    """List the layers of the networks of figures 4 and 5, read from the networks themselves."""
+    """List the layers of the networks in figures 4 and 5, read from the built networks."""
     input:
         data="<results>/data.safetensors",
     output:
@@ -40,7 +40,7 @@ rule network_layers:
 
 
 use rule figure as figure4 with:
-    """Figure 4 (appendix A): plain and residual networks of appendix A, layer by layer."""
+    """Figure 4 (appendix A): simplified plain and residual networks, layer by layer."""
     input:
         files="<results>/network_layers.csv",
     output:

@@ -1,8 +1,8 @@
-# Dominant gradient flow (appendices D.2 and D.4): measured on each run, and its figures.
+# Dominant gradient flow (appendices D.2 and D.4): measured on each run, with its table and figures.
 
 
 use rule measurement as gradient_flow with:
-    """Measure the dominant gradient flow of every layer of a run, before, during, after training."""
+    """Measure the dominant gradient flow of every layer before, during and after training."""
     output:
         flow=with_digest("<run>/gradient_flow.csv"),
         features=with_digest("<run>/feature_gradients.csv"),
@@ -13,7 +13,7 @@ use rule measurement as gradient_flow with:
 
 
 use rule figure as figure12 with:
-    """Figure 12 (appendix D.4.2): f of every layer, and against epoch."""
+    """Figure 12 (appendix D.4.2): dominant gradient flow f against layer, and against epoch."""
     input:
         files=run_files(grid.gradient_flow_runs(CONFIG), "gradient_flow.csv"),
     output:
@@ -25,7 +25,7 @@ use rule figure as figure12 with:
 
 
 use rule table as figure12_ratios with:
-    """f of residual relative to plain networks beside the paper's ratios."""
+    """Dominant gradient flow f of residual relative to plain networks, beside the paper's ratios."""
     input:
         files=run_files(grid.gradient_flow_runs(CONFIG), "gradient_flow.csv"),
         paper=PAPER,
@@ -38,7 +38,7 @@ use rule table as figure12_ratios with:
 
 
 use rule figure as figure10 with:
-    """Figure 10 (appendix D.4.1): entries of dR/da of residual networks, and a normal."""
+    """Figure 10 (appendix D.4.1): entries of dR/da of residual networks, and a fitted normal."""
     input:
         files=run_files(
             [run for run in grid.gradient_flow_runs(CONFIG) if run.architecture == "residual"],

@@ -1,8 +1,9 @@
-# Interlayer cushions (section 5): of every block exactly, of all spans of blocks with an error.
+# Interlayer cushions (section 5): computed exactly for single blocks, estimated with a standard
+# error for longer spans of blocks.
 
 
 use rule measurement as interlayer_cushion with:
-    """Measure the cushions of all spans of blocks for each picture; a killed job continues."""
+    """Measure the interlayer cushions of all spans of blocks. A killed job continues."""
     pathvars:
         metric="interlayer_cushion",
     resources:
@@ -12,7 +13,7 @@ use rule measurement as interlayer_cushion with:
 
 
 use rule table as interlayer_table with:
-    """Interlayer cushions of single blocks, residual beside plain, and the paper's number."""
+    """Interlayer cushions of single blocks, residual and plain, and the paper's number."""
     input:
         **of_runs("interlayer_cushion", "interlayer_cushion.csv"),
         paper=PAPER,

@@ -1,8 +1,8 @@
-# The reproduction as a whole: the paper's claims beside what was measured, and one page with all.
+# The reproduction as a whole: verdicts on the paper's claims, and one page with everything.
 
 
 rule claims:
-    """Every number and statement of the paper with what was measured and a verdict."""
+    """Every number and statement of the paper, with the measured number and a verdict."""
     input:
         files=claim_files,
         paper=PAPER,
@@ -34,7 +34,7 @@ rule claims:
 
 
 rule report_page:
-    """One HTML page with claims, tables, figures, and where they come from; it needs no network."""
+    """One HTML page with claims, tables, figures, and how they were made. It needs no internet."""
     input:
         claims="<results>/claims.csv",
         shown=shown_files,

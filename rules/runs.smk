@@ -1,9 +1,9 @@
-# Runs beyond the paper's and metrics beyond its own: the list `runs` of the configuration and METRICS
-# of resnoise/registry.py (docs/extending.md).
+# Runs and metrics beyond the paper's: the list `runs` of the configuration, and those in METRICS of
+# resnoise/registry.py without a rule of their own (see docs/extending.md).
 
 
 use rule table as run_table with:
-    """Risk, cost and errors of the runs of the list `runs`, as means over seeds."""
+    """Risk, cost and errors of the runs in the list `runs`, as means over seeds."""
     input:
         files=further_run_files("run.json"),
         evaluations=further_run_files("evaluation.csv"),
@@ -17,7 +17,7 @@ use rule table as run_table with:
 
 
 use rule measurement as metric with:
-    """Measure a run with a metric of the registry that has no rule of its own."""
+    """Measure a run with a metric of the registry without a rule of its own."""
     output:
         csv=with_digest("<run>/metrics/{metric}.csv"),
     pathvars:
@@ -29,7 +29,7 @@ use rule measurement as metric with:
 
 
 use rule table as metric_table with:
-    """A metric of the registry for the runs of Table 1 and of the list `runs`."""
+    """Table of a metric of the registry, for the runs of Table 1 and of the list `runs`."""
     input:
         files=metric_run_files("run.json"),
         measurements=metric_run_files("metrics/{metric}.csv"),
@@ -43,7 +43,7 @@ use rule table as metric_table with:
 
 
 use rule figure as metric_figure with:
-    """The figure of a metric of the registry that has one."""
+    """Figure of a metric of the registry, for the same runs as its table."""
     input:
         files=metric_run_files("metrics/{metric}.csv"),
         records=metric_run_files("run.json"),

@@ -1,4 +1,4 @@
-# Tables of the paper beside what was measured.
+# Tables 1 and 5: measured numbers beside the paper's.
 
 
 use rule table as table1 with:
@@ -15,7 +15,7 @@ use rule table as table1 with:
 
 
 use rule table as table5 with:
-    """Table 5 (appendix D.3): networks with dominant paths only beside residual ones."""
+    """Table 5 (appendix D.3): networks of dominant paths only, compared with residual ones."""
     input:
         files=run_files(grid.table5_runs(CONFIG), "evaluation.csv"),
         paper=PAPER,

@@ -1,9 +1,10 @@
-# What measurements, tables and figures have in common; their rules say the rest (`use rule ... as`).
-# Parameters have names here, because Snakemake replaces positional ones with a warning.
+# Templates of the rules for measurements, tables and figures. A rule takes one with
+# `use rule ... as` and adds what is its own. All parameters have names here, because Snakemake
+# warns when it replaces positional ones.
 
 
 rule measurement:
-    """(What all measurements of a run have in common; a killed job continues.)"""
+    """Template of all measurements of a run, not a target."""
     input:
         data="<results>/data.safetensors",
         weights="<run>/weights.safetensors",
@@ -34,7 +35,7 @@ rule measurement:
 
 
 rule figure:
-    """(What all figures have in common.)"""
+    """Template of all figures, not a target."""
     input:
         files=unnamed,
     log:
@@ -57,7 +58,7 @@ rule figure:
 
 
 rule table:
-    """(What all tables have in common.)"""
+    """Template of all tables, not a target."""
     input:
         files=unnamed,
         paper=PAPER,

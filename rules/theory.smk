@@ -1,8 +1,8 @@
-# What the paper derives (appendices D.4.1 and E): simulation and formulas, without networks.
+# Theory of the paper (appendices D.4.1 and E): a simulation and formulas, without networks.
 
 
 rule trivial_case:
-    """Simulate the dominant gradient flow of 1x1 kernels and vectors (appendix D.4.1)."""
+    """Simulate the trivial case, with 1x1 kernels and vectors (appendix D.4.1)."""
     output:
         csv=with_digest("<results>/trivial_case.csv"),
     log:
@@ -24,7 +24,7 @@ rule trivial_case:
 
 
 use rule figure as figure11 with:
-    """Figure 11 (appendix D.4.1): f of the trivial case against its parameters."""
+    """Figure 11 (appendix D.4.1): gradient flow f in the trivial case against its parameters."""
     input:
         files="<results>/trivial_case.csv",
     output:
@@ -36,7 +36,7 @@ use rule figure as figure11 with:
 
 
 use rule figure as figure13 with:
-    """Figure 13 (appendix E): P(|X| > |Y|) of two normals and its approximation."""
+    """Figure 13 (appendix E): P(|X| > |Y|) of two normal variables, and its approximation."""
     input:
         files=[],
     output:

@@ -1,8 +1,8 @@
-# Training (section 4, appendix A): one job a run, and its evaluation before and after.
+# Training (section 4, appendix A): a job for each run, and a job for its evaluation.
 
 
 rule train:
-    """Train one network; a killed job continues from its last epoch, to the same bits."""
+    """Train one network. A killed job continues from its last epoch, with the same results."""
     input:
         data="<results>/data.safetensors",
     output:
@@ -16,8 +16,8 @@ rule train:
         "<benchmarks>/train/{architecture}-{depth}-{initialisation}-seed{seed}.tsv"
     conda:
         "../envs/torch.yaml"
-    # Two runs side by side with one thread each are faster than one after the other with two:
-    # tests/benchmarks/training_speed.py measures it.
+    # Two runs side by side with one thread each are faster than one after the other with two threads
+    # (measured by tests/benchmarks/training_speed.py).
     threads: 1
     resources:
         **computing(train_minutes),
@@ -34,7 +34,7 @@ rule train:
 
 
 use rule measurement as evaluate with:
-    """Measure risk, cost and error on the whole training and test set, without augmentation."""
+    """Measure risk, cost and error of a run on all training and test pictures, not augmented."""
     output:
         csv=with_digest("<run>/evaluation.csv"),
     pathvars:

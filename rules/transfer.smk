@@ -1,8 +1,8 @@
-# Transfer (section 3): the plain network that equals a trained residual one.
+# Transfer (section 3): the plain network that computes the same function as a trained residual one.
 
 
 rule transfer:
-    """Add 1 at the ID entries of a residual run, and check on pictures that nothing else changed."""
+    """Transfer a residual run's weights to the equal plain network, and compare the two."""
     input:
         data="<results>/data.safetensors",
         weights="<results>/runs/residual-{depth}/{initialisation}/seed{seed}/weights.safetensors",

@@ -1,8 +1,9 @@
-# Twin training (section 4.1, Table 2, Figure 6): equal networks, with and without identities.
+# Twin training (section 4.1, Table 2, Figure 6): a residual network and the equal plain network,
+# trained in step.
 
 
 rule twins:
-    """Train a residual network and its plain twin in step; a killed job continues."""
+    """Train a residual network and its plain twin in step. A killed job continues."""
     input:
         data="<results>/data.safetensors",
     output:
@@ -66,7 +67,7 @@ use rule measurement as evaluate_twin with:
 
 
 use rule table as table2 with:
-    """Table 2 (section 4.1): residual networks and plain networks that start as their equals."""
+    """Table 2 (section 4.1): residual networks, and plain networks that start equal to them."""
     input:
         files=twin_files("residual/evaluation.csv", "plain/evaluation.csv"),
         paper=PAPER,

@@ -1,8 +1,8 @@
-# Distribution of weights (appendix C): statistics of each run, Tables 3 and 4, Figure 7.
+# Distributions of weights (appendices C and D): statistics of each run, Tables 3 and 4, Figure 7.
 
 
 use rule measurement as weight_statistics with:
-    """Measure the weights of a run, as plain and as residual network, at every snapshot."""
+    """Compute statistics of a run's weights, as plain and as residual network, at every snapshot."""
     output:
         statistics=with_digest("<run>/weight_statistics.csv"),
         histogram=with_digest("<run>/weight_histogram.csv"),
@@ -15,7 +15,7 @@ use rule measurement as weight_statistics with:
 
 
 use rule table as table3 with:
-    """Table 3 (appendix C): statistics of plain and transferred weights before and after training."""
+    """Table 3 (appendix C): statistics of plain and transferred weights, before and after training."""
     input:
         **of_runs("weight_statistics", "weight_statistics.csv"),
         paper=PAPER,

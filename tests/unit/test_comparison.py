@@ -106,7 +106,7 @@ def test_depths_are_the_same_numbers_whether_or_not_another_row_lacks_one() -> N
 
 def test_tables_whose_rows_cannot_be_matched_are_refused() -> None:
     first = pd.DataFrame({"network": ["plain"], "risk": [1.0]})
-    with pytest.raises(ResnoiseError, match="by network in the baseline and by nothing in the var"):
+    with pytest.raises(ResnoiseError, match="by network in the baseline but by nothing in the var"):
         tables.compare(first, first.rename(columns={"network": "x"}).assign(x=1))
     with pytest.raises(ResnoiseError, match="two rows with the same network"):
         tables.compare(pd.concat([first, first]), first)
@@ -203,7 +203,7 @@ def test_claims_with_another_verdict_are_listed() -> None:
     assert re.search(r"statements that hold +\| 2 +\| 1 +\|", text)
     assert re.search(r"statements that do not hold +\| 0 +\| 1 +\|", text)
     same = claims.markdown(claims.compare(baseline, baseline))
-    assert same.endswith("\n\n0 of 3 claims have another verdict.")
+    assert same.endswith("\n\n0 of 3 claims have another verdict in the variant.")
 
 
 def make_root(folder: Path, rate: float, risk: float, seeds: int = 2) -> Path:
@@ -265,7 +265,7 @@ def test_a_comparison_is_a_page_tables_and_curves(
     assert (last["risk_min"], last["risk_max"]) == pytest.approx((2.25, 3.25))
     text = (output / "comparison.md").read_text("utf-8")
     assert "`table2.csv` is not in the variant." in text
-    assert "`table5.csv`: rows are told apart by nothing in the baseline and by b in" in text
+    assert "`table5.csv`: rows are identified by nothing in the baseline but by b in" in text
     assert "Only in the variant: runs/plain-8/kwi/seed3." in text
     page = (output / "comparison.html").read_text("utf-8")
     assert "slow &amp; steady" in page and "slow & steady" not in page
@@ -327,7 +327,7 @@ def test_what_is_no_results_folder_is_refused(
     (tmp_path / "empty" / "run.json").write_text("{}")
     (tmp_path / "same").symlink_to(root)
     for other, complaint in (
-        (tmp_path / "empty", "no results folder, expected configuration.yaml"),
+        (tmp_path / "empty", "not a results folder, expected configuration.yaml"),
         (tmp_path / "nowhere", "there is no folder of this name"),
         (root / "table1.csv", "there is no folder of this name"),
         (tmp_path / "same", "are the same folder"),

@@ -133,7 +133,7 @@ def test_sha256sum_checks_and_makes_digests(tmp_path: Path) -> None:
 def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
     file = tmp_path / "t.csv"
     csvfile.write(file, TABLE)
-    with pytest.raises(ResnoiseError, match=r"t\.csv: no column depth, seed, needed of a table"):
+    with pytest.raises(ResnoiseError, match=r"t\.csv: no column depth, seed, needed in a table"):
         csvfile.read(file, "a table", ("name", "seed", "depth"))
 
 

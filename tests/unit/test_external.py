@@ -201,11 +201,11 @@ MISFITS = {
     ),
     "integers": (
         lambda w: {**w, "fc.bias": torch.ones(3, dtype=torch.int64)},
-        "fc.bias holds other things than finite real numbers",
+        "fc.bias has values that are not finite real numbers",
     ),
     "infinite": (
         lambda w: {**w, "fc.bias": torch.full((3,), torch.inf)},
-        "fc.bias holds other things than finite",
+        "fc.bias has values that are not finite",
     ),
     "no tensors": (lambda w: {"epoch": 3}, "'epoch' is a int, needed: a state dict of tensors"),
     "a list": (lambda w: [1, 2], "holds a list, needed: a state dict"),
@@ -223,7 +223,7 @@ def test_a_file_that_does_not_fit_names_the_key(misfit: str, tmp_path: Path, dat
 
 def test_pictures_with_other_channels_are_refused(tmp_path: Path, data: Dataset) -> None:
     net = build(NetworkSpec("full-residual", 8, 4), 3, in_channels=1)
-    with pytest.raises(ResnoiseError, match=re.escape("takes 1 channels, and the pictures have 3")):
+    with pytest.raises(ResnoiseError, match=re.escape("takes 1 channels, but the pictures have 3")):
         read(spec(), saved(tmp_path, net.state_dict()), data)
 
 

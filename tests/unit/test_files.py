@@ -181,7 +181,7 @@ def test_a_held_folder_is_waited_for_however_its_holder_ends(
         threading.Timer(0.2, holder.kill).start()
         with exclusive(tmp_path) as waited:
             assert waited and holder.wait() == -signal.SIGKILL
-    assert "another process writes this, waiting" in caplog.text
+    assert "another process is writing here, waiting" in caplog.text
 
 
 COUNTS = """

@@ -188,7 +188,7 @@ def test_a_stopped_job_without_a_checkpoint_begins_anew(job: Job, ended: int) ->
         status = look(job)
         found = (status.state, status.progress, status.epochs, status.risk)
         assert found == (State.STOPPED, 0, EPOCHS, None), content
-        assert status.note == "silent for 1 s, begins anew when started again"
+        assert status.note == "silent for 1 s, starts over when started again"
 
 
 def test_a_checkpoint_of_other_code_or_another_specification_is_of_no_use(
@@ -202,7 +202,7 @@ def test_a_checkpoint_of_other_code_or_another_specification_is_of_no_use(
         write_checkpoint(job, 4, **identity)
         status = look(job)
         assert (status.state, status.progress, status.epochs) == (State.OUTDATED, 0, EPOCHS)
-        assert status.note == "of another specification or program: trained anew"
+        assert status.note == "made with other settings or code: will be trained again"
         # Nobody knows without a configuration.
         alone = look(dataclasses.replace(job, plan=None))
         assert (alone.state, alone.progress) == (State.STOPPED, 4)

@@ -27,7 +27,7 @@ def test_parses_what_snakemake_prints() -> None:
 
 
 def test_says_if_there_is_no_graph() -> None:
-    with pytest.raises(ResnoiseError, match="no graph of rules, needed"):
+    with pytest.raises(ResnoiseError, match="not a graph of rules, needed"):
         rulegraph.parse("Building DAG of jobs...")
 
 

@@ -187,9 +187,9 @@ def write_empty(file: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (write_foreign, "not one of this project's"),
-        (write_foreign_metadata, "not one of this project's"),
-        (write_odd_metadata, "not one of this project's"),
+        (write_foreign, "not written by this project"),
+        (write_foreign_metadata, "not written by this project"),
+        (write_odd_metadata, "not written by this project"),
         (write_text, "not a safetensors file"),
         (write_empty, "not a safetensors file"),
         (Path.mkdir, "not a safetensors file"),

@@ -837,7 +837,7 @@ def test_a_second_process_waits_and_takes_the_finished_run(
     with exclusive(tmp_path):
         second = threading.Thread(target=train, args=(run_spec(), data, tmp_path))
         second.start()
-        while "another process writes this, waiting" not in caplog.text:
+        while "another process is writing here, waiting" not in caplog.text:
             second.join(0.05)
     second.join()
     assert "the other process has finished the training" in caplog.text
@@ -853,7 +853,7 @@ def test_a_second_process_trains_what_the_first_did_not_finish(
     with exclusive(folder):
         second = threading.Thread(target=train, args=(run_spec(), data, folder))
         second.start()
-        while "another process writes this, waiting" not in caplog.text:
+        while "another process is writing here, waiting" not in caplog.text:
             second.join(0.05)
     second.join()
     assert result(RunFiles.in_folder(folder)) == whole

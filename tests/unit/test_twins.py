@@ -117,7 +117,7 @@ def train_after_another(
     with exclusive(folder / "residual"):
         second = threading.Thread(target=train, args=(data, folder), kwargs={"masks": masks})
         second.start()
-        while "another process writes this, waiting" not in caplog.text:
+        while "another process is writing here, waiting" not in caplog.text:
             second.join(0.05)
     second.join()
 

@@ -132,7 +132,7 @@ def test_a_read_only_results_folder_is_named(project: Project, plain_user: tuple
     for folder in folders:
         folder.chmod(0o555)
     printed = project.snakemake("results/tiny/table1.csv", fails=True, prefix=plain_user)
-    assert "results: 'results/tiny' given, but nothing can be written to" in printed
+    assert "results: 'results/tiny' given, but it cannot be written to" in printed
     assert "Traceback" not in printed
     # Looking is allowed.
     project.snakemake("--dry-run", "results/tiny/table1.csv", prefix=plain_user)

@@ -56,7 +56,7 @@ def test_keys_of_the_command_line_lead_to_a_folder_of_their_own(finished: Projec
         "--dry-run", "table1", "--config", "table1={seeds: [1, 2]}", "device=auto"
     )
     study = "results/tiny/studies/table1.seeds=1-2"
-    assert f"What --config changes has its results in {study}, and " in printed
+    assert f"Because of --config, results go to {study}; those in " in printed
     assert f"output: {study}/table1.csv" in printed and "output: results/tiny/t" not in printed
     assert re.search(r"^train +4$", printed, re.MULTILINE)
     # Values as they are, and keys that change no result, lead nowhere else.

@@ -1,4 +1,4 @@
-"""Measure and judge the paper's claims: a table for programs and a page to read."""
+"""Check the paper's claims against the results; write a CSV table and a page to read."""
 
 import argparse
 import json
@@ -11,16 +11,24 @@ from resnoise.claims.verdicts import judge
 
 
 def main() -> None:
-    """Read the command line, judge all claims and print how many have which outcome."""
+    """Read the command line, judge all claims and print the number of claims per outcome."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--paper", type=Path, required=True, help="numbers and claims (YAML)")
+    parser.add_argument(
+        "--paper", type=Path, required=True, help="the paper's numbers and claims (YAML)"
+    )
     parser.add_argument("--results", type=Path, required=True, help="the results folder")
-    parser.add_argument("--files", required=True, help="files of each source (JSON)")
-    parser.add_argument("--differences", default="{}", help="what differs from the paper (JSON)")
-    parser.add_argument("--replicates", type=int, default=2000, help="of the bootstrap")
-    parser.add_argument("--confidence", type=float, default=0.95, help="of the intervals")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
-    parser.add_argument("--csv", type=Path, required=True, help="output: a row for each claim")
+    parser.add_argument(
+        "--files", required=True, help="the files of each source of measurements (JSON)"
+    )
+    parser.add_argument(
+        "--differences", default="{}", help="how this configuration differs from the paper's (JSON)"
+    )
+    parser.add_argument("--replicates", type=int, default=2000, help="bootstrap samples")
+    parser.add_argument("--confidence", type=float, default=0.95, help="confidence level")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")
+    parser.add_argument(
+        "--csv", type=Path, required=True, help="output: table with a row per claim"
+    )
     parser.add_argument("--markdown", type=Path, required=True, help="output: the page to read")
     arguments = parser.parse_args()
     results = Results(

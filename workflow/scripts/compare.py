@@ -8,10 +8,10 @@ from resnoise.comparison.report import compare
 
 
 def main() -> None:
-    """Read the command line, compare, and print what differs."""
+    """Read the command line, compare the folders and print the differences."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("baseline", type=Path, help="results folder, such as results/quick")
-    parser.add_argument("variant", type=Path, help="results folder in which something was changed")
+    parser.add_argument("variant", type=Path, help="results folder to compare with it")
     parser.add_argument(
         "--output",
         type=Path,

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def main() -> None:
-    """Read the command line and write."""
+    """Read the command line and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--schema", type=Path, default=ROOT / "config" / "schema.yaml")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "configuration.md")

@@ -11,9 +11,9 @@ def main() -> None:
     """Read the command line and download."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--mirrors", nargs="+", required=True, help='addresses in order, or "torchvision"'
+        "--mirrors", nargs="+", required=True, help='URLs to try in this order, or "torchvision"'
     )
-    parser.add_argument("--retries", type=int, default=3, help="tries for each mirror")
+    parser.add_argument("--retries", type=int, default=3, help="attempts per mirror")
     parser.add_argument("--sha256", help="expected SHA-256; the published MD5 is always checked")
     parser.add_argument("--output", type=Path, required=True, help="archive to write")
     arguments = parser.parse_args()

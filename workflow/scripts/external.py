@@ -1,4 +1,4 @@
-"""Read a network that was trained elsewhere, or measure it with a metric of the registry."""
+"""Describe a network that was trained elsewhere, or measure it with a metric of the registry."""
 
 import argparse
 import importlib
@@ -11,16 +11,18 @@ from resnoise.provenance import code_digest
 from resnoise.specs import metrics as specs
 from resnoise.trained import external
 
-# Instead of a metric: facts of the network, with its test error.
+# Given in place of a metric's name: describe the network (facts about it and its test error).
 NETWORK = "network"
 
 
 def main() -> None:
-    """Read the command line, the network and the pictures, and write what was asked for."""
+    """Read the command line, the network and the pictures; write the description or the metric."""
     parser = argparse.ArgumentParser(description=__doc__)
     commandline.add_measuring(parser)
     parser.add_argument("--network", required=True, help="the network: ExternalSpec as JSON")
-    parser.add_argument("--state-dict", type=Path, required=True, help="the network's file")
+    parser.add_argument(
+        "--state-dict", type=Path, required=True, help="file with the network's weights"
+    )
     arguments = parser.parse_args()
     network = external.read(
         specs.ExternalSpec.from_json(arguments.network),

@@ -1,4 +1,4 @@
-"""Draw a figure: the module of its name in resnoise.figures draws it from the files of its rule."""
+"""Draw a figure from files, with the module of resnoise.figures that has the figure's name."""
 
 import argparse
 import importlib
@@ -7,7 +7,7 @@ from resnoise import commandline
 
 
 def main() -> None:
-    """Read the command line, draw, and write PDF, PNG and CSV."""
+    """Read the command line, draw the figure, and write it as PDF, PNG and CSV."""
     parser = argparse.ArgumentParser(description=__doc__)
     commandline.add_made_from_files(parser, "a module of resnoise.figures, such as figure3")
     arguments = parser.parse_args()

@@ -15,7 +15,7 @@ from resnoise.trained import run as trained
 
 
 def main() -> None:
-    """Read the command line and measure."""
+    """Read the command line, measure the run and write the files."""
     parser = argparse.ArgumentParser(description=__doc__)
     commandline.add_measuring(parser)
     parser.add_argument("--run", type=Path, required=True, help="folder of the run")

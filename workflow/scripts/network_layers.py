@@ -1,4 +1,4 @@
-"""Write networks layer by layer as one table, read from the networks themselves."""
+"""Write a table of the layers of one or more networks, read from the built networks."""
 
 import argparse
 from pathlib import Path
@@ -19,9 +19,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--architectures", nargs="+", required=True, choices=ARCHITECTURES)
     parser.add_argument("--depth", type=int, required=True, help="number of layers with weights")
-    parser.add_argument("--width", type=int, required=True, help="channels of the first layers")
-    parser.add_argument("--data", type=Path, required=True, help="data set: pictures and classes")
-    parser.add_argument("--output", type=Path, required=True, help="output: CSV, a row a layer")
+    parser.add_argument("--width", type=int, required=True, help="channels of the first group")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        help="data set, which gives picture size and number of classes",
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, help="output: CSV with a row per layer"
+    )
     arguments = parser.parse_args()
     pictures = dataset.load(arguments.data)
     frames = []

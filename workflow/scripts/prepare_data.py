@@ -1,4 +1,4 @@
-"""Turn a source of pictures into the data set file that all training and evaluation reads."""
+"""Convert a source of pictures to the data set file that training and all measurements read."""
 
 import argparse
 import logging
@@ -12,16 +12,16 @@ from resnoise.specs.run import DataSpec
 
 
 def main() -> None:
-    """Read the command line, prepare, write and report."""
+    """Read the command line, prepare the data set, write it and log a summary."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, help="DataSpec as JSON")
-    parser.add_argument("--source", type=Path, help="file or folder of the source, if it has one")
+    parser.add_argument("--source", type=Path, help="file or folder to read, if the source has one")
     parser.add_argument("--output", type=Path, required=True, help="data set file to write")
     arguments = parser.parse_args()
     start = time.monotonic()
     samples, source_digest = prepare(DataSpec.from_json(arguments.spec), arguments.source)
     dataset.save(arguments.output, samples, source_digest)
-    # Reading it back proves that what was written is whole.
+    # Reading the file back checks that it was written completely.
     data = dataset.load(arguments.output)
     logging.info(
         "%d train and %d test pictures of %d x %d pixels, %d classes, mean %s, std %s, "

@@ -14,12 +14,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, required=True, help="the results folder")
     parser.add_argument("--claims", type=Path, required=True, help="claims.csv")
-    parser.add_argument("--show", nargs="*", default=[], help="names of tables and figures")
-    parser.add_argument("--captions", type=Path, nargs="*", default=[], help="a file for each")
+    parser.add_argument(
+        "--show", nargs="*", default=[], help="names of the tables and figures to show"
+    )
+    parser.add_argument(
+        "--captions",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="a caption file for each name in --show",
+    )
     parser.add_argument("--records", type=Path, nargs="*", default=[], help="run.json of all runs")
     parser.add_argument("--data", type=Path, required=True, help="the prepared data set")
     parser.add_argument("--config", required=True, help="the configuration (JSON)")
-    parser.add_argument("--differences", default="{}", help="what differs from the paper (JSON)")
+    parser.add_argument(
+        "--differences", default="{}", help="how this configuration differs from the paper's (JSON)"
+    )
     parser.add_argument("--command", required=True, help="the command that makes the page")
     parser.add_argument("--snakemake", required=True, help="version of Snakemake")
     parser.add_argument("--output", type=Path, required=True, help="output: the page (HTML)")

@@ -11,10 +11,12 @@ from resnoise.plan import rulegraph
 from resnoise.storage.files import write_text
 
 ROOT = Path(__file__).resolve().parents[2]
-# Rules that make no file of their own, then files that they leave out.
+# The rules that only collect files; left out of the picture.
 TARGETS = ("all", "external", "runs", "metrics")
+# Targets that these rules do not ask for.
 FILES = ("figure3_snapshots", "results/graph/runs/residual-20/hmwi/seed1/transferred.safetensors")
-# Something for every rule: a download, a network trained elsewhere, which is not read, and a run.
+# A configuration that uses every rule: it downloads, has a network trained elsewhere (any existing
+# file will do, since nothing is read) and a further run.
 CONFIG = (
     "results=results/graph",
     "external=[{name: own, path: Snakefile}]",
@@ -37,7 +39,7 @@ def rules() -> str:
 
 
 def main() -> None:
-    """Read the command line, ask Snakemake and draw."""
+    """Read the command line, get the graph from Snakemake and draw it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "rulegraph.svg")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Train one network, or print a summary of it with --describe."""
+"""Train one network, or with --describe print a summary of a network and stop."""
 
 import argparse
 from pathlib import Path
@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="prepared data set")
     parser.add_argument("--weights", type=Path, help="output: weights after training")
     parser.add_argument("--snapshots", type=Path, help="output: weights before and during training")
-    parser.add_argument("--history", type=Path, help="output: CSV with a row an epoch")
+    parser.add_argument("--history", type=Path, help="output: CSV with a row per epoch")
     parser.add_argument("--record", type=Path, help="output: JSON record of the run")
     commandline.add_computing(parser)
     parser.add_argument(
@@ -27,11 +27,11 @@ def main() -> None:
         metavar="NETWORK",
         help="print layers and parameter counts of a network such as residual-20, and stop",
     )
-    parser.add_argument("--width", type=int, default=16, help="--describe: first channels")
-    parser.add_argument("--classes", type=int, default=10, help="--describe: number of classes")
+    parser.add_argument("--width", type=int, default=16, help="for --describe: channels of group 1")
+    parser.add_argument("--classes", type=int, default=10, help="for --describe: classes")
     arguments = parser.parse_args()
     if arguments.describe:
-        # Not above: what is printed is no part of training, nor of its digest.
+        # Imported here because only --describe needs it; training does not depend on this module.
         from resnoise.networks import summary
 
         architecture, _, depth = arguments.describe.rpartition("-")

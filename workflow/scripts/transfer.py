@@ -9,7 +9,7 @@ from resnoise.metrics.transfer_check import transfer_run
 
 
 def main() -> None:
-    """Read the command line, transfer and compare."""
+    """Read the command line, transfer the weights and compare the networks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--record", type=Path, required=True, help="record of the residual run")
     parser.add_argument("--weights", type=Path, required=True, help="its weights after training")

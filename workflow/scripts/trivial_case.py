@@ -1,4 +1,4 @@
-"""Simulate the dominant gradient flow of the trivial case."""
+"""Simulate the dominant gradient flow of the trivial case (appendix D.4.1)."""
 
 import argparse
 from pathlib import Path
@@ -10,7 +10,7 @@ from resnoise.theory.trivial_case import sweep
 
 
 def main() -> None:
-    """Read the command line, simulate and write."""
+    """Read the command line, run the simulation and write its results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, help="what to simulate: a TrivialCaseSpec as JSON")
     parser.add_argument("--output", type=Path, required=True, help="output: CSV")

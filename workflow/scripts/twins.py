@@ -1,4 +1,4 @@
-"""Train a residual network and its equivalent plain one in step, and record how they drift."""
+"""Train a residual network and the equal plain network in step; record how they drift apart."""
 
 import argparse
 from pathlib import Path
@@ -13,15 +13,15 @@ from resnoise.training.twins import DriftRecorder, plain_twin
 
 
 def main() -> None:
-    """Read the command line and train."""
+    """Read the command line and train both networks."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spec", required=True, help="the residual run (JSON)")
+    parser.add_argument("--spec", required=True, help="RunSpec of the residual network as JSON")
     parser.add_argument("--data", type=Path, required=True, help="prepared data set")
     for name in ("residual", "plain"):
         parser.add_argument(f"--{name}", type=Path, required=True, help="output: folder of the run")
-    parser.add_argument("--drift", type=Path, required=True, help="output: CSV")
+    parser.add_argument("--drift", type=Path, required=True, help="output: CSV with the drift")
     parser.add_argument(
-        "--every-step-epochs", type=int, default=2, help="epochs with the drift of every step"
+        "--every-step-epochs", type=int, default=2, help="first epochs with the drift of each step"
     )
     parser.add_argument(
         "--mask-pictures", type=int, default=16, help="pictures to compare ReLU masks on"

@@ -1,6 +1,6 @@
-"""Show the training runs of a configuration as they go: epoch, risk, speed, time left, state.
+"""Show the progress of a configuration's training runs: state, epoch, risk, speed, time left.
 
-Reads files only, so it can be started anywhere the results are seen, and stopped at any time.
+It only reads files, so it can run on any computer that sees the results, and stop at any time.
 """
 
 import argparse
@@ -26,14 +26,14 @@ def main() -> None:
         "results",
         type=Path,
         nargs="?",
-        help="results folder, with the configuration that the workflow left there (default: that "
-        "of the configuration file)",
+        help="results folder, shown with the configuration that the workflow saved there "
+        "(default: the results folder of the configuration)",
     )
     parser.add_argument(
         "--configfile",
         type=Path,
         nargs="+",
-        help="as given to snakemake",
+        help="configuration files, as given to snakemake",
     )
     parser.add_argument(
         "--only",
@@ -42,9 +42,9 @@ def main() -> None:
         metavar="SECTION",
         help="only the runs of these sections of the configuration: %(choices)s",
     )
-    parser.add_argument("--once", action="store_true", help="print once, as without a terminal")
+    parser.add_argument("--once", action="store_true", help="print the runs once and stop")
     parser.add_argument(
-        "--interval", type=_seconds, default=2.0, help="seconds between two looks (default 2)"
+        "--interval", type=_seconds, default=2.0, help="seconds between updates (default 2)"
     )
     arguments = parser.parse_args()
     results = arguments.results
@@ -52,7 +52,7 @@ def main() -> None:
         raise ResnoiseError(f"{results} given, allowed: a results folder that exists")
     given = arguments.configfile
     if results and not given and (results / configuration.SAVED).is_file():
-        # The workflow leaves there what it was last started with.
+        # The configuration that the workflow was last started with for this folder.
         given = [results / configuration.SAVED]
     found = None
     if given or not results:
@@ -83,9 +83,9 @@ def main() -> None:
 
 @contextmanager
 def _screen() -> Iterator[None]:
-    """Use the terminal's second screen without cursor, and give the first one back."""
+    """Switch to the terminal's second screen and hide the cursor; restore both at the end."""
     try:
-        # Escape sequences that all terminals in use know (xterm's).
+        # xterm's escape sequences, which all common terminals understand.
         print("\x1b[?1049h\x1b[?25l", end="", flush=True)
         yield
     finally:
@@ -93,17 +93,17 @@ def _screen() -> Iterator[None]:
 
 
 def _show(statuses: list[states.Status]) -> None:
-    """Draw over what is there, without a blank moment between."""
+    """Draw over the previous text, without clearing the screen first, which would flicker."""
     size = shutil.get_terminal_size()
     colour = not os.environ.get("NO_COLOR")
-    # The last line stays free, so that nothing scrolls.
+    # The last line stays empty, so that the screen does not scroll.
     text = view.text(statuses, columns=size.columns, rows=size.lines - 1, colour=colour)
     lines = "".join(f"{line}\x1b[K\n" for line in text.splitlines())
     print(f"\x1b[H{lines}\x1b[J", end="", flush=True)
 
 
 def _seconds(text: str) -> float:
-    """Return a positive number of seconds."""
+    """Parse a positive number of seconds; ValueError for anything else."""
     value = float(text)
     if not 0 < value < math.inf:
         raise ValueError

@@ -1,4 +1,4 @@
 """Noise stability of plain and residual networks: the library behind the rules.
 
-Nothing in this package knows of Snakemake. The scripts beside it are thin command lines over it.
+Nothing in this package depends on Snakemake. The scripts beside it are thin command lines for it.
 """

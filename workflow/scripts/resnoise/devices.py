@@ -1,4 +1,4 @@
-"""Devices, threads and number formats: the only place that sets PyTorch's global switches."""
+"""Devices, threads and precision. Only this module sets PyTorch's global switches."""
 
 import dataclasses
 import os
@@ -10,7 +10,8 @@ from torch import nn
 
 from resnoise.errors import ResnoiseError
 
-# bfloat16 means autocast: weights, gradients and the optimiser stay in float32.
+# Precision -> type of the weights. bfloat16 means autocast: weights, gradients and the optimiser's
+# state stay in float32.
 WEIGHT_DTYPES = {
     "float32": torch.float32,
     "float64": torch.float64,
@@ -20,13 +21,14 @@ WEIGHT_DTYPES = {
 
 @dataclasses.dataclass(frozen=True)
 class Computing:
-    """Where a measurement computes, and with what.
+    """The device, threads and memory that a measurement may use, and the digest of its code.
 
     Attributes:
-        device: "auto" (CUDA where there is one, else CPU), "cpu" or "cuda".
-        threads: threads of a CPU operation.
-        memory_mb: budget for activations in megabytes.
-        code: digest of the program; a measurement that other code began is not continued.
+        device: "auto" (CUDA if available, else CPU), "cpu" or "cuda".
+        threads: number of CPU threads for one operation.
+        memory_mb: memory for activations in megabytes.
+        code: digest of the measurement's code. An interrupted measurement is continued only if
+            this digest has not changed.
     """
 
     device: str = "auto"
@@ -42,14 +44,14 @@ class Computing:
 def set_up(device: str, threads: int, allow_tf32: bool = False) -> torch.device:
     """Set threads and determinism for this process and return the device to compute on.
 
-    With the same device, threads and PyTorch version the same bits come out of every run: on CUDA
-    only deterministic algorithms are allowed, cuDNN does not choose by timing, and float32 means
-    float32 unless ``allow_tf32``.
+    With the same device, number of threads and PyTorch version, results are the same to the last
+    bit: on CUDA only deterministic algorithms are allowed, cuDNN does not choose algorithms by
+    timing them, and float32 products are not rounded to TF32 unless ``allow_tf32`` is set.
 
     Args:
-        device: "auto" (CUDA where there is one, else CPU), "cpu" or "cuda".
-        threads: threads of a CPU operation.
-        allow_tf32: let CUDA round float32 factors to TF32.
+        device: "auto" (CUDA if available, else CPU), "cpu" or "cuda".
+        threads: number of CPU threads for one operation.
+        allow_tf32: let CUDA round the factors of float32 products to TF32.
 
     Raises:
         ResnoiseError: "cuda" was asked for and there is none.
@@ -73,13 +75,13 @@ def set_up(device: str, threads: int, allow_tf32: bool = False) -> torch.device:
 
 
 def place(network: nn.Module, device: torch.device, precision: str) -> nn.Module:
-    """Return ``network`` on ``device`` in the weights' type of ``precision``, channels last."""
+    """Move ``network`` to a device, with weights of the type for ``precision``, channels last."""
     network = network.to(device=device, dtype=WEIGHT_DTYPES[precision])
     return network.to(memory_format=torch.channels_last)
 
 
 def name(device: torch.device) -> str:
-    """Return what a person calls the processor or the GPU behind ``device``."""
+    """Return the model name of the processor or GPU behind ``device``."""
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
     cpuinfo = Path("/proc/cpuinfo")

@@ -1,8 +1,8 @@
-"""How long something takes, in words."""
+"""Durations in words."""
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as people say it, such as "2 h 05 min"."""
+    """Return a duration in words with at most two units, such as "2 h 05 min"."""
     total = round(seconds)
     if total < 60:
         return f"{total} s"

@@ -1,4 +1,4 @@
-"""Where and with what a result was made: host, processor, versions."""
+"""Facts about the environment that made a result: host, processor, versions."""
 
 import datetime
 import importlib.metadata
@@ -14,7 +14,7 @@ _PACKAGES = ("torch", "numpy", "safetensors")
 
 
 def describe_environment(device: torch.device, threads: int) -> dict[str, Any]:
-    """Return JSON-like facts about this process for a run's record."""
+    """Return JSON-compatible facts about this process, for a run's record."""
     return {
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "host": socket.gethostname(),

@@ -6,4 +6,4 @@ class ResnoiseError(Exception):
 
 
 class NativeUnavailable(ResnoiseError):  # noqa: N818 - a state that callers expect, not a mistake
-    """There is no native library on this machine; the message says why."""
+    """The library of C code cannot be used on this machine; the message says why."""

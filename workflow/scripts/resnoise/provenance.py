@@ -1,8 +1,9 @@
-"""Digests of the program: which code a result depends on, so that an edit makes just it stale.
+"""Digests of the code behind each result, so that an edit makes only the affected results stale.
 
 The digest of a script covers the script and every module of this project that it imports, directly
-or not, with comments, docstrings and formatting left out: only an edit that can change a result
-changes the digest. Standard library only, because the rules import this module too.
+or through other modules. Comments, docstrings and formatting are left out, so that only an edit
+that can change a result changes the digest. Standard library only, because the rules import this
+module too.
 """
 
 import ast
@@ -14,7 +15,7 @@ from typing import Any
 
 SCRIPTS = Path(__file__).resolve().parent.parent
 
-# Modules that cannot change a number: edits of these make nothing stale.
+# Modules that cannot change a number in a result. Editing them makes nothing stale.
 EXEMPT = {
     "resnoise.commandline",  # logging and error messages
     "resnoise.data.progress",
@@ -29,11 +30,12 @@ EXEMPT = {
 
 
 def code_digest(script: str, *plugins: str) -> str:
-    """Return the SHA-256 of the code behind a script, in one: for records.
+    """Return one SHA-256 over a script and all modules behind it, for records.
 
     Args:
         script: file name of an entry script, such as "train.py".
-        plugins: modules that the script loads by name, such as "resnoise.networks.simplified".
+        plugins: modules that the script imports at run time by name, such as
+            "resnoise.networks.simplified".
     """
     names = [script, *sorted(closure(script, *plugins))]
     return hashlib.sha256("\n".join(map(digest, names)).encode()).hexdigest()
@@ -41,9 +43,9 @@ def code_digest(script: str, *plugins: str) -> str:
 
 @functools.cache
 def digest(name: str) -> str:
-    """Return "name digest" of a script or module, such as "resnoise.seeds 0123456789abcdef".
+    """Return a script's or module's name and digest, as in "resnoise.seeds 0123456789abcdef".
 
-    The digest of a module covers its package's data files, such as C sources, if it is a package.
+    The digest of a package also covers the data files in its folder, such as C sources.
     """
     state = hashlib.sha256()
     for file in _files(name):
@@ -53,13 +55,13 @@ def digest(name: str) -> str:
 
 
 def _named(name: str, state: "hashlib._Hash") -> str:
-    # So few digits are easy to read, and still differ in all edits but one of 10^19.
+    # 16 digits are easy to read, and two versions share them with a chance of 1 in 10^19 only.
     return f"{name} {state.hexdigest()[:16]}"
 
 
 @functools.cache
 def closure(script: str, *plugins: str) -> frozenset[str]:
-    """Return the modules of this project that a script imports, without the exempt ones."""
+    """Return all modules of this project that a script imports, directly or not, but for EXEMPT."""
     found: set[str] = set()
     waiting = [*_read(SCRIPTS / script)[1]]
     waiting.extend(name for plugin in plugins for name in _with_parents(plugin))
@@ -73,7 +75,10 @@ def closure(script: str, *plugins: str) -> frozenset[str]:
 
 
 def text_digest(file: Path) -> str:
-    """Return "name digest" of a text file (an environment, say) without comments and blanks."""
+    """Return name and digest of a text file (such as an environment), ignoring comments and blanks.
+
+    Comments begin with " #" or stand on lines of their own.
+    """
     lines = (line.split(" #")[0].rstrip() for line in file.read_text("utf-8").splitlines())
     kept = [line for line in lines if line and not line.lstrip().startswith("#")]
     return _named(file.name, hashlib.sha256("\n".join(kept).encode()))
@@ -81,10 +86,10 @@ def text_digest(file: Path) -> str:
 
 @functools.cache
 def _read(file: Path) -> tuple[str, tuple[str, ...]]:
-    """Return what a Python file does, in a canonical form, and the project's modules it imports.
+    """Return a Python file's code in canonical form, and the modules of this project it imports.
 
-    Imports anywhere in the file count, with packages on the way. Both from one look at the file:
-    this runs whenever Snakemake starts.
+    Imports anywhere in the file count, also inside functions, and so do the packages around an
+    imported module. One pass finds both, because this runs whenever Snakemake starts.
     """
     written: list[str] = []
     imports: list[ast.Import | ast.ImportFrom] = []
@@ -104,11 +109,11 @@ def _read(file: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def _write(node: Any, written: list[str], imports: list[ast.Import | ast.ImportFrom]) -> None:
-    """Append a node of a syntax tree to ``written``, and it to ``imports`` if it is one.
+    """Append a syntax tree's canonical text to ``written`` and its imports to ``imports``.
 
-    Left out are comments, docstrings and formatting, and what differs between versions of Python
-    (as does the source that ``ast.unparse`` writes): a later one has fields more, which are empty
-    where the source says nothing of them.
+    The text leaves out comments, docstrings and formatting. It is the same in all versions of
+    Python (unlike that of ``ast.unparse``): later versions add fields to nodes, and these are
+    empty, and so left out, unless the source uses them.
     """
     kind: Any = type(node)
     if kind is list:
@@ -119,7 +124,7 @@ def _write(node: Any, written: list[str], imports: list[ast.Import | ast.ImportF
         return
     fields = _fields(kind)
     if fields is None:
-        # ASCII, because versions of Python differ in which other characters can be printed.
+        # Not repr, which escapes different characters in different versions of Python.
         written.append(ascii(node))
         return
     if kind in _IMPORTS:
@@ -141,14 +146,14 @@ _HAVE_DOCSTRINGS = {ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunction
 
 @functools.cache
 def _fields(kind: Any) -> tuple[str, ...] | None:
-    """Return the fields of a kind of node that mean something, None if it is no node."""
+    """Return the fields of a node class that affect what the code does, None for other classes."""
     if not issubclass(kind, ast.AST):
         return None
     return tuple(sorted({*kind._fields} - {"ctx", "kind", "type_comment"}))
 
 
 def _with_parents(name: str) -> Iterator[str]:
-    """Yield "a", "a.b" and "a.b.c" of "a.b.c": importing a module runs its packages."""
+    """Yield a module and its packages ("a", "a.b" and "a.b.c"), all of which its import runs."""
     parts = name.split(".")
     for count in range(1, len(parts) + 1):
         yield ".".join(parts[:count])
@@ -160,7 +165,7 @@ def _is_project_module(name: str) -> bool:
 
 
 def _files(name: str) -> list[Path]:
-    """Return the source of a script or module and, for a package, its data files."""
+    """Return the source file of a script or module and, for a package, the data files beside it."""
     if name.endswith(".py"):
         return [SCRIPTS / name]
     path = SCRIPTS.joinpath(*name.split("."))

@@ -1,9 +1,9 @@
-"""Which architectures, initialisations, metrics and data sources there are. One line adds one.
+"""The tables of all architectures, initialisations, metrics and data sources. One line adds one.
 
-The modules are imported by name, so that a result depends on the code of its own architecture,
-initialisation, metric or source and of no other: adding or editing one makes no result of another
-stale. This module uses the standard library only, because the rules import it too. Names become
-parts of file names: letters, digits and hyphens. docs/extending.md has a complete example of each.
+Modules are imported by name, so that a result depends on the code of its own architecture,
+initialisation, metric and source only: adding or editing one never makes results of another stale.
+This module uses the standard library only, because the rules import it too. Names become parts of
+file names: use letters, digits and hyphens. docs/extending.md has a complete example of each table.
 """
 
 import dataclasses
@@ -21,10 +21,11 @@ class Architecture:
     Attributes:
         module: defines ``build(depth, width, classes, in_channels, residual) -> torch.nn.Module``.
         family: section of the configuration's ``training`` that holds its recipe.
-        residual: whether the identity connections are there.
-        native: computes the network in C where it can: defines ``backend(network, threads)`` and
-            ``supported(network, height, width)``. None: PyTorch computes it.
-        builder: name of ``build`` in a module with several of them.
+        residual: True if the network has identity connections.
+        native: module that computes the network in C where possible. It defines
+            ``backend(network, threads)`` and ``supported(network, height, width)``. None: PyTorch
+            always computes it.
+        builder: name of the function ``build``, for modules that define several.
     """
 
     module: str
@@ -35,7 +36,7 @@ class Architecture:
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """Return all modules that networks of this architecture load by name."""
+        """Return the names of all modules that networks of this architecture need."""
         return (self.module,) if self.native is None else (self.module, self.native)
 
 
@@ -83,14 +84,14 @@ class Metric:
 
     Attributes:
         module: defines ``measure(run: TrainedRun, device: torch.device, **keys) -> DataFrame``.
-            The keys are those of the configuration's section of the metric's name, if there is
-            one. With ``spec``, it defines ``measure_run(run, spec, outputs, computing)``, which
-            writes the files.
-        spec: name of its specification in ``resnoise.specs.metrics``. Such a metric has a rule of
-            its own; the target ``metrics`` measures those without.
-        figure: for a metric without ``spec``: module of ``resnoise.figures`` that draws it, None
-            for no figure. It defines ``make(files) -> Drawing``, where the files are what was
-            measured on each run, ``metrics/NAME.csv`` beside the run's ``run.json``.
+            The keys are those of the configuration section with the metric's name, if there is
+            one. If ``spec`` is given, the module instead defines
+            ``measure_run(run, spec, outputs, computing)``, which writes the files itself.
+        spec: name of the metric's specification in ``resnoise.specs.metrics``. A metric with a
+            specification has a rule of its own; the target ``metrics`` measures the others.
+        figure: module that draws the figure of a metric without ``spec``, None for no figure. It
+            defines ``make(files) -> Drawing``; the files are the runs' measurements,
+            ``metrics/NAME.csv`` beside each run's ``run.json``.
     """
 
     module: str
@@ -105,7 +106,7 @@ METRICS = {
     "interlayer_cushion": Metric(
         "resnoise.metrics.interlayer_cushion", spec="InterlayerCushionSpec"
     ),
-    "gradient_flow": Metric("resnoise.metrics.gradient_flow", spec="GradientFlowSpec"),
+    "gradient_flow": Metric("resnoise.metrics.path_gradients", spec="GradientFlowSpec"),
     "weight_statistics": Metric("resnoise.metrics.weight_statistics", spec="WeightStatisticsSpec"),
     "margin": Metric("resnoise.metrics.margin", figure="resnoise.figures.margin"),
 }
@@ -119,11 +120,13 @@ class Source:
     Attributes:
         module: defines ``read(path: Path) -> Samples``, or ``read() -> Samples`` if it needs no
             path.
-        path: what it is read from: "downloaded" (CIFAR-10's archive), "file", "file or folder" (the
-            key ``data.path`` says which), or "" if an installed package has the pictures.
-        differs: in what the pictures differ from the paper's; None: all of them do; "": in nothing.
-        per_class: training and test pictures of the smallest class, None if it can be any number.
-        pictures: training pictures of all classes, None if it can be any number.
+        path: where the pictures come from: "downloaded" (CIFAR-10's archive), "file" or
+            "file or folder" (named by the key ``data.path``), or "" if an installed package
+            contains them.
+        differs: how the pictures differ from the paper's, in words for the report. "": they are the
+            paper's. None: the report says "NAME instead of CIFAR-10", NAME being the source's.
+        per_class: numbers of training and test pictures of the smallest class, None if unknown.
+        pictures: number of training pictures of all classes, None if unknown.
     """
 
     module: str
@@ -134,7 +137,7 @@ class Source:
 
     @property
     def is_local(self) -> bool:
-        """Whether the key ``data.path`` says where it is."""
+        """Whether the pictures are in the local file or folder ``data.path``."""
         return self.path in ("file", "file or folder")
 
 
@@ -170,7 +173,7 @@ def architecture(name: str) -> Architecture:
 
 
 def plugin_modules(architecture_name: str, initialisation: str) -> tuple[str, ...]:
-    """Return the modules that a run loads by name: its architecture's and its initialisation's."""
+    """Return the names of the modules that a run needs for its architecture and initialisation."""
     return (
         *architecture(architecture_name).modules,
         _look_up(INITIALISATIONS, initialisation, "initialisation"),

@@ -1,7 +1,7 @@
-"""Random numbers: one generator for each purpose, so that none depends on what another drew.
+"""Random numbers: a generator for each purpose, so that no purpose affects another's numbers.
 
-Two networks with one seed see the same mini-batches with the same augmentation in the same order,
-whatever their architecture, because order and augmentation depend on (seed, epoch) only.
+Two networks with the same seed see the same mini-batches in the same order with the same
+augmentation, whatever their architecture, because these depend on seed and epoch only.
 """
 
 import hashlib
@@ -10,10 +10,10 @@ import torch
 
 
 def generator(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
-    """Return a CPU generator for one purpose, e.g. "weights", "order" or "augmentation".
+    """Return the generator for one purpose, such as "weights", "order" or "augmentation".
 
-    It is always a CPU generator: its numbers are the same on every device.
+    It always runs on the CPU, so that its numbers do not depend on the device.
     """
     digest = hashlib.sha256(f"{seed}/{purpose}/{epoch}".encode()).digest()
-    # manual_seed takes 64 bits; 63 keep it positive.
+    # manual_seed takes 64 bits; leaving one out keeps the seed positive as a signed integer.
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)

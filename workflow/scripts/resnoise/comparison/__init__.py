@@ -1,1 +1,1 @@
-"""Two results folders side by side: a baseline and a variant in which something was changed."""
+"""Comparison of two results folders: a baseline, and a variant in which something was changed."""

@@ -1,4 +1,4 @@
-"""Claims whose verdict changed from one results folder to the other."""
+"""Compare the verdicts on the claims in two results folders."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,13 +15,14 @@ _COLUMNS = ("verdict", "scale", "measured", "measured_low", "measured_high", "ru
 
 
 def compare(baseline: pd.DataFrame, variant: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for every claim of both tables (see ``resnoise.claims.tables``).
+    """Return a row for every claim that is in both tables (see ``resnoise.claims.tables``).
 
-    Columns: id, place, claim, kind, published, unit; baseline_ and variant_ with verdict, scale,
-    measured, measured_low, measured_high and runs; changed, whether the verdicts differ.
+    Columns: id, place, claim, kind, published, unit; verdict, scale, measured, measured_low,
+    measured_high and runs, each with the prefixes baseline_ and variant_; changed (True if the
+    verdicts differ).
 
     Raises:
-        ResnoiseError: a table is no table of claims.
+        ResnoiseError: a table lacks a column of claims.
     """
     kept = ["id", "place", "claim", "kind", "published", "unit"]
     for table in (baseline, variant):
@@ -37,10 +38,11 @@ def compare(baseline: pd.DataFrame, variant: pd.DataFrame) -> pd.DataFrame:
 
 
 def markdown(compared: pd.DataFrame) -> str:
-    """Return as Markdown how the claims came out in both, and those whose verdict changed."""
+    """Return as Markdown the numbers of claims by outcome, and the claims with changed verdicts."""
     changed = compared[compared["changed"]]
     summary = (
-        f"{_outcomes(compared)}\n\n{len(changed)} of {len(compared)} claims have another verdict."
+        f"{_outcomes(compared)}\n\n{len(changed)} of {len(compared)} claims have another verdict "
+        "in the variant."
     )
     if changed.empty:
         return summary
@@ -58,7 +60,7 @@ def markdown(compared: pd.DataFrame) -> str:
 
 
 def _outcomes(compared: pd.DataFrame) -> str:
-    """Return how many claims have which outcome in each of the two, as a table in Markdown."""
+    """Return the number of claims with each outcome in both folders, as a Markdown table."""
     both = []
     for name in ("baseline", "variant"):
         judged = compared[["kind", f"{name}_verdict", f"{name}_scale"]]
@@ -77,7 +79,7 @@ def _published(row: Mapping[Any, Any]) -> str:
 
 
 def _verdict(row: Mapping[Any, Any], name: str) -> str:
-    """Return verdict and measurement of one of the two."""
+    """Return verdict and measured number in the folder ``name``, "baseline" or "variant"."""
     measured = number(row[f"{name}_measured"])
     verdict = label(row[f"{name}_verdict"], row[f"{name}_scale"])
     return f"{verdict}: {measured}" if measured else verdict

@@ -1,4 +1,4 @@
-"""In which keys two configurations differ, and in what the records of two sets of runs do."""
+"""Find differences between two configurations, and between the records of two sets of runs."""
 
 import json
 from collections import Counter
@@ -9,17 +9,17 @@ import pandas as pd
 
 from resnoise.config.schema import leaves
 
-# Places: what they hold does not depend on them.
+# Keys that only name folders: results do not depend on them.
 _PLACES = {"results", "downloads"}
-# What a session of a run says that can make numbers differ in their last digits.
+# Facts about a session of a run that can change results in their last digits.
 _HARDWARE = ("device", "processor", "python")
 
 
 def differences(baseline: Mapping[str, Any], variant: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the keys with different values: columns key, baseline, variant (JSON).
+    """Return a table of the keys with different values; columns key, baseline and variant (JSON).
 
-    Lists count as one value. A key that one configuration does not have is empty there. The folders
-    of results and downloads do not count.
+    A list counts as one value. The value of a key that a configuration lacks is "". The keys
+    ``results`` and ``downloads`` are ignored.
     """
     return _table(leaves(baseline), leaves(variant), _PLACES)
 
@@ -43,14 +43,14 @@ def _text(values: Mapping[str, Any], key: str) -> str:
 def run_differences(
     baseline: Mapping[str, Mapping[str, Any]], variant: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
-    """Return what the records say about runs that both folders have, one sentence each.
+    """Return sentences on the differences between the runs of both folders, from their records.
 
-    Their specifications, the data, the program, the device and the versions of packages: what a
-    comparison of a single change relies on.
+    They are about the runs' specifications, data, code, devices and versions of packages. A reader
+    can see from them whether anything else has changed than intended.
 
     Args:
         baseline: ``resnoise.comparison.roots.ResultsRoot.runs`` of one folder.
-        variant: that of the other.
+        variant: the same for the other folder.
     """
     common = [name for name in baseline if name in variant]
     found = [f"{len(common)} runs are in both folders."]
@@ -82,6 +82,6 @@ def run_differences(
 
 
 def _session(session: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of a session can make numbers differ."""
+    """Return the facts about a session that can change results in their last digits."""
     facts = {key: session.get(key) for key in _HARDWARE}
     return facts | dict(session.get("packages", {}))

@@ -1,4 +1,4 @@
-"""Compare two results folders and write what there is to see: page, Markdown, tables, curves."""
+"""Compare two results folders and write the comparison: HTML page, Markdown, tables and curves."""
 
 import dataclasses
 from collections.abc import Callable
@@ -22,10 +22,11 @@ from resnoise.tables.text import markdown_table
 Part = TypeVar("Part")
 
 _INTRODUCTION = (
-    "Difference: variant minus baseline; relative: to the magnitude of the baseline. In brackets: "
-    "number of seeds, of means without those that diverged. Beyond spread: whether the difference "
-    "of the means is larger than the standard deviation of the difference of two single runs; "
-    "where one of the two has a single seed, the other's spread counts for both."
+    "Difference: variant minus baseline. Relative: the difference divided by the magnitude of the "
+    "baseline. In brackets: number of seeds (for means, without those that diverged). Beyond "
+    "spread: whether the difference of the means is larger than the standard deviation of the "
+    "difference of two single runs; if one folder has a single seed, the spread over seeds in the "
+    "other is used for both."
 )
 
 
@@ -34,9 +35,9 @@ class Section:
     """A section of the page.
 
     Attributes:
-        name: anchor.
-        title: heading.
-        text: Markdown.
+        name: its anchor.
+        title: its heading.
+        text: its content as Markdown.
     """
 
     name: str
@@ -45,19 +46,19 @@ class Section:
 
 
 def compare(baseline_path: Path, variant_path: Path, output: Path) -> str:
-    """Write the comparison of two results folders; return the most important of it as Markdown.
+    """Write the comparison of two results folders; return its main parts as Markdown.
 
-    Written to ``output``: ``comparison.html`` and ``comparison.md``; ``configuration.csv``,
-    ``claims.csv`` and a CSV for each table that both have; ``curves.pdf``, ``.png`` and ``.csv``.
-    What one of the two lacks is listed and left out.
+    The files in ``output`` are ``comparison.html`` and ``comparison.md``; ``configuration.csv``,
+    ``claims.csv`` and a CSV for each table that both folders have; ``curves.pdf``, ``.png`` and
+    ``.csv``. Parts that one of the folders lacks are listed as not compared.
 
     Args:
         baseline_path: a results folder.
-        variant_path: another one.
+        variant_path: the results folder to compare with it.
         output: folder to write to.
 
     Raises:
-        ResnoiseError: a folder is no results folder, both are the same, or a file is damaged.
+        ResnoiseError: a path is not a results folder, both are the same, or a file is damaged.
     """
     baseline, variant = open_root(baseline_path), open_root(variant_path)
     if baseline.path.resolve() == variant.path.resolve():
@@ -93,7 +94,7 @@ def compare(baseline_path: Path, variant_path: Path, output: Path) -> str:
 def _configuration(
     baseline: ResultsRoot, variant: ResultsRoot, output: Path, absent: list[str]
 ) -> Section:
-    """Compare the configurations, if both are there."""
+    """Compare the configurations, if both folders have one."""
     pair = _pair(baseline, variant, SAVED, ResultsRoot.configuration, absent)
     text = ""
     if pair:
@@ -118,7 +119,7 @@ def _runs(baseline: ResultsRoot, variant: ResultsRoot) -> Section:
 def _claims(
     baseline: ResultsRoot, variant: ResultsRoot, output: Path, absent: list[str]
 ) -> Section:
-    """Compare the claims, if both are there."""
+    """Compare the claims, if both folders have them."""
     pair = _pair(baseline, variant, CLAIMS, partial(ResultsRoot.table, name=CLAIMS), absent)
     text = ""
     if pair:
@@ -131,7 +132,7 @@ def _claims(
 def _tables(
     baseline: ResultsRoot, variant: ResultsRoot, output: Path, absent: list[str]
 ) -> list[Section]:
-    """Compare all tables that both have."""
+    """Compare all tables that both folders have."""
     wanted = {artefact.data: artefact.title for artefact in ARTEFACTS if not artefact.is_figure}
     wanted[RUNS_TABLE] = "Further runs"
     for name in dict.fromkeys([*baseline.metrics(), *variant.metrics()]):
@@ -153,7 +154,7 @@ def _tables(
 
 
 def _curves(baseline: ResultsRoot, variant: ResultsRoot, output: Path, absent: list[str]) -> bool:
-    """Draw the training curves of the runs that both have; return whether there are any."""
+    """Draw the training curves of the runs in both folders; return False if there are none."""
     runs = variant.runs()
     common = [name for name in baseline.runs() if name in runs]
     if not common:
@@ -171,7 +172,7 @@ def _curves(baseline: ResultsRoot, variant: ResultsRoot, output: Path, absent: l
 
 
 def _figures(baseline: ResultsRoot, variant: ResultsRoot) -> list[tuple[str, str, str]]:
-    """Return name, title and file of the figures that both have and that differ."""
+    """Return name, title and file of the figures that both folders have and that differ."""
     found = []
     for artefact in ARTEFACTS:
         files = [root.path / artefact.file for root in (baseline, variant)]
@@ -189,12 +190,20 @@ def _pair(
     part: Callable[[ResultsRoot], Part | None],
     absent: list[str],
 ) -> tuple[Part, Part] | None:
-    """Return a part of both folders, or None; what only one of them has is noted."""
+    """Return the same part of both folders, or None if one of them lacks it.
+
+    Args:
+        baseline: one folder.
+        variant: the other.
+        name: name of the part for the reader.
+        part: returns the part of a folder, None if it is not there.
+        absent: a sentence is added to it if only one folder has the part.
+    """
     old, new = part(baseline), part(variant)
     if old is not None and new is not None:
         return old, new
     where = [which for which, found in (("baseline", old), ("variant", new)) if found is None]
-    # A table that neither has was not asked for; a configuration always is.
+    # A table that neither folder has was not asked for, but each should have a configuration.
     if len(where) == 1 or name == SAVED:
         absent.append(f"`{name}` is not in the {' and not in the '.join(where)}.")
     return None
@@ -206,7 +215,7 @@ def _named(
     baseline: pd.DataFrame,
     variant: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Call a function; its errors name the file."""
+    """Call a function of two tables; put the file's name before the message of its error."""
     try:
         return function(baseline, variant)
     except ResnoiseError as error:

@@ -1,4 +1,4 @@
-"""A results folder as a comparison sees it: whatever there is of configuration, tables and runs."""
+"""Read the parts of a results folder that are compared: configuration, tables and runs."""
 
 import dataclasses
 from pathlib import Path
@@ -28,7 +28,7 @@ class ResultsRoot:
     path: Path
 
     def configuration(self) -> dict[str, Any] | None:
-        """Return the configuration that the folder's results are of, None if it is not there.
+        """Read the configuration saved in the folder, None if there is none.
 
         Raises:
             ResnoiseError: the file is damaged.
@@ -45,7 +45,7 @@ class ResultsRoot:
         return found
 
     def table(self, name: str) -> pd.DataFrame | None:
-        """Return a CSV file of the folder, None if it is not there.
+        """Read a CSV file of the folder, None if it does not exist.
 
         Raises:
             ResnoiseError: the file is damaged.
@@ -56,11 +56,11 @@ class ResultsRoot:
         return csvfile.read(file, "a table")
 
     def metrics(self) -> list[str]:
-        """Return the tables of the registry's metrics, such as "metrics/margin.csv"."""
+        """Return the names of the tables of metrics, such as "metrics/margin.csv"."""
         return sorted(f"metrics/{file.name}" for file in self.path.glob("metrics/*.csv"))
 
     def runs(self) -> dict[str, dict[str, Any]]:
-        """Return the folders below this one that hold a finished run, each with its record.
+        """Return relative folder -> parts of the record, for all finished runs.
 
         Raises:
             ResnoiseError: a record is damaged.
@@ -85,7 +85,7 @@ def open_root(path: Path) -> ResultsRoot:
     """Return the results folder at ``path``.
 
     Raises:
-        ResnoiseError: there is no folder, or one without anything to compare.
+        ResnoiseError: the folder does not exist, or has nothing to compare.
     """
     if not path.is_dir():
         raise ResnoiseError(f"{path}: there is no folder of this name, expected a results folder")
@@ -93,7 +93,7 @@ def open_root(path: Path) -> ResultsRoot:
     tables = [CLAIMS, RUNS_TABLE, *(artefact.data for artefact in ARTEFACTS)]
     if not any((path / name).exists() for name in (SAVED, *tables)) and not root.runs():
         raise ResnoiseError(
-            f"{path}: no results folder, expected {SAVED}, a table such as table1.csv, or finished "
-            "runs in runs/"
+            f"{path}: not a results folder, expected {SAVED}, a table such as table1.csv, or "
+            "finished runs in runs/"
         )
     return root

@@ -1,4 +1,4 @@
-"""Two versions of a table: every number beside its counterpart, with the difference."""
+"""Compare two versions of a table, number by number."""
 
 import math
 from typing import Any
@@ -9,36 +9,43 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from resnoise.errors import ResnoiseError
 from resnoise.tables.text import PENDING, markdown_table, number
 
-# Columns of numbers that say what a row is about and are no measurement.
+# Columns of numbers that identify a row, and are not measurements.
 _PLACES = {"depth", "layer", "block", "groups"}
 MEASURES = ("baseline", "variant", "difference", "relative", "spread", "beyond_spread")
-# A table with more rows than this is shown in part; the CSV has all.
+# Of a table with more rows than this, only a part is shown; the CSV file has all rows.
 _SHOWN = 40
 
 
 def compare(baseline: pd.DataFrame, variant: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for every number of two tables that have the same columns of texts.
+    """Return a row for every number in two tables whose rows are identified by the same columns.
 
-    Columns: those that say what a row is about; quantity, the name of the number's column without
-    "_mean"; baseline and variant; difference, variant minus baseline; relative, the difference
-    divided by the magnitude of the baseline (empty where that is 0); spread, the standard deviation
-    of the difference of two single runs, sqrt(s_b^2 + s_v^2) with the sample standard deviations
-    over seeds (if one table has a single seed, the other's counts for both; empty if both have);
-    beyond_spread, whether the difference is larger; baseline_seeds and variant_seeds, of which the
-    number is: without those that diverged, which count in no mean. The paper's numbers, which both
-    tables repeat, are left out, as are numbers that neither table has.
+    The result has the identifying columns and
+
+    - quantity: name of the number's column without "_mean",
+    - baseline, variant: the two numbers,
+    - difference: variant minus baseline,
+    - relative: difference divided by the magnitude of the baseline; empty if that is 0,
+    - spread: standard deviation of the difference of two single runs, sqrt(s_b^2 + s_v^2) with the
+      sample standard deviations over seeds. If one table has a single seed, the other's standard
+      deviation is used for both; empty if both have a single seed,
+    - beyond_spread: True if the difference is larger than the spread,
+    - baseline_seeds, variant_seeds: number of seeds, for means without those that diverged.
+
+    The paper's numbers are left out, because they are the same in both tables, and so are numbers
+    that neither table has.
 
     Args:
         baseline: a table of the workflow.
-        variant: the same table of another results folder.
+        variant: the same table from another results folder.
 
     Raises:
-        ResnoiseError: the tables have other columns of texts, or rows that cannot be told apart.
+        ResnoiseError: the rows of the two tables are identified by different columns, or two rows
+            of a table have the same values in them.
     """
     places = _places(baseline)
     if places != _places(variant):
         raise ResnoiseError(
-            f"rows are told apart by {', '.join(places) or 'nothing'} in the baseline and by "
+            f"rows are identified by {', '.join(places) or 'nothing'} in the baseline but by "
             f"{', '.join(_places(variant)) or 'nothing'} in the variant"
         )
     quantities = [name for name in baseline.columns if name in variant and _is_measured(name)]
@@ -59,7 +66,7 @@ def compare(baseline: pd.DataFrame, variant: pd.DataFrame) -> pd.DataFrame:
 
 
 def _places(table: pd.DataFrame) -> list[str]:
-    """Return the columns that say what a row is about."""
+    """Return the columns that identify a row: text, truth values, and numbers in ``_PLACES``."""
     return [
         name
         for name in table.columns
@@ -70,25 +77,29 @@ def _places(table: pd.DataFrame) -> list[str]:
 
 
 def _is_measured(name: str) -> bool:
-    """Whether a column holds what was measured: no paper's number, spread or count of seeds."""
+    """Whether a column holds measured values, not the paper's, spreads or numbers of seeds."""
     return not (
         name.endswith(("_paper", "_std", "_seeds")) or name.startswith("paper_") or name == "seeds"
     )
 
 
 def _rows(table: pd.DataFrame, places: list[str]) -> dict[tuple[str, ...], dict[str, Any]]:
-    """Return the rows by what they are about, as text."""
-    # With NaN, whole numbers are read as fractions.
+    """Return identifying values as text -> row.
+
+    Raises:
+        ResnoiseError: two rows have the same identifying values.
+    """
+    # A column of whole numbers with empty cells is read as floats; write them without fraction.
     texts = table[places].map(lambda value: f"{value:g}" if isinstance(value, float) else value)
     keys = [*texts.astype(str).itertuples(index=False, name=None)]
     if len({*keys}) < len(keys):
-        raise ResnoiseError(f"two rows with the same {', '.join(places) or 'place'}")
+        raise ResnoiseError(f"two rows with the same {', '.join(places) or 'identification'}")
     records = [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
     return dict(zip(keys, records, strict=True))
 
 
 def _difference(name: str, old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Return the measures of one number."""
+    """Return the columns ``MEASURES`` and the numbers of seeds for one quantity."""
     before, after = (float(row.get(name, float("nan"))) for row in (old, new))
     difference = after - before
     stem = name.removesuffix("_mean")
@@ -109,35 +120,37 @@ def _difference(name: str, old: dict[str, Any], new: dict[str, Any]) -> dict[str
 
 
 def _seeds(stem: str, row: dict[str, Any]) -> Any:
-    """Return how many seeds a number is of, if the table says so."""
+    """Return the number of seeds that a quantity is taken over, if the table has it."""
     if f"{stem}_seeds" in row:
         found = row[f"{stem}_seeds"]
     else:
         found = row.get("seeds", pd.NA)
-        # These seeds are all there are; only the number of those that diverged is of all.
+        # The column counts all seeds, but means leave out those that diverged.
         if stem != "diverged":
             found = found - row.get("diverged", 0)
     return pd.NA if pd.isna(found) else int(found)
 
 
 def markdown(compared: pd.DataFrame, csv: str) -> str:
-    """Return ``compare`` as a Markdown table; of many rows, those that differ most.
+    """Return the table from ``compare`` as Markdown; if it is long, only the largest differences.
 
     Args:
-        compared: what ``compare`` returned.
-        csv: name of the file with all rows.
+        compared: table from ``compare``.
+        csv: name of the file with all rows, for the reader.
     """
     none_diverged = (compared["quantity"] == "diverged") & (compared["baseline"] == 0)
     shown = compared[~(none_diverged & (compared["variant"] == 0))]
     note = ""
     if len(shown) > _SHOWN:
-        # What came from 0, appeared or vanished has no relative difference: none is larger.
+        # Numbers that were 0, or are in one table only, have no relative difference: put them
+        # first.
         size = shown["relative"].abs().fillna(math.inf).mask(shown["difference"] == 0, 0.0)
         order = size.sort_values(ascending=False, kind="stable").index
         shown = shown.loc[order[:_SHOWN]].sort_index()
         note = (
-            f"\n\nThe {_SHOWN} of {len(compared)} numbers with the largest relative difference, "
-            f"those first that came from 0, appeared or vanished; all are in `{csv}`."
+            f"\n\nOnly the {_SHOWN} of {len(compared)} numbers with the largest relative "
+            "differences are shown; numbers that were 0 in the baseline or are in one folder only "
+            f"count as the largest. All are in `{csv}`."
         )
     places = list(compared.columns[: compared.columns.get_loc("quantity")])
     has_spread = compared["spread"].notna().any()
@@ -160,20 +173,20 @@ def markdown(compared: pd.DataFrame, csv: str) -> str:
 
 
 def _value(value: float) -> str:
-    """Return a number with four digits, a whole one with those it has."""
+    """Return a number as text with four significant digits, a whole number with all digits."""
     return f"{value:.0f}" if float(value).is_integer() and abs(value) < 1e6 else number(value, 4)
 
 
 def _count(seeds: Any) -> str:
-    """Return the number of seeds in brackets where it is more than one."""
+    """Return the number of seeds in brackets, "" if it is one or unknown."""
     return "" if pd.isna(seeds) or seeds == 1 else f" ({seeds})"
 
 
 def signed(value: float) -> str:
-    """Return a difference with its sign and three digits."""
+    """Return a difference as text with sign and three significant digits."""
     return PENDING if pd.isna(value) else f"{value:+.3g}"
 
 
 def percent(value: float) -> str:
-    """Return a relative difference in percent."""
+    """Return a relative difference as text in percent, with sign."""
     return PENDING if pd.isna(value) else f"{100 * value:+.3g} %"

@@ -1,1 +1,1 @@
-"""The configuration of the workflow: read, checked, completed with defaults, and explained."""
+"""The configuration of the workflow: reading, checks, defaults, error messages, documentation."""

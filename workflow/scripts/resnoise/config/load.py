@@ -1,8 +1,8 @@
-"""The configuration: defaults, checks, and the specifications that follow from it.
+"""Load a configuration: read it, check it and complete it with defaults.
 
-``config/schema.yaml`` holds types, ranges, defaults and explanations; here are the rules that a
-schema cannot express, and error messages that say what to write instead. The rules import this
-module at each start of the workflow, so it must stay quick: no torch, no numpy.
+``config/schema.yaml`` holds types, ranges, defaults and explanations. ``config.rules`` adds checks
+that a schema cannot express, ``config.messages`` error messages that say what to write instead. The
+rules import this module whenever the workflow starts, so it must stay quick: no torch, no numpy.
 """
 
 import re
@@ -27,29 +27,29 @@ from resnoise.config.schema import (
 from resnoise.errors import ResnoiseError
 from resnoise.storage.files import write_text
 
-# The configuration of a results folder, in that folder.
+# Name of the file in a results folder that holds its configuration.
 SAVED = "configuration.yaml"
 
 _SAVED_HEAD = """# The configuration that the workflow was last started with for this folder,
-# with all defaults. Written for readers: the workflow does not read it.
+# with all defaults. For your information: the workflow does not read it.
 """
 
-# What YAML might read as a number, a truth value or null when it is not quoted.
+# Text that YAML might read as a number, true, false or null unless it is quoted.
 _SCALAR_TEXT = re.compile(r"[-+.\w~]{1,40}")
 
 
 def load(raw: Mapping[str, Any], schema_path: Path = SCHEMA_PATH) -> dict[str, Any]:
-    """Return ``raw`` checked and completed with the schema's defaults; ``raw`` stays as it is.
+    """Check a configuration and return a copy that is completed with the schema's defaults.
 
-    Equal configurations come out equal: numbers that may be fractions are floats, paths have no
-    trailing slash, checksums are in lower case.
+    The copy is in canonical form, so that configurations that mean the same are equal: numbers that
+    may be fractions are floats, paths have no trailing slash, checksums are in lower case.
 
     Args:
-        raw: the configuration as YAML or Snakemake gives it.
+        raw: the configuration as read by YAML or Snakemake.
         schema_path: the schema.
 
     Raises:
-        ResnoiseError: the configuration has mistakes; the message lists all of them, one a line.
+        ResnoiseError: the configuration has mistakes; the message lists all, one per line.
     """
     schema = read_schema(schema_path)
     problems: dict[str, str] = {}
@@ -71,10 +71,11 @@ def load(raw: Mapping[str, Any], schema_path: Path = SCHEMA_PATH) -> dict[str, A
 
 
 def read(files: Iterable[Path]) -> dict[str, Any]:
-    """Return configuration files merged key by key, later ones winning, as Snakemake merges them.
+    """Read configuration files and merge them key by key, as Snakemake does.
 
     Args:
-        files: YAML files; ``config/config.yaml`` goes before all of them.
+        files: YAML files. Later ones replace keys of earlier ones, and all replace keys of
+            ``config/config.yaml``, which is read first.
 
     Raises:
         ResnoiseError: a file is missing or is not YAML with keys and values.
@@ -92,7 +93,7 @@ def read(files: Iterable[Path]) -> dict[str, Any]:
 
 
 def _merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``old`` with the keys of ``new``, sections merged."""
+    """Return ``old`` updated with the keys of ``new``; sections in both are merged likewise."""
     both = {
         key: _merge(old[key], value)
         for key, value in new.items()
@@ -102,7 +103,7 @@ def _merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def save(config: Mapping[str, Any]) -> None:
-    """Write a loaded configuration to ``configuration.yaml`` in its results folder, for readers."""
+    """Write a loaded configuration to its results folder as ``configuration.yaml``."""
     text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
     write_text(Path(config["results"]) / SAVED, f"{_SAVED_HEAD}{text}")
 
@@ -115,15 +116,16 @@ def _complete(
     root: Mapping[str, Any],
     problems: dict[str, str],
 ) -> dict[str, Any]:
-    """Return a section with the keys of its schema, all of them and no others.
+    """Return a section with exactly the keys of its schema; missing ones get their defaults.
 
     Args:
         schema: schema of the section.
-        section: what the user gave.
-        overrides: defaults that go before those of the keys.
-        location: dotted name of the section, empty for the whole.
+        section: the section as the user gave it.
+        overrides: defaults that take precedence over those in ``schema``.
+        location: dotted name of the section, empty for the whole configuration.
         root: schema of the whole configuration.
-        problems: gets unknown keys and sections that are none.
+        problems: dotted key -> message; problems found here are added to it: unknown keys, missing
+            keys without default, and other values where a section belongs.
     """
     properties = schema["properties"]
     if not isinstance(section, Mapping):
@@ -159,9 +161,10 @@ def _complete(
 
 
 def _read(schema: Mapping[str, Any], value: Any) -> Any:
-    """Return ``value``, texts replaced by what they mean in YAML where the schema wants no text.
+    """Return ``value`` with texts read as YAML where the schema allows no text.
 
-    Snakemake hands over what is inside the braces of ``--config training='{...}'`` as text.
+    This is needed because Snakemake passes on the values inside the braces of
+    ``--config training='{...}'`` as text.
     """
     types = allowed_types(schema)
     if isinstance(value, list | tuple) and "array" in types:
@@ -179,7 +182,7 @@ def _read(schema: Mapping[str, Any], value: Any) -> Any:
 
 
 def _canonical(schema: Mapping[str, Any], value: Any) -> Any:
-    """Return a copy of a valid value in which numbers that may be fractions are floats."""
+    """Return a copy of a valid value, with numbers that may be fractions turned into floats."""
     if "properties" in schema:
         return {
             name: _canonical(child, value[name]) for name, child in schema["properties"].items()

@@ -1,4 +1,4 @@
-"""Messages about the configuration: what was given, what is allowed, what was probably meant."""
+"""Error messages about the configuration: the value, what is allowed, what was probably meant."""
 
 import difflib
 import json
@@ -14,16 +14,16 @@ from resnoise.config.schema import (
     join,
 )
 
-# Numbers that YAML takes for text, because it wants a point and a signed exponent.
+# Numbers such as 1e-3, which YAML reads as text: it requires a point and a sign, as in 1.0e-3.
 _POINTLESS_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
 def show(value: object) -> str:
-    """Return a value in one line, not too long."""
+    """Return a value as one line of at most 100 characters."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     if isinstance(value, int) and value.bit_length() > 10_000:
-        # Python refuses to write thousands of digits.
+        # Python refuses to convert integers of thousands of digits to text.
         return f"an integer of {value.bit_length()} bits"
     try:
         text = repr(value)
@@ -33,14 +33,21 @@ def show(value: object) -> str:
 
 
 def unknown_key(name: object, location: str, here: Iterable[str], root: Mapping[str, Any]) -> str:
-    """Return the message for an unknown key, with the keys that may have been meant."""
+    """Return the message for an unknown key, which suggests similar known keys.
+
+    Args:
+        name: the unknown key.
+        location: dotted name of its section, empty for the top level.
+        here: known keys of that section.
+        root: schema of the whole configuration.
+    """
     wanted = name if isinstance(name, str) else show(name)
     elsewhere: dict[str, list[str]] = {}
     for section, key in _all_keys(root):
         if section != location:
             known = f"'{section}.{key}'" if section else f"'{key}' at the top level"
             elsewhere.setdefault(key, []).append(known)
-    # Keys of the same section share a subject, so a weaker likeness is enough.
+    # In the same section a key is likely to be meant even if its name is less similar.
     names = [repr(key) for key in difflib.get_close_matches(wanted, here, n=1, cutoff=0.5)]
     names += elsewhere.get(wanted, [])
     section, _, key = wanted.rpartition(".")
@@ -65,12 +72,12 @@ def _all_keys(schema: Mapping[str, Any], location: str = "") -> Iterator[tuple[s
 
 
 def describe(schema: Mapping[str, Any], value: Any) -> str:
-    """Return the value given, what its schema allows, and what was probably meant."""
+    """Return the message for a bad value: the value, what is allowed, what to write instead."""
     return f"{show(value)} given, allowed: {allowed_by(schema)}{_advice(schema, value)}"
 
 
 def allowed_by(schema: Mapping[str, Any]) -> str:
-    """Return in words what a schema allows."""
+    """Return what a schema allows, in words."""
     if "title" in schema:
         return str(schema["title"])
     if "enum" in schema:
@@ -98,7 +105,7 @@ def allowed_by(schema: Mapping[str, Any]) -> str:
 
 
 def _advice(schema: Mapping[str, Any], value: Any) -> str:
-    """Return, in brackets, what to write instead of values that YAML reads unexpectedly."""
+    """Return a hint in brackets on what to write instead of a bad value, "" if there is none."""
     types = allowed_types(schema)
     whole = isinstance(value, int) and not isinstance(value, bool)
     if "integer" in types and whole and abs(value) > LARGEST_INTEGER:

@@ -1,4 +1,4 @@
-"""Rules of the configuration that a schema cannot express: places, sizes, orders, depths."""
+"""Checks of the configuration that a schema cannot express: paths, sizes, orders, depths."""
 
 import os
 import stat
@@ -10,7 +10,7 @@ from resnoise import registry
 from resnoise.config.messages import show
 from resnoise.config.schema import ROOT, SCHEMA_PATH, defaults, is_integer, is_real, read_schema
 
-# Outputs here would be mixed with the code, and cleaning them up would delete it.
+# Outputs must not go here: they would mix with the code, and deleting them could delete the code.
 _CODE_FOLDERS = (
     ".git",
     ".snakemake",
@@ -23,18 +23,18 @@ _CODE_FOLDERS = (
     "workflow",
 )
 
-# File systems take so many bytes for a name; Snakemake and the library append to it.
+# In bytes. File systems allow 255; Snakemake and this project append to names.
 _LONGEST_NAME = 200
 
 
 def broken_rules(
     config: dict[str, Any], problems: Mapping[str, str], raw: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
-    """Yield key and problem for everything that involves more than a schema can say.
+    """Yield (key, message) for every violation of a rule that a schema cannot express.
 
     Args:
-        config: the completed configuration, whose values may still be of wrong types.
-        problems: what has been found so far, by key.
+        config: the completed configuration; values may still have wrong types.
+        problems: key -> message of the problems that the schema has found.
         raw: the configuration as it was given.
     """
     for key in ("results", "downloads"):
@@ -62,8 +62,9 @@ def _size_rules(
 ) -> Iterator[tuple[str, str]]:
     """Yield a problem for every number of pictures that is larger than the data set.
 
-    Defaults are let pass, written out or not, because sections whose results nobody asks for have
-    some too; but the tables need the recipe of the simplified networks in any case.
+    Default values are not reported, whether written out or not, because sections that are not used
+    have them too. The exception is the batch size of the simplified networks, which all runs of the
+    paper's tables need.
     """
     data = config["data"]
     source = registry.source(data["source"])
@@ -76,8 +77,8 @@ def _size_rules(
         if is_integer(wanted) and wanted > largest:
             yield (
                 f"data.{part}_per_class",
-                f"{show(wanted)} given, allowed: an integer >= 1 and <= {largest}, which are the "
-                f"{part} pictures of a class of the source {data['source']}, or null for all",
+                f"{show(wanted)} given, allowed: an integer >= 1 and <= {largest} (the {part} "
+                f"pictures per class of the source {data['source']}), or null for all",
             )
     if is_integer(data["train_per_class"]):
         if not 1 <= data["train_per_class"] <= train:
@@ -98,12 +99,12 @@ def _size_rules(
             yield (
                 key,
                 f"{show(wanted)} given, allowed: an integer <= {pictures}, the number of training "
-                f"pictures that the section data leads to",
+                f"pictures selected in the section data",
             )
 
 
 def _is_chosen(raw: object, value: object, *path: str) -> bool:
-    """Whether ``raw`` itself has a key, and with a ``value`` that is not its default."""
+    """Whether ``raw`` itself sets the key ``path``, and its ``value`` is not the default."""
     for part in path:
         if not isinstance(raw, Mapping) or part not in raw:
             return False
@@ -112,7 +113,7 @@ def _is_chosen(raw: object, value: object, *path: str) -> bool:
 
 
 def _place_rules(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield a problem if results would be put among the pictures, or pictures among the results."""
+    """Yield a problem if results would be inside the folder of pictures, or the other way round."""
     path = config["data"]["path"]
     if not registry.source(config["data"]["source"]).is_local or not isinstance(path, str):
         return
@@ -122,14 +123,14 @@ def _place_rules(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if stat.S_ISDIR(_mode(path)) and results.is_relative_to(pictures):
         yield (
             "results",
-            f"{show(config['results'])} given, allowed: a folder outside of data.path, which is "
-            f"{show(path)}",
+            f"{show(config['results'])} given, allowed: a folder outside of data.path "
+            f"({show(path)})",
         )
     elif _mode(path) and pictures.is_relative_to(results):
         yield (
             "data.path",
-            f"{show(path)} given, allowed: a place outside of the results folder "
-            f"{show(config['results'])}, which may be deleted and made again",
+            f"{show(path)} given, allowed: a path outside of the results folder "
+            f"{show(config['results'])}, because results may be deleted",
         )
 
 
@@ -144,7 +145,7 @@ def _depth_rules(section: str, values: Mapping[str, Any]) -> Iterator[tuple[str,
             lower = max(8, depth - (depth - 2) % 6)
             yield (
                 key,
-                f"{show(depth)} given, allowed: an integer 6n + 2 with n >= 1, the nearest are "
+                f"{show(depth)} given, allowed: an integer 6n + 2 with n >= 1; the nearest are "
                 f"{lower} and {lower + 6}",
             )
     for name, below in values.items():
@@ -159,7 +160,7 @@ def _external_rules(networks: Any, problems: Mapping[str, str]) -> Iterator[tupl
         key = f"external[{index}]"
         name, path, mean, std = (network[field] for field in ("name", "path", "mean", "std"))
         if isinstance(name, str):
-            # Some file systems take names that differ in case for the same.
+            # On some file systems, names that differ only in case are the same file.
             if name.casefold() in seen:
                 yield (
                     f"{key}.name",
@@ -185,7 +186,7 @@ def _external_rules(networks: Any, problems: Mapping[str, str]) -> Iterator[tupl
 
 
 def _folder_rules(key: str, value: str) -> Iterator[tuple[str, str]]:
-    """Yield a problem if there can be no folder ``value``, or it would mix outputs and code."""
+    """Yield a problem if ``value`` cannot be a folder, or if outputs there would mix with code."""
     if any(len(os.fsencode(part)) > _LONGEST_NAME for part in Path(value).parts):
         yield (
             key,
@@ -193,21 +194,21 @@ def _folder_rules(key: str, value: str) -> Iterator[tuple[str, str]]:
         )
         return
     if (mode := _mode(value)) and not stat.S_ISDIR(mode):
-        yield key, f"{show(value)} given, allowed: a folder, and this is a file"
+        yield key, f"{show(value)} given, allowed: a folder, but this is a file"
     for base in {ROOT, Path.cwd()}:
-        # normpath looks at the text only: resolving would fail on odd names and symbolic links.
+        # normpath looks at the text only; resolve() would fail on odd names and symbolic links.
         folder = Path(os.path.normpath(Path.cwd() / value))
         taken = [base / name for name in _CODE_FOLDERS]
         if base.is_relative_to(folder) or any(folder.is_relative_to(code) for code in taken):
             yield (
                 key,
-                f"{show(value)} given, allowed: a folder of its own, which neither contains the "
-                f"code or the working directory nor is one of {', '.join(_CODE_FOLDERS)}",
+                f"{show(value)} given, allowed: a folder of its own, which does not contain the "
+                f"code or the working directory and is not in {', '.join(_CODE_FOLDERS)}",
             )
 
 
 def _data_rules(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield problems of path and checksum, which depend on the source."""
+    """Yield problems of ``data.path`` and ``data.sha256``, which depend on the source."""
     source, path = data["source"], data["path"]
     entry = registry.source(source)
     mode = _mode(path) if isinstance(path, str) else 0
@@ -222,7 +223,7 @@ def _data_rules(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     elif isinstance(path, str) and not mode:
         allowed = f"a {entry.path} that exists (seen from {Path.cwd()}; ~ is not expanded)"
     elif entry.path == "file" and stat.S_ISDIR(mode):
-        allowed = "a file, and this is a folder (for a folder of pictures, set source to pictures)"
+        allowed = "a file, but this is a folder (for a folder of pictures, set source to pictures)"
     if allowed:
         yield "data.path", f"{show(path)} given, allowed: {allowed}"
     if not entry.path and isinstance(data["sha256"], str):
@@ -233,14 +234,14 @@ def _data_rules(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _plain_path(path: object) -> str | None:
-    """Return what is allowed if a path has characters that Snakemake reads as wildcards."""
+    """Return what is allowed if ``path`` has characters that Snakemake treats as wildcards."""
     if isinstance(path, str) and set(path) & set("{}<>"):
         return "a path without the characters { } < >"
     return None
 
 
 def _mode(path: str) -> int:
-    """Return the type bits of the file or folder called ``path``, 0 if there is none."""
+    """Return the mode (``st_mode``) of a file or folder, 0 if it does not exist."""
     try:
         return Path(path).stat().st_mode
     except (OSError, ValueError):
@@ -248,13 +249,13 @@ def _mode(path: str) -> int:
 
 
 def _order_rules(key: str, values: Any, what: str) -> Iterator[tuple[str, str]]:
-    """Yield a problem if a list of numbers does not increase."""
+    """Yield a problem if a list of numbers is not in increasing order; ``what`` names them."""
     if isinstance(values, list) and all(map(is_real, values)) and sorted(set(values)) != values:
         yield key, f"{show(values)} given, allowed: {what} in increasing order"
 
 
 def _recipe_rules(section: str, recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield problems between the values of one training recipe."""
+    """Yield problems of a training recipe's milestones and snapshot epochs."""
     yield from _order_rules(
         f"{section}.milestones", recipe["milestones"], "fractions of the epochs"
     )

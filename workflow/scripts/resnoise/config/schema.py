@@ -1,6 +1,6 @@
-"""The schema of the configuration (config/schema.yaml), and what it says of types and defaults.
+"""The schema of the configuration (config/schema.yaml): reading it, its types and its defaults.
 
-Quick to import, as all of this package: the rules do so whenever the workflow starts.
+This package must stay quick to import, because the rules import it whenever the workflow starts.
 """
 
 import functools
@@ -24,7 +24,7 @@ LARGEST_INTEGER = 2**53
 
 
 def leaves(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return dotted key -> value of a configuration or a part of it; lists are values."""
+    """Return dotted key -> value of a configuration or a section; a list counts as one value."""
     found: dict[str, Any] = {}
     for name, value in config.items():
         if isinstance(value, Mapping):
@@ -35,14 +35,14 @@ def leaves(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def defaults(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return dotted key -> default of all keys of ``read_schema`` that have one."""
+    """Return dotted key -> default for all keys that have one; see ``read_schema``."""
     return _defaults(schema, {}, "")
 
 
 def _defaults(
     schema: Mapping[str, Any], overrides: Mapping[str, Any], location: str
 ) -> dict[str, Any]:
-    """Return the defaults of a section; ``overrides`` go before those of its keys."""
+    """Return the defaults of a section; ``overrides`` take precedence over those of its keys."""
     found: dict[str, Any] = {}
     for name, child in schema["properties"].items():
         key = join(location, name)
@@ -55,11 +55,12 @@ def _defaults(
 
 @functools.cache
 def read_schema(path: Path) -> dict[str, Any]:
-    """Return the schema with every ``$ref`` replaced by what it refers to and its siblings.
+    """Read the schema and resolve references.
 
-    A key with ``registry`` takes the names of that table of ``resnoise.registry``.
+    Every ``$ref`` is replaced by the definition that it refers to, updated with the keys beside the
+    ``$ref``. A key with ``registry`` allows the names in that table of ``resnoise.registry``.
     """
-    # The loader in C takes a tenth of the time, but not every PyYAML has it.
+    # The loader written in C takes a tenth of the time, but some builds of PyYAML lack it.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     schema = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
     definitions = schema.pop("$defs", {})
@@ -80,8 +81,8 @@ def read_schema(path: Path) -> dict[str, Any]:
 
 @functools.cache
 def validator(path: Path) -> Any:
-    """Return a validator whose integers and numbers are what users mean by the words."""
-    # JSON Schema takes 20.0 for an integer, and Python's JSON has NaN and infinities.
+    """Return a JSON Schema validator with stricter types: ``is_integer`` and ``is_real``."""
+    # JSON Schema accepts 20.0 as an integer, and this library NaN and infinities as numbers.
     types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
         {"integer": lambda _, value: is_integer(value), "number": lambda _, value: is_real(value)}
     )
@@ -120,7 +121,7 @@ def join(location: str, name: str) -> str:
 
 
 def dotted(path: Iterable[str | int]) -> str:
-    """Return a location as users write it, e.g. ``table1.depths[0]``."""
+    """Return a path into the configuration as dotted text, such as ``table1.depths[0]``."""
     text = ""
     for part in path:
         text = f"{text}[{part}]" if isinstance(part, int) else join(text, part)

@@ -1,1 +1,1 @@
-"""Figures: each module draws one from the data that is saved beside it. None imports torch."""
+"""Figures. Each module draws one and returns the numbers to save beside it. None imports torch."""

@@ -11,7 +11,7 @@ from resnoise.figures import curves, style
 
 NETWORK = ["architecture", "initialisation", "depth"]
 PANELS = {"risk": "training risk", "test_error": "test error"}
-# Told apart in grey print by how dark they are; neither is a colour of plain or residual networks.
+# In grey print the two differ in darkness. Neither is a colour of plain or residual networks.
 _COLOURS = {"baseline": "#2b2b2b", "variant": "#e08a00"}
 _WIDTHS = {"baseline": 2.2, "variant": 1.2}
 
@@ -19,13 +19,13 @@ _WIDTHS = {"baseline": 2.2, "variant": 1.2}
 def summarise(baseline: pd.DataFrame, variant: pd.DataFrame) -> pd.DataFrame:
     """Return mean, smallest and largest value over seeds for every network and epoch.
 
-    Columns: root ("baseline" or "variant"), architecture, initialisation, depth, epoch, seeds, and
-    for risk and test_error ``_mean``, ``_min`` and ``_max``. Epochs in which a run diverged do not
-    count.
+    Columns: root ("baseline" or "variant"), architecture, initialisation, depth, epoch, seeds
+    (their number), and for risk and test_error ``_mean``, ``_min`` and ``_max``. Epochs in which a
+    run has diverged are left out.
 
     Args:
-        baseline: rows of ``resnoise.summaries.runs.read_histories``.
-        variant: those of the other folder.
+        baseline: rows from ``resnoise.summaries.runs.read_histories`` for one folder.
+        variant: the same for the other folder.
     """
     columns = {f"{name}_{kind}": (name, kind) for name in PANELS for kind in ("mean", "min", "max")}
     parts = []
@@ -39,7 +39,7 @@ def summarise(baseline: pd.DataFrame, variant: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(summary: pd.DataFrame) -> Figure:
-    """Return the figure: a row of panels for each kind of network, a line style for each depth."""
+    """Draw the figure: a row of panels for each kind of network, a line style for each depth."""
     kinds = [*summary[NETWORK[:2]].drop_duplicates().itertuples(index=False, name=None)]
     depths = sorted(summary["depth"].unique())
     figure, axes = plt.subplots(
@@ -77,7 +77,7 @@ def draw(summary: pd.DataFrame) -> Figure:
 
 
 def _curve(axis: Axes, curve: pd.DataFrame, name: str, root: str, depth_rank: int) -> None:
-    """Draw one network of one folder."""
+    """Draw the curve of one network of one folder; ``depth_rank`` chooses the line style."""
     curves.band(
         axis,
         curve,
@@ -87,7 +87,7 @@ def _curve(axis: Axes, curve: pd.DataFrame, name: str, root: str, depth_rank: in
         linestyle=style.LINE_STYLES[depth_rank % len(style.LINE_STYLES)],
     )
     line = axis.lines[-1]
-    # So that both can be seen where they are equal.
+    # Different widths, so that both curves can be seen where they are equal.
     line.set_linewidth(_WIDTHS[root])
     if len(curve) == 1:
         line.set_marker("o")

@@ -1,4 +1,4 @@
-"""Curves over seeds with bands, values at their ends that do not overlap, and risk axes."""
+"""Parts of figures of curves: bands over seeds, values at the ends of curves, logarithmic axes."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,7 +15,7 @@ _FONT_SIZE = 7.5
 
 
 class End(NamedTuple):
-    """The end of a curve, and what is written there."""
+    """The last point of a curve (in data coordinates), and the text and colour to write there."""
 
     x: float
     y: float
@@ -33,15 +33,26 @@ def band(
     linestyle: str,
     label: str | None = None,
 ) -> None:
-    """Draw the mean over seeds (column ``{y}_mean``) and the range over seeds as a band."""
+    """Draw the mean over seeds as a curve and the range over seeds as a band.
+
+    Args:
+        axis: where to draw.
+        rows: the points, with the columns ``x``, ``{y}_mean``, ``{y}_min`` and ``{y}_max``.
+        x: name of the column of the horizontal axis.
+        y: first part of the names of the columns of the vertical axis.
+        colour: colour of both.
+        linestyle: style of the curve.
+        label: label of the curve in a legend.
+    """
     axis.plot(rows[x], rows[f"{y}_mean"], color=colour, linestyle=linestyle, label=label)
     axis.fill_between(rows[x], rows[f"{y}_min"], rows[f"{y}_max"], color=colour, alpha=0.15, lw=0)
 
 
 def write_values(axis: Axes, ends: Sequence[End]) -> None:
-    """Write to the right of each curve its last value, moved apart where two would overlap.
+    """Write a text to the right of each curve's end; texts that would overlap are moved apart.
 
-    Limits, scales and layout must be final but for the room that the values take.
+    Call this last: limits, scales and layout of the figure must not change any more, except to make
+    room for the texts.
     """
     figure = axis.get_figure(root=True)
     assert figure is not None
@@ -62,10 +73,11 @@ def write_values(axis: Axes, ends: Sequence[End]) -> None:
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Return the heights, in their order, moved as little as possible to be ``gap`` apart.
+    """Return heights that are at least ``gap`` apart and as near as possible to the given ones.
 
-    The sum of squared moves is least: it is an isotonic regression of the sorted heights, of which
-    the k-th is lowered by k gaps before and raised after.
+    The order stays the same, and the sum of squared moves is the smallest possible. Subtracting k
+    gaps from the k-th smallest height turns the condition "at least a gap apart" into "increasing",
+    so that an isotonic regression solves the problem; the gaps are added again afterwards.
     """
     order = np.argsort(heights, kind="stable")
     lowered = [heights[place] - gap * rank for rank, place in enumerate(order)]
@@ -86,7 +98,7 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
 
 
 def logarithmic(axes: Axes, axis: Axis) -> None:
-    """Make an axis logarithmic, with plain numbers also where it covers less than a decade."""
+    """Make an axis logarithmic, with plain numbers as ticks even over less than a decade."""
     (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
     low, high = sorted(axis.get_view_interval())
     decades = np.log10(high / low)

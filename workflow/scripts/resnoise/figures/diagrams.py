@@ -1,4 +1,4 @@
-"""What the diagrams of networks share (figures 4 and 5): the table of layers, boxes and lines.
+"""Parts of the diagrams of networks (figures 4 and 5): reading the layers, drawing boxes and lines.
 
 Coordinates are inches from the lower left corner of the figure.
 """
@@ -23,7 +23,7 @@ Point = tuple[float, float]
 INK = "#222222"
 SOFT = "#6b6b6b"
 
-# What identity connections do where channels double, by their names in the table.
+# Kind of identity connection in the table -> what it does where channels double.
 DOUBLING = {
     "none": "",
     "stacked": "every other pixel, stacked twice",
@@ -39,14 +39,14 @@ _COLUMNS = (
 
 
 def read(file: Path, architectures: list[str]) -> pd.DataFrame:
-    """Return the rows of some architectures of the table that ``network_layers.py`` writes.
+    """Read the rows of some architectures from the table that ``network_layers.py`` writes.
 
     Raises:
-        ResnoiseError: the file is missing or damaged, or an architecture is not in it.
+        ResnoiseError: the file is missing or damaged, or lacks one of the architectures.
     """
     kinds = {"kernel": "Int64", "stride": "Int64"}
     table = csvfile.read(file, "a table of layers", _COLUMNS, dtype=kinds)
-    # Empty names are functions, empty blocks are layers outside of blocks.
+    # Functions such as ReLU have no name, and layers outside of blocks have no block.
     table = table[[*_COLUMNS]].fillna({"name": "", "block": ""})
     if missing := set(architectures) - set(table["architecture"]):
         raise ResnoiseError(f"{file}: no layers of {', '.join(sorted(missing))}")
@@ -54,7 +54,7 @@ def read(file: Path, architectures: list[str]) -> pd.DataFrame:
 
 
 def canvas(width: float, height: float) -> tuple[Figure, Axes]:
-    """Return an empty figure of so many inches and axes whose coordinates are inches."""
+    """Return an empty figure of the given size in inches, and axes with coordinates in inches."""
     figure = plt.figure(figsize=(width, height))
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set(xlim=(0, width), ylim=(0, height))
@@ -79,7 +79,7 @@ def box(
     fontsize: float = 7,
     rounding: float = 0.03,
 ) -> None:
-    """Draw a box with a text in it."""
+    """Draw a box with rounded corners around its centre, with text in it. Sizes are in inches."""
     (x, y), (width, height) = centre, size
     axes.add_patch(
         FancyBboxPatch(
@@ -97,13 +97,13 @@ def box(
 
 
 def arrow(axes: Axes, start: Point, end: Point, head: float = 5) -> None:
-    """Draw a straight line along which signals flow, with a head of so many points (or 0)."""
+    """Draw a straight arrow for the flow of signals; ``head`` is its head's size in points or 0."""
     line: dict[str, Any] = {"color": INK, "linewidth": 0.8, "zorder": 2}
     _add_arrow(axes, start, end, "-|>" if head else "-", head or 1, **line)
 
 
 def _add_arrow(axes: Axes, start: Point, end: Point, kind: str, head: float, **line: Any) -> None:
-    """Draw an arrow that begins and ends exactly there."""
+    """Draw an arrow that begins and ends exactly at the given points."""
     patch = FancyArrowPatch(
         start, end, arrowstyle=kind, mutation_scale=head, shrinkA=0, shrinkB=0, **line
     )
@@ -111,15 +111,15 @@ def _add_arrow(axes: Axes, start: Point, end: Point, kind: str, head: float, **l
 
 
 def arch(start: Point, end: Point, height: float) -> Outline:
-    """Return an arch from one point to another, ``height`` above them."""
-    # A cubic curve reaches three quarters of the height of its two control points.
+    """Return the outline of an arch between two points, which rises ``height`` above them."""
+    # A cubic Bezier curve rises to three quarters of the height of its two control points.
     (x0, y0), (x1, y1) = start, end
     points = [start, (x0, y0 + height / 0.75), (x1, y1 + height / 0.75), end]
     return Outline(points, [Outline.MOVETO, *[Outline.CURVE4] * 3])
 
 
 def detour(start: Point, end: Point, side: float, radius: float = 0.1) -> Outline:
-    """Return a line from ``start`` down to ``end``, on the way at x = ``side``, corners rounded."""
+    """Return a line with round corners from ``start`` to x = ``side``, down, and to ``end``."""
     y0, (x1, y1) = start[1], end
     points = [start, (side - radius, y0), (side, y0), (side, y0 - radius)]
     points += [(side, y1 + radius), (side, y1), (side - radius, y1), (x1, y1)]
@@ -128,18 +128,18 @@ def detour(start: Point, end: Point, side: float, radius: float = 0.1) -> Outlin
 
 
 def identity(axes: Axes, outline: Outline, colour: str, *, dashed: bool, head: float = 6) -> None:
-    """Draw an identity connection along ``outline``; ``dashed`` where channels double."""
+    """Draw an identity connection along ``outline``, ``dashed`` if it doubles the channels."""
     style = (0, (2.6, 1.4)) if dashed else "solid"
     line: dict[str, Any] = {"linewidth": 1.1, "zorder": 5}
     axes.add_patch(PathPatch(outline, fill=False, edgecolor=colour, linestyle=style, **line))
-    # The head on a short straight piece of its own: on a dashed line it would be dashed.
+    # The head is drawn on a short piece of line of its own; on the dashed line it would be dashed.
     before, end = np.asarray(outline.vertices, dtype=float)[-2:]
     start = end + (before - end) * 0.02 / np.linalg.norm(before - end)
     _add_arrow(axes, (start[0], start[1]), (end[0], end[1]), "-|>", head, color=colour, **line)
 
 
 def plus(axes: Axes, centre: Point, radius: float) -> None:
-    """Draw the sign of a sum: a plus in a circle."""
+    """Draw the symbol of a sum: a plus in a circle."""
     axes.add_patch(
         Circle(centre, radius, facecolor="white", edgecolor=INK, linewidth=0.8, zorder=4)
     )

@@ -17,14 +17,14 @@ INCHES_PER_LAYER = 0.15
 
 
 def read(cushions: Path, record: Path) -> tuple[pd.DataFrame, str, str]:
-    """Return a row for every layer, name and kind ("residual" or "plain") of the network.
+    """Return a table with a row for every layer, and the network's name and kind.
 
-    Columns: layer, name, pictures (on which the cushion is defined), minimum (the layer cushion),
-    q05, median and q95.
+    The kind is "residual" or "plain". Columns of the table: layer, name, pictures (number of those
+    on which the cushion is defined), minimum (the layer cushion), q05, median and q95.
 
     Args:
-        cushions: the file of ``resnoise.metrics.layer_cushion``.
-        record: the network's facts (JSON).
+        cushions: file from ``resnoise.metrics.layer_cushion``.
+        record: the network's ``network.json``.
 
     Raises:
         ResnoiseError: a file is missing or damaged.
@@ -39,10 +39,10 @@ def read(cushions: Path, record: Path) -> tuple[pd.DataFrame, str, str]:
 
 
 def draw(table: pd.DataFrame, name: str, kind: str) -> Figure:
-    """Return the figure: range, median and minimum of every layer, the first one on top.
+    """Draw the figure: range, median and minimum of every layer, with the first layer on top.
 
     Args:
-        table: what ``read`` returned.
+        table: table from ``read``.
         name: name of the network.
         kind: "residual" or "plain", for the colour.
     """
@@ -70,7 +70,7 @@ def draw(table: pd.DataFrame, name: str, kind: str) -> Figure:
 
 
 def make(files: Sequence[Path]) -> style.Drawing:
-    """Return the figure of the ``layer_cushion.csv`` of one network, ``network.json`` beside it."""
+    """Make the figure from one network's ``layer_cushion.csv``, with ``network.json`` beside it."""
     (cushions,) = files
     table, name, kind = read(cushions, cushions.with_name("network.json"))
     return style.Drawing(draw(table, name, kind), table)

@@ -1,4 +1,7 @@
-"""Figure 10: entries of dR/da of a residual network with the fitted normal distribution."""
+"""Figure 10 (appendix D.4.1): entries of dR/da of a residual network, with a fitted normal.
+
+dR/da is the gradient of the risk with respect to the pooled outputs a of the last group.
+"""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,10 +21,10 @@ _BINS = 81
 
 
 def read(files: Iterable[Path]) -> pd.DataFrame:
-    """Return the entries of all files (see ``resnoise.metrics.gradient_flow``).
+    """Read the entries of all files (see ``resnoise.metrics.path_gradients``).
 
     Raises:
-        ResnoiseError: a file that is missing or lacks a column.
+        ResnoiseError: a file is missing, damaged or lacks a column.
     """
     frames = []
     for file in files:
@@ -31,13 +34,13 @@ def read(files: Iterable[Path]) -> pd.DataFrame:
 
 
 def fits(entries: pd.DataFrame) -> pd.DataFrame:
-    """Return the fitted normal of each snapshot, and how far the entries are from it.
+    """Return the fitted normal distribution of each snapshot, and measures of the misfit.
 
-    Columns: depth, snapshot, seeds, entries, mean, standard_deviation, skewness, excess_kurtosis,
-    kolmogorov_smirnov (largest distance of the two distribution functions).
+    Columns: depth, snapshot, seeds and entries (their numbers), mean, standard_deviation, skewness,
+    excess_kurtosis, kolmogorov_smirnov (largest distance of the two distribution functions).
 
     Args:
-        entries: rows of ``read``.
+        entries: rows from ``read``.
     """
     rows = []
     for snapshot in NAMES:
@@ -63,11 +66,11 @@ def fits(entries: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(entries: pd.DataFrame, table: pd.DataFrame) -> Figure:
-    """Return the figure: a histogram and a Q-Q panel for each snapshot.
+    """Draw the figure: a histogram and a Q-Q plot for each snapshot.
 
     Args:
-        entries: rows of ``read``.
-        table: rows of ``fits``.
+        entries: rows from ``read``.
+        table: rows from ``fits``.
     """
     figure, axes = plt.subplots(
         len(table), 2, figsize=(7.0, 2.7 * len(table)), squeeze=False, layout="constrained"
@@ -85,9 +88,9 @@ def draw(entries: pd.DataFrame, table: pd.DataFrame) -> Figure:
 
 
 def _histogram(axis: Axes, values: np.ndarray, mean: float, deviation: float) -> None:
-    """Draw the density of the entries within five standard deviations, and the normal's."""
+    """Draw the densities of entries and fitted normal, up to five standard deviations away."""
     grid = np.linspace(mean - 5 * deviation, mean + 5 * deviation, _BINS)
-    # Normalised by all entries, so that those outside are missing from the area.
+    # Normalised by the number of all entries, including those outside of the panel.
     counts, _ = np.histogram(values, grid)
     axis.stairs(
         counts / (len(values) * np.diff(grid)),
@@ -112,7 +115,7 @@ def _histogram(axis: Axes, values: np.ndarray, mean: float, deviation: float) ->
 
 
 def _quantiles(axis: Axes, values: np.ndarray, mean: float, deviation: float) -> None:
-    """Draw the quantiles of the entries against those of the standard normal."""
+    """Draw the quantiles of the standardised entries against those of the standard normal."""
     ordered = (np.sort(values) - mean) / deviation
     expected = stats.norm.ppf((np.arange(len(values)) + 0.5) / len(values))
     axis.plot(expected, expected, color="black", lw=0.8)
@@ -124,11 +127,11 @@ def _quantiles(axis: Axes, values: np.ndarray, mean: float, deviation: float) ->
 
 
 def make(files: Sequence[Path]) -> style.Drawing:
-    """Return the figure of ``feature_gradients.csv`` of runs, and the fitted distributions."""
+    """Make the figure from the ``feature_gradients.csv`` of runs, with the fitted distributions."""
     return drawing(read(files))
 
 
 def drawing(entries: pd.DataFrame) -> style.Drawing:
-    """Return the figure of the rows of ``read``, and the fitted distributions."""
+    """Make the figure from the rows of ``read``, with the fitted distributions."""
     table = fits(entries)
     return style.Drawing(draw(entries, table), table)

@@ -1,4 +1,4 @@
-"""Figure 11: f in the trivial case against each of five parameters."""
+"""Figure 11 (appendix D.4.1): f in the trivial case against each of its five parameters."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from resnoise.figures import style
 from resnoise.storage import csvfile
 
-# Parameter -> symbol, scale of the axis.
+# Parameter -> symbol and scale of the axis.
 PANELS = {
     "n": ("$n$", "log"),
     "layers": ("$K$", "linear"),
@@ -21,14 +21,14 @@ PANELS = {
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Return the figure of the rows of ``resnoise.theory.trivial_case.sweep``."""
+    """Draw the figure from the rows of ``resnoise.theory.trivial_case.sweep``."""
     figure, axes = plt.subplots(2, 3, figsize=(7.2, 4.6), sharey=True, layout="constrained")
     for axis, (parameter, (symbol, scale)), letter in zip(
         axes.flat, PANELS.items(), "abcde", strict=False
     ):
         panel = table[table["parameter"] == parameter].sort_values("value")
         residual, plain = (panel[panel["network"] == name] for name in ("residual", "plain"))
-        # A line between simulated points would hide that of the approximation.
+        # The residual points have no line, which would hide the line of the approximation.
         for name, curve, marks in (("residual", residual, "o"), ("plain", plain, "-s")):
             axis.errorbar(
                 curve["value"],
@@ -37,7 +37,7 @@ def draw(table: pd.DataFrame) -> Figure:
                 fmt=marks,
                 capsize=2,
                 markersize=4 if name == "residual" else 3,
-                # They meet at large weights.
+                # Residual points are drawn on top where both coincide, at large weights.
                 zorder=4 if name == "residual" else 3,
                 color=style.COLOURS[name],
                 label=f"{name}, simulated",
@@ -67,7 +67,7 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def _base_values(table: pd.DataFrame) -> str:
-    """Return what the parameters are where another one varies, on two lines."""
+    """Return two lines of text with the value of each parameter while another one is varied."""
     values = [
         f"{symbol} = {table.loc[table['parameter'] != parameter, parameter].iloc[0]:g}"
         for parameter, (symbol, _) in PANELS.items()
@@ -76,7 +76,7 @@ def _base_values(table: pd.DataFrame) -> str:
 
 
 def make(files: Sequence[Path]) -> style.Drawing:
-    """Return the figure of ``trivial_case.csv``, and the numbers behind it."""
+    """Make the figure from ``trivial_case.csv``, with its numbers."""
     (simulation,) = files
     table = csvfile.read(simulation, "the trivial case")
     return style.Drawing(draw(table), table)

@@ -1,4 +1,4 @@
-"""Figure 12: dominant gradient flow f_l against layer, and against epoch."""
+"""Figure 12 (appendix D.4.2): dominant gradient flow f_l against layer, and against epoch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,17 +11,20 @@ from matplotlib.figure import Figure
 from resnoise.figures import style
 from resnoise.summaries.gradient_flow import FAMILIES, over_layers, over_seeds, read
 
-# Snapshot -> line style and name, as in the paper: solid for the first, dotted for the last.
+# Snapshot -> line style and name. As in the paper, solid is the first and dotted the last.
 SNAPSHOTS = {"iteration1": ("-", "first iteration"), "final": (":", "last iteration")}
 ROWS = {"f_mean": r"$f_l$ (mean of ratio $>1$)", "f_median": r"$f_l$ (median of ratio $>1$)"}
 _MARKERS = {1: "o", 2: "s", 3: "^"}
 
 
 def draw(flows: pd.DataFrame) -> Figure:
-    """Return the figure: columns for the families, rows for mean, median and epochs.
+    """Draw the figure: a column for each family of networks.
+
+    The rows show f_l against layer, by mean and by median of the ratio, and its mean over each
+    group against epoch.
 
     Args:
-        flows: rows of ``resnoise.summaries.gradient_flow.over_seeds``.
+        flows: rows from ``resnoise.summaries.gradient_flow.over_seeds``.
     """
     families = [family for family in FAMILIES if family in set(flows["family"])]
     figure, axes = plt.subplots(
@@ -43,7 +46,7 @@ def draw(flows: pd.DataFrame) -> Figure:
         axes[0, column].set_title(f"({'ab'[column]}) {FAMILIES[family]}, depth {depth}")
     axes[0, 0].set_ylim(0, 1.12)
     axes[0, 0].set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1])
-    # The second row has the lines of the first.
+    # The second row needs no legend: its lines are those of the first.
     for row in axes[[0, 2]]:
         row[-1].legend(
             *row[0].get_legend_handles_labels(),
@@ -56,7 +59,7 @@ def draw(flows: pd.DataFrame) -> Figure:
 
 
 def _against_layer(axis: Axes, flows: pd.DataFrame, measure: str) -> None:
-    """Draw f_l of first and last iteration, with the standard error over pictures as a band."""
+    """Draw f_l at the first and last iteration, with bands of one standard error over pictures."""
     for name, residual in (("plain", False), ("residual", True)):
         for snapshot, (line, when) in SNAPSHOTS.items():
             curve = flows[(flows["residual"] == residual) & (flows["snapshot"] == snapshot)]
@@ -75,7 +78,7 @@ def _against_layer(axis: Axes, flows: pd.DataFrame, measure: str) -> None:
 
 
 def _against_epoch(axis: Axes, means: pd.DataFrame) -> None:
-    """Draw the mean of f_l over the layers of each group."""
+    """Draw the mean of f_l over the layers of each group, against epoch."""
     for name, residual in (("plain", False), ("residual", True)):
         of_kind = means[means["residual"] == residual]
         for group, curve in of_kind.groupby("group"):
@@ -89,7 +92,7 @@ def _against_epoch(axis: Axes, means: pd.DataFrame) -> None:
                 markersize=3,
                 label=f"{name}, G{group}",
             )
-    # Most happens early, and the first points are at a fraction of an epoch.
+    # Most of the change is early, and the first points are at a fraction of an epoch or at 0.
     axis.set_xscale("symlog", linthresh=1, linscale=0.4)
     last = means["epoch"].max()
     ticks = [tick for tick in (0, 1, 2, 5, 10, 20, 50, 100, 200) if tick < last / 1.5] + [last]
@@ -99,6 +102,6 @@ def _against_epoch(axis: Axes, means: pd.DataFrame) -> None:
 
 
 def make(files: Sequence[Path]) -> style.Drawing:
-    """Return the figure of ``gradient_flow.csv`` of runs, and the numbers behind it."""
+    """Make the figure from the ``gradient_flow.csv`` of runs, with its numbers."""
     flows = over_seeds(read(files))
     return style.Drawing(draw(flows), flows)

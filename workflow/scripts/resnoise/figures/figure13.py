@@ -1,4 +1,4 @@
-"""Figure 13: P(|X| > |Y|) of two normals and its logistic approximation."""
+"""Figure 13 (appendix E): P(|X| > |Y|) of two normal variables and its logistic approximation."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from resnoise.theory.gaussian_inequality import largest_difference, logistic, pr
 
 
 def curves() -> pd.DataFrame:
-    """Return F and its approximation: s, exact, logistic, difference."""
+    """Return F(s) and its approximation; columns s, exact, logistic and difference."""
     s = np.logspace(-3, 3, 601)
     exact, approximate = probability(s), logistic(s)
     return pd.DataFrame(
@@ -22,7 +22,7 @@ def curves() -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Return the figure of ``curves``: both functions above, their difference below."""
+    """Draw the table from ``curves``: both functions above, their difference below."""
     figure, (upper, lower) = plt.subplots(
         2, 1, figsize=(4.6, 4.2), sharex=True, height_ratios=(2.2, 1), layout="constrained"
     )
@@ -56,6 +56,6 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def make(_files: Sequence[Path]) -> style.Drawing:
-    """Return the figure, which is made from no file, and the curves behind it."""
+    """Make the figure, with its numbers. It needs no files."""
     table = curves()
     return style.Drawing(draw(table), table)

@@ -1,4 +1,4 @@
-"""Figure 3: distribution of the per-sample layer cushion, every layer, plain against residual."""
+"""Figure 3 (section 5): distributions of the layer cushion over pictures, for every layer."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ from resnoise.figures import style
 from resnoise.summaries.layer_cushion import KINDS, Comparison, read_final, residual_shares
 
 BINS = 200
-# Height of the tallest bar in units of the distance between two layers.
+# Height of a layer's tallest bar; the distance between two layers is 1.
 HEIGHT = 0.92
 INCHES_PER_LAYER = 0.165
 
@@ -25,9 +25,10 @@ INCHES_PER_LAYER = 0.165
 def histograms(comparisons: Sequence[Comparison]) -> pd.DataFrame:
     """Return the histograms of the figure.
 
-    Columns: depth, layer, name, residual_share (pictures on which the residual cushion is the
-    larger one), network, low and high (edges of a bin, equally spaced in the logarithm and the same
-    for all), fraction (of the network's pictures in the bin). Bins without pictures are left out.
+    Columns: depth, layer, name, residual_share (share of pictures on which the residual cushion is
+    the larger one), network ("plain" or "residual"), low and high (edges of the bin), fraction
+    (share of the network's pictures in the bin). All histograms have the same bins, equally spaced
+    in the logarithm. Bins without pictures are left out.
     """
     frames = []
     values = [(c, {kind: c.values(kind) for kind in KINDS}) for c in comparisons]
@@ -35,7 +36,7 @@ def histograms(comparisons: Sequence[Comparison]) -> pd.DataFrame:
     extremes = [bound for v in positive if len(v) for bound in (v.min(), v.max())]
     if not extremes:
         return _frame()
-    # A little room, so that rounding puts no value outside.
+    # The range is a little larger than needed, so that no value falls outside by rounding.
     edges = np.geomspace(0.999 * min(extremes), 1.001 * max(extremes), BINS + 1)
     for comparison, both in values:
         shares, _ = residual_shares(comparison)
@@ -60,18 +61,18 @@ def histograms(comparisons: Sequence[Comparison]) -> pd.DataFrame:
 
 
 def _frame(**columns: object) -> pd.DataFrame:
-    """Return rows with the columns of ``histograms``."""
+    """Return rows with the columns of ``histograms``; no rows without arguments."""
     names = ["depth", "layer", "name", "residual_share", "network", "low", "high", "fraction"]
     return pd.DataFrame({name: columns.get(name, []) for name in names})
 
 
 def draw(data: pd.DataFrame) -> Figure:
-    """Return the figure: a panel for each depth, and in it a row of histograms for each layer.
+    """Draw the figure: a panel for each depth, and in it two histograms for each layer.
 
     Layers in which the residual network has the larger cushion on most pictures are marked.
 
     Args:
-        data: what ``histograms`` returned.
+        data: table from ``histograms``.
     """
     depths = sorted(data["depth"].unique())
     rows = max(data["layer"], default=1)
@@ -105,12 +106,12 @@ def draw(data: pd.DataFrame) -> Figure:
 
 
 def _face(kind: str) -> tuple[str, float]:
-    """Return the colour of a filled histogram: residual ones are light, in grey print too."""
+    """Return colour and opacity of a histogram; residual ones are lighter, also in grey print."""
     return (style.COLOURS[kind], 0.75 if kind == "plain" else 0.45)
 
 
 def _panel(axis: Axes, data: pd.DataFrame) -> None:
-    """Draw the histograms of one depth, the first layer on top."""
+    """Draw the histograms of one depth, with the first layer on top."""
     axis.set_xscale("log")
     axis.grid(axis="y", visible=False)
     layers = sorted(data["layer"].unique())
@@ -149,9 +150,10 @@ def _panel(axis: Axes, data: pd.DataFrame) -> None:
 
 
 def _outline(bars: pd.DataFrame, layer: int, scale: float) -> tuple[list[float], list[float]]:
-    """Return heights and edges of a histogram that stands on ``layer``, upwards on a falling axis.
+    """Return heights and edges of a histogram whose base line is at ``layer``.
 
-    Bins that were left out become steps down to the base line.
+    The vertical axis points down, so bars have smaller values than the base line. Bins that were
+    left out of the table are at the base line.
     """
     heights: list[float] = []
     edges: list[float] = []
@@ -167,6 +169,6 @@ def _outline(bars: pd.DataFrame, layer: int, scale: float) -> tuple[list[float],
 
 
 def make(files: Sequence[Path]) -> style.Drawing:
-    """Return the figure of ``layer_cushion.csv`` of runs, and the histograms behind it."""
+    """Make the figure from the ``layer_cushion.csv`` of runs, with its histograms."""
     data = histograms(read_final(file.parent for file in files))
     return style.Drawing(draw(data), data, float_format="%.7g")

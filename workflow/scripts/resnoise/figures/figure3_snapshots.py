@@ -27,7 +27,7 @@ MARKERS = {"plain": "o", "residual": "^"}
 
 
 def by_snapshot(folders: Iterable[Path]) -> dict[str, list[Comparison]]:
-    """Return the comparisons of every snapshot that the runs have, in the order of training.
+    """Read the cushions of runs: snapshot -> comparisons by depth, in the order of training.
 
     Args:
         folders: run folders with ``layer_cushion.csv``.
@@ -36,13 +36,13 @@ def by_snapshot(folders: Iterable[Path]) -> dict[str, list[Comparison]]:
     for folder in folders:
         for snapshot, cushions in read_cushions(folder).items():
             runs.setdefault(snapshot, []).append(cushions)
-    # Every file has them in order, but the final ones can be missing in the first.
+    # Each file has its snapshots in order, but the first file may lack the final one.
     ordered = sorted(runs, key=lambda snapshot: snapshot == "final")
     return {snapshot: compare(runs[snapshot]) for snapshot in ordered}
 
 
 def summarise(snapshots: Mapping[str, Sequence[Comparison]]) -> pd.DataFrame:
-    """Return the rows of ``layer_table`` for every snapshot, with a column that names it."""
+    """Return the rows of ``layer_table`` for all snapshots, with the snapshot as first column."""
     frames = [layer_table([])]
     frames += [layer_table(c).assign(snapshot=name) for name, c in snapshots.items()]
     frames[0]["snapshot"] = pd.Series(dtype=str)
@@ -51,12 +51,12 @@ def summarise(snapshots: Mapping[str, Sequence[Comparison]]) -> pd.DataFrame:
 
 
 def draw(summary: pd.DataFrame) -> Figure:
-    """Return the figure: a row of panels for each depth, a column for each snapshot.
+    """Draw the figure: a row of panels for each depth, a column for each snapshot.
 
     Lines are medians over pictures, bands the range from 5 % to 95 % of the pictures.
 
     Args:
-        summary: what ``summarise`` returned.
+        summary: table from ``summarise``.
     """
     depths = sorted(summary["depth"].unique())
     snapshots = list(summary["snapshot"].unique())
@@ -110,6 +110,6 @@ def _panel(axis: Axes, data: pd.DataFrame) -> None:
 
 
 def make(files: Sequence[Path]) -> style.Drawing:
-    """Return the figure of ``layer_cushion.csv`` of runs, and the quantiles behind it."""
+    """Make the figure from the ``layer_cushion.csv`` of runs, with its quantiles."""
     summary = summarise(by_snapshot(file.parent for file in files))
     return style.Drawing(draw(summary), summary, float_format="%.7g")

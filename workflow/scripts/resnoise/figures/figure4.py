@@ -1,4 +1,4 @@
-"""Figure 4 (appendix A): the simplified plain and residual network, layer by layer."""
+"""Figure 4 (appendix A): the simplified plain and residual networks, layer by layer."""
 
 import dataclasses
 import itertools
@@ -14,16 +14,17 @@ from matplotlib.patches import Rectangle
 from resnoise.figures import diagrams, style
 from resnoise.figures.diagrams import INK, SOFT
 
-# From top to bottom: what the paper calls a network, and the height of its layers' middle.
+# From top to bottom: architecture -> title with the paper's name, and y of the layers' middle.
 PANELS = {
     "plain": ("(a) plain network (PlnNet)", 2.72),
     "residual": ("(b) residual network (ResNet)", 1.14),
 }
 DRAWN = ("Conv2d", "AveragePooling", "Linear")
-# Of groups with more blocks, the first and the last ones are drawn.
+# Of a group with more than MOST_BLOCKS blocks, only the FIRST ones and the LAST ones are drawn.
 MOST_BLOCKS, FIRST, LAST = 6, 3, 2
 
-# All in inches.
+# Sizes in inches: the figure; its margin and the space between groups; height of the tallest layer,
+# smallest height of a layer, radius of the plus.
 _WIDTH, _HEIGHT = 7.2, 3.8
 _MARGIN, _BETWEEN_GROUPS = 0.12, 0.16
 _TALLEST, _VECTOR, _PLUS = 0.62, 0.24, 0.045
@@ -31,16 +32,16 @@ _TALLEST, _VECTOR, _PLUS = 0.62, 0.24, 0.045
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """A layer, or the input, and where it is drawn.
+    """The place of a layer, of the input, or of the dots for blocks that are left out.
 
     Attributes:
-        x: middle of the box.
-        node: x of the point behind it, where an identity connection ends and the next one begins.
+        x: x of the middle of the box.
+        node: x of the point after the box, where an identity connection ends and the next begins.
         height: height of the box.
-        layer: the row of the table; None for the input and for blocks that are left out.
-        group: 1, 2, ..., or 0 outside of the groups.
-        text: in the box.
-        label: below it.
+        layer: the layer's row of the table; None for the input and the dots.
+        group: number of the group, from 1; 0 outside of the groups.
+        text: text in the box.
+        label: text below the box.
     """
 
     x: float
@@ -53,7 +54,7 @@ class Place:
 
 
 def make(files: Sequence[Path]) -> style.Drawing:
-    """Return the figure of ``network_layers.csv``, and the layers behind it.
+    """Make the figure from ``network_layers.csv``, with the table of its layers.
 
     Raises:
         ResnoiseError: the file is missing or damaged, or lacks a network.
@@ -63,7 +64,7 @@ def make(files: Sequence[Path]) -> style.Drawing:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Return the figure of ``diagrams.read``'s table of a plain and a residual network."""
+    """Draw the figure from the layers of a plain and a residual network (``diagrams.read``)."""
     figure, axes = diagrams.canvas(_WIDTH, _HEIGHT)
     for architecture, (title, middle) in PANELS.items():
         rows = table[table["architecture"] == architecture]
@@ -76,7 +77,7 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def places(rows: pd.DataFrame) -> list[Place]:
-    """Return where the layers of one network are drawn, from left to right."""
+    """Return the places of the layers of one network, from left to right."""
     first = rows.iloc[0]
     groups = _groups(rows)
     found: list[tuple[Any, int, int, str, str]] = [
@@ -107,7 +108,7 @@ def places(rows: pd.DataFrame) -> list[Place]:
 
 
 def _groups(rows: pd.DataFrame) -> dict[str, int]:
-    """Return the number of the group, 1, 2, ..., that each block is in."""
+    """Return block -> number of its group, from 1."""
     blocks = [block for block in rows["block"].unique() if block]
     names = list(dict.fromkeys(block.rpartition(".")[0] for block in blocks))
     return {block: 1 + names.index(block.rpartition(".")[0]) for block in blocks}
@@ -116,7 +117,7 @@ def _groups(rows: pd.DataFrame) -> dict[str, int]:
 def _draw_network(
     axes: Axes, rows: pd.DataFrame, network: list[Place], middle: float, colour: str
 ) -> None:
-    """Draw boxes, what flows between them, and identity connections."""
+    """Draw the boxes of a network, the arrows between them, and its identity connections."""
     sums = set(rows.loc[rows["kind"] == "Sum", "block"])
     most = rows["out_channels"].max()
     width = 0.62 * min(two.x - one.x for one, two in itertools.pairwise(network))
@@ -155,13 +156,13 @@ def _draw_network(
             outline = diagrams.arch(from_, (place.node, middle + _PLUS), place.height / 2 + 0.14)
             diagrams.identity(axes, outline, style.COLOURS["residual"], dashed=doubles, head=4.5)
             diagrams.plus(axes, (place.node, middle), _PLUS)
-        # Between neighbours there is no room for a head behind the sign of a sum.
+        # Between close boxes there is no room for an arrow's head after the plus.
         head = 4 if line[1] - line[0] > 0.12 or not joins else 0
         diagrams.arrow(axes, (line[0], middle), (line[1], middle), head)
 
 
 def _draw_groups(axes: Axes, rows: pd.DataFrame, network: list[Place], middle: float) -> None:
-    """Draw a light band behind each group, and say what the group is."""
+    """Draw a light band behind each group, with its number of blocks, channels and size."""
     groups = _groups(rows)
     half = min(two.x - one.x for one, two in itertools.pairwise(network)) / 2
     for number in sorted({*groups.values()}):
@@ -181,7 +182,7 @@ def _draw_groups(axes: Axes, rows: pd.DataFrame, network: list[Place], middle: f
 
 
 def _draw_legend(axes: Axes, table: pd.DataFrame) -> None:
-    """Say what the signs mean."""
+    """Explain the symbols."""
     residual = table[table["architecture"] == "residual"]
     kernels = sorted({f"{k}$\\times${k}" for k in table["kernel"].dropna()})
     depth = int(residual["depth"].iloc[0])

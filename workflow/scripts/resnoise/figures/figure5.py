@@ -16,10 +16,10 @@ class Panel(NamedTuple):
     """A block to draw.
 
     Attributes:
-        architecture: of the network that it is in.
-        doubling: whether it doubles the channels.
-        title: of the panel.
-        family: heading above the panels of one kind of networks.
+        architecture: architecture of the network that the block is from.
+        doubling: True for a block that doubles the channels.
+        title: title of the panel.
+        family: heading above all panels of the same family of networks.
     """
 
     architecture: str
@@ -38,7 +38,8 @@ PANELS = (
     Panel("full-residual", True, "(f) residual,\nchannels double", FULLY_FLEDGED),
 )
 
-# All in inches.
+# Sizes in inches: the figure; its margin and the space between families; a box, the distance
+# between boxes, radius of the plus; y of the input.
 _WIDTH, _HEIGHT = 7.2, 4.75
 _MARGIN, _BETWEEN = 0.1, 0.16
 _BOX, _PITCH, _PLUS = (0.82, 0.27), 0.4, 0.06
@@ -48,7 +49,7 @@ _TEXTS = {"BatchNorm2d": "batch norm", "ReLU": "ReLU"}
 
 
 def make(files: Sequence[Path]) -> style.Drawing:
-    """Return the figure of ``network_layers.csv``, and the layers in the order of the panels.
+    """Make the figure from ``network_layers.csv``, with the layers of all panels in order.
 
     Raises:
         ResnoiseError: the file is missing or damaged, or lacks a network.
@@ -59,7 +60,7 @@ def make(files: Sequence[Path]) -> style.Drawing:
 
 
 def block(table: pd.DataFrame, panel: Panel) -> pd.DataFrame:
-    """Return the layers of the first block of a panel's kind; none if its network has no such."""
+    """Return the layers of the first block of the panel's kind; no rows if there is none."""
     rows = table[(table["architecture"] == panel.architecture) & (table["block"] != "")]
     blocks = (own for _, own in rows.groupby("block", sort=False))
     wanted = (own for own in blocks if _doubles(own) == panel.doubling)
@@ -67,7 +68,7 @@ def block(table: pd.DataFrame, panel: Panel) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Return the figure of ``diagrams.read``'s table."""
+    """Draw the figure from the layers that ``diagrams.read`` returned."""
     figure, axes = diagrams.canvas(_WIDTH, _HEIGHT)
     column = (_WIDTH - 2 * _MARGIN - _BETWEEN) / len(PANELS)
     for family in (SIMPLIFIED, FULLY_FLEDGED):
@@ -97,7 +98,7 @@ def _doubles(rows: pd.DataFrame) -> bool:
 
 
 def _draw_block(axes: Axes, rows: pd.DataFrame, x: float) -> None:
-    """Draw the layers of a block from top to bottom around ``x``, and what it computes."""
+    """Draw the layers of a block from top to bottom around ``x``, and its formula below."""
     first, last = rows.iloc[0], rows.iloc[-1]
     has_sum = "Sum" in set(rows["kind"])
     colour = style.COLOURS["residual" if has_sum else "plain"]
@@ -144,7 +145,7 @@ def _draw_block(axes: Axes, rows: pd.DataFrame, x: float) -> None:
 
 
 def _draw_tensor(axes: Axes, place: diagrams.Point, symbol: str, size: list[int]) -> None:
-    """Write the symbol of what flows there, and its channels, rows and columns."""
+    """Write the symbol of a tensor and its size: channels, height and width."""
     x, y = place
     axes.text(x, y, f"${symbol}$", ha="center", va="center", fontsize=10)
     text = r"{} @ {}$\times${}".format(*size)

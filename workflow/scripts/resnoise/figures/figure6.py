@@ -15,19 +15,19 @@ PANELS = {
     "risk_difference": "difference of mini-batch risks",
     "weight_difference": r"largest weight difference $\max|T(r) - p|$",
 }
-# Zeros are drawn here, below the smallest difference of two float64 numbers of this size.
+# Zeros are drawn at this height, below the smallest nonzero difference of float64 numbers near 1.
 FLOOR = 1e-17
 MARKERS = (".", "x", "+", "1")
 
 
 def read(files: Iterable[Path]) -> pd.DataFrame:
-    """Return the drift of all twins, with columns depth and seed, which their folders name.
+    """Read the drift of all twins, with the columns depth and seed from the folders' names.
 
     Args:
         files: ``drift.csv`` files in folders depth{depth}/seed{seed}.
 
     Raises:
-        ResnoiseError: a file that is missing, damaged or in another folder.
+        ResnoiseError: a file is missing or damaged, or its folder has another name.
     """
     frames = []
     for file in files:
@@ -38,7 +38,7 @@ def read(files: Iterable[Path]) -> pd.DataFrame:
             depth = int(file.parent.parent.name.removeprefix("depth"))
             seed = int(file.parent.name.removeprefix("seed"))
         except ValueError as error:
-            raise ResnoiseError(f"{file}: not in a folder depth20/seed1 or the like") from error
+            raise ResnoiseError(f"{file}: not in a folder such as depth20/seed1") from error
         frame.insert(0, "depth", depth)
         frame.insert(1, "seed", seed)
         frames.append(frame)
@@ -46,7 +46,10 @@ def read(files: Iterable[Path]) -> pd.DataFrame:
 
 
 def draw(drifts: pd.DataFrame) -> Figure:
-    """Return the figure of ``read``'s table: a panel for the risk and one for the weights."""
+    """Draw the table from ``read``: a panel for the risks and one for the weights.
+
+    A circle marks the first step at which a ReLU mask of the two networks differs.
+    """
     figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.0), layout="constrained")
     depths = sorted(drifts["depth"].unique())
     for axis, (column, label) in zip(axes, PANELS.items(), strict=True):
@@ -57,7 +60,7 @@ def draw(drifts: pd.DataFrame) -> Figure:
                 rows["step"],
                 rows[column].clip(lower=FLOOR),
                 color=colour,
-                # Points, because neighbouring steps differ by rounding and often are zero.
+                # Points without lines: by rounding, neighbouring steps vary and often are zero.
                 linestyle="none",
                 marker=MARKERS[rank % len(MARKERS)],
                 markersize=3,
@@ -80,6 +83,6 @@ def draw(drifts: pd.DataFrame) -> Figure:
 
 
 def make(files: Sequence[Path]) -> style.Drawing:
-    """Return the figure of ``drift.csv`` of twins, and the numbers behind it."""
+    """Make the figure from the ``drift.csv`` of twins, with its numbers."""
     drifts = read(files)
     return style.Drawing(draw(drifts), drifts)

@@ -23,10 +23,11 @@ _COLUMNS = {"snapshot", "view", "group", "low", "high", "count"}
 
 
 def read(folders: Iterable[Path]) -> pd.DataFrame:
-    """Return the histograms of the figure, means over seeds.
+    """Read the histograms of the figure, as means over seeds.
 
     Columns: group ("all", "id"), moment ("before", "after"), network ("p", "transferred"), low and
-    high (edges of a bin), seeds, count (mean over the seeds). Bins without weights are left out.
+    high (edges of the bin), seeds (their number), count (mean over the seeds). Bins without weights
+    are left out.
 
     Args:
         folders: run folders with ``run.json`` and ``weight_histogram.csv``.
@@ -59,13 +60,13 @@ def read(folders: Iterable[Path]) -> pd.DataFrame:
 
 
 def draw(data: pd.DataFrame, statistics: pd.DataFrame, clip: int, id_threshold: float) -> Figure:
-    """Return the figure: all weights above, ID entries below; before training left, after right.
+    """Draw the figure: all weights above, ID entries below; before training left, after right.
 
     Args:
-        data: what ``read`` returned.
-        statistics: what ``resnoise.tables.table3.table3`` returned for the same runs.
-        clip: end of the count axis of the upper panels.
-        id_threshold: what the numbers of weights in the upper panels are above.
+        data: table from ``read``.
+        statistics: table from ``resnoise.summaries.weights.table3`` for the same runs.
+        clip: upper end of the count axis in the upper panels.
+        id_threshold: the upper panels show the number of weights above this value.
     """
     figure, grid = plt.subplots(2, 2, figsize=(7.2, 4.8), sharex=True, layout="constrained")
     tallest = data[data["group"] == "id"]["count"].max()
@@ -82,7 +83,7 @@ def draw(data: pd.DataFrame, statistics: pd.DataFrame, clip: int, id_threshold: 
                 axis.set_ylim(0, 1.15 * tallest)
                 axis.set_xlabel("weight")
             lines = _notes(statistics, group, moment, id_threshold)
-            # To the left of the peak at 1, where the histograms leave room.
+            # Left of the peak at 1 the histograms leave room.
             axis.annotate(
                 "\n".join(lines),
                 (0.9, 0.95),
@@ -102,7 +103,7 @@ def draw(data: pd.DataFrame, statistics: pd.DataFrame, clip: int, id_threshold: 
 
 
 def _steps(axis: Axes, bins: pd.DataFrame, colour: str) -> None:
-    """Draw one histogram, with the bins that are not in the table at 0."""
+    """Draw one histogram; bins that are not in the table are 0."""
     if bins.empty:
         return
     width = (bins["high"] - bins["low"]).median()
@@ -115,7 +116,7 @@ def _steps(axis: Axes, bins: pd.DataFrame, colour: str) -> None:
 
 
 def _notes(statistics: pd.DataFrame, group: str, moment: str, id_threshold: float) -> list[str]:
-    """Return what is written into a panel: counts of large weights, or modes of ID entries."""
+    """Return the lines of text in a panel: counts of large weights, or modes of ID entries."""
 
     def value(network: str, statistic: str) -> float:
         rows = (statistics["group"] == group) & (statistics["statistic"] == statistic)
@@ -137,12 +138,12 @@ def _notes(statistics: pd.DataFrame, group: str, moment: str, id_threshold: floa
 
 
 def make(files: Sequence[Path], *, clip: int, id_threshold: float) -> style.Drawing:
-    """Return the figure of ``weight_histogram.csv`` of runs, and the numbers behind it.
+    """Make the figure from the ``weight_histogram.csv`` of runs, with its numbers.
 
     Args:
-        files: histograms, each with ``weight_statistics.csv`` beside it.
-        clip: end of the count axis of the upper panels.
-        id_threshold: what the numbers of weights in the upper panels are above.
+        files: histograms, each with ``weight_statistics.csv`` in the same folder.
+        clip: upper end of the count axis in the upper panels.
+        id_threshold: the upper panels show the number of weights above this value.
     """
     folders = [file.parent for file in files]
     data = read(folders)

@@ -15,14 +15,14 @@ from resnoise.summaries.runs import read_histories
 
 
 def draw(curves: pd.DataFrame, equal: pd.DataFrame) -> Figure:
-    """Return the figure: (a) risk against epoch, (b) test error against risk.
+    """Draw the figure: (a) risk against epoch, (b) test error against risk.
 
-    The values at the end of the curves are written beside them: in (a) the risk after training, in
-    (b) the test error at the smallest risk that all runs of a depth reach.
+    The last value of each curve is written beside it: in (a) the risk after training, in (b) the
+    test error at the smallest risk that all runs of a depth reach.
 
     Args:
-        curves: what ``resnoise.summaries.dynamics.risk_curves`` returned.
-        equal: what ``resnoise.summaries.dynamics.equal_risk`` returned for the same runs.
+        curves: table from ``resnoise.summaries.dynamics.risk_curves``.
+        equal: table from ``resnoise.summaries.dynamics.equal_risk`` for the same runs.
     """
     figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.2), layout="constrained")
     depths = sorted(curves["depth"].unique())
@@ -31,7 +31,7 @@ def draw(curves: pd.DataFrame, equal: pd.DataFrame) -> Figure:
         ((curves, "epoch", "risk"), (equal, "risk", "test_error"))
     ):
         for (architecture, depth), rows in table.groupby(["architecture", "depth"]):
-            # Training goes on from the first row to the last.
+            # In the order of training: by increasing epoch in (a), by decreasing risk in (b).
             own = rows.sort_values(x, ascending=panel == 0)
             colour = style.COLOURS[str(architecture)]
             line = style.LINE_STYLES[depths.index(depth) % len(style.LINE_STYLES)]
@@ -58,11 +58,11 @@ def draw(curves: pd.DataFrame, equal: pd.DataFrame) -> Figure:
 
 
 def make(files: Sequence[Path]) -> style.Drawing:
-    """Return the figure of ``history.csv`` of runs, and the numbers of panels (a) and (b)."""
+    """Make the figure from the ``history.csv`` of runs, with the numbers of panels (a) and (b)."""
     return drawing(read_histories(file.parent for file in files))
 
 
 def drawing(histories: pd.DataFrame) -> style.Drawing:
-    """Return the figure of the rows of ``read_histories``, and the numbers of both panels."""
+    """Make the figure from the rows of ``read_histories``, with the numbers of both panels."""
     curves, equal = risk_curves(histories), equal_risk(histories)
     return style.Drawing(draw(curves, equal), curves, equal)

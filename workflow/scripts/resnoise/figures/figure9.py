@@ -13,19 +13,19 @@ from resnoise.figures.curves import End, band, logarithmic, write_values
 from resnoise.summaries.dynamics import NAMES, peak_epochs, risk_curves, risk_differences
 from resnoise.summaries.runs import read_histories
 
-# The paper's colours: those of plain networks, and of what comes from residual ones.
+# As in the paper: plain networks from T(HMWI) have the colour of the residual ones they come from.
 COLOURS = {"kwi": style.COLOURS["plain"], "t-hmwi": style.COLOURS["residual"]}
 
 
 def draw(curves: pd.DataFrame, differences: pd.DataFrame) -> Figure:
-    """Return the figure: (a) risk against epoch, (b) difference of the risks against epoch.
+    """Draw the figure: (a) risk against epoch, (b) difference of the risks against epoch.
 
-    Beside the curves of (a) stands the risk after training; in (b) a dot marks the epoch with the
-    largest difference.
+    In (a) the risk after training is written beside each curve; in (b) a dot marks the epoch with
+    the largest difference.
 
     Args:
-        curves: what ``resnoise.summaries.dynamics.risk_curves`` returned.
-        differences: what ``risk_differences`` there returned for the same runs.
+        curves: table from ``resnoise.summaries.dynamics.risk_curves``.
+        differences: table from ``risk_differences`` of the same module, for the same runs.
     """
     figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.2), layout="constrained")
     depths = sorted(curves["depth"].unique())
@@ -84,11 +84,11 @@ def draw(curves: pd.DataFrame, differences: pd.DataFrame) -> Figure:
 
 
 def make(files: Sequence[Path]) -> style.Drawing:
-    """Return the figure of ``history.csv`` of runs, and the numbers of panels (a) and (b)."""
+    """Make the figure from the ``history.csv`` of runs, with the numbers of panels (a) and (b)."""
     return drawing(read_histories(file.parent for file in files))
 
 
 def drawing(histories: pd.DataFrame) -> style.Drawing:
-    """Return the figure of the rows of ``read_histories``, and the numbers of both panels."""
+    """Make the figure from the rows of ``read_histories``, with the numbers of both panels."""
     curves, differences = risk_curves(histories), risk_differences(histories)
     return style.Drawing(draw(curves, differences), curves, differences)

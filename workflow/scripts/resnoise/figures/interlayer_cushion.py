@@ -1,4 +1,4 @@
-"""Heat maps of interlayer cushions over first and last block: residual, plain, and their ratio."""
+"""Heat maps of interlayer cushions, by first and last block: residual, plain, and their ratio."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,12 +16,12 @@ from resnoise.figures import style
 from resnoise.summaries.interlayer_cushion import KINDS, NETWORK, read, summarise
 
 NAMES = {"fully_fledged": "fully-fledged", "simplified": "simplified"}
-# Larger maps have no room for numbers.
+# Maps with more blocks than this have no room for numbers.
 _LARGEST_WITH_NUMBERS = 10
 
 
 def draw(summary: pd.DataFrame) -> Figure:
-    """Return the figure of ``summarise``'s table: a row of maps for every family and depth."""
+    """Draw the table from ``summarise``: a row of maps for every family and depth."""
     networks = list(summary.groupby(NETWORK, sort=False))
     columns = max(len(_maps(rows)) for _, rows in networks)
     figure, axes = plt.subplots(
@@ -37,7 +37,7 @@ def draw(summary: pd.DataFrame) -> Figure:
             [maps[kind][np.isfinite(maps[kind])] for kind in KINDS if kind in maps]
         )
         shared = LogNorm(known.min(), known.max())
-        # Others' networks may have groups of any size.
+        # Networks trained elsewhere may have groups of unequal sizes, so no lines separate them.
         groups = 3 if family in NAMES else 1
         for axis, name in zip(line, [*maps, *[""] * (columns - len(maps))], strict=True):
             if not name:
@@ -50,7 +50,7 @@ def draw(summary: pd.DataFrame) -> Figure:
                     f"{NAMES.get(str(family), family)} {name}, depth {depth}", fontsize=9
                 )
             else:
-                # Symmetric about 1, so that the sign of the logarithm is the colour.
+                # The scale is symmetric about 1, so that the colour shows which mean is larger.
                 extreme = max(1.02, float(np.nanmax(np.exp(np.abs(np.log(values))))))
                 norm = LogNorm(1 / extreme, extreme)
                 _heat_map(axis, values, groups, "RdBu_r", norm, "residual / plain")
@@ -59,7 +59,10 @@ def draw(summary: pd.DataFrame) -> Figure:
 
 
 def _maps(rows: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
-    """Return mean cushions [first, last] of each kind there is, and their ratio if both are."""
+    """Return name -> map, as arrays [first, last]: "residual", "plain" (means) and "ratio".
+
+    A kind of network without cushions has no map; without both kinds there is no ratio.
+    """
     maps = {}
     for kind in KINDS:
         part = rows[rows["kind"] == kind]
@@ -74,9 +77,9 @@ def _maps(rows: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
 def _heat_map(
     axis: Axes, values: NDArray[np.float64], groups: int, colours: str, norm: Normalize, label: str
 ) -> None:
-    """Draw one map, the first block downwards and the last one to the right.
+    """Draw one map, with the first block downwards and the last block to the right.
 
-    Lines separate groups of equal numbers of blocks.
+    Lines separate the groups, which have equal numbers of blocks.
     """
     count = len(values)
     edges = np.arange(count + 1) + 0.5
@@ -86,7 +89,7 @@ def _heat_map(
     axis.grid(False)
     for group in range(1, groups):
         boundary = group * count / groups + 0.5
-        # The lower left half, without spans, stays empty.
+        # No line in the lower left half, where there are no spans.
         axis.plot([boundary, boundary], [0.5, boundary], color="white", lw=0.9)
         axis.plot([boundary, count + 0.5], [boundary, boundary], color="white", lw=0.9)
     ticks = np.arange(1, count + 1, 1 if count <= _LARGEST_WITH_NUMBERS else 3)
@@ -117,11 +120,11 @@ def _heat_map(
 
 
 def make(files: Sequence[Path]) -> style.Drawing:
-    """Return the figure of ``interlayer_cushion.csv`` of runs or of one network from elsewhere."""
+    """Make the figure from ``interlayer_cushion.csv`` of runs, or of one network from elsewhere."""
     return drawing(read(file.parent for file in files))
 
 
 def drawing(rows: pd.DataFrame) -> style.Drawing:
-    """Return the figure of the rows of ``read``, and the numbers behind it."""
+    """Make the figure from the rows of ``read``, with its numbers."""
     summary = summarise(rows)
     return style.Drawing(draw(summary), summary)

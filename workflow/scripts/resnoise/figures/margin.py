@@ -1,4 +1,4 @@
-"""Margins after training relative to the norm of the logits, by depth, plain against residual."""
+"""Margins after training, relative to the norm of the logits, against depth."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +15,8 @@ MARKERS = {"train": "o", "test": "^"}
 
 
 def make(files: Sequence[Path]) -> style.Drawing:
-    """Return the figure of ``metrics/margin.csv`` of runs, and the means over seeds behind it."""
-    # The record of a run lies beside the folder of its metrics.
+    """Make the figure from the ``metrics/margin.csv`` of runs, with its means over seeds."""
+    # The run's folder is the parent of the folder metrics/.
     rows = read_metrics((file.parent.parent for file in files), "metrics/margin.csv")
     final = rows[rows["snapshot"] == "final"]
     means = final.groupby(KEYS)[["relative_median"]].mean().reset_index()
@@ -24,10 +24,10 @@ def make(files: Sequence[Path]) -> style.Drawing:
 
 
 def draw(means: pd.DataFrame) -> Figure:
-    """Return the figure: a curve for each kind of network and part of the pictures.
+    """Draw the figure: a curve for each kind of network and part of the data set.
 
     Args:
-        means: columns ``KEYS`` and relative_median, one row each.
+        means: one row for each combination of ``KEYS``, with the column relative_median.
     """
     figure, axis = plt.subplots(figsize=(5.4, 3.2), layout="constrained")
     for (architecture, initialisation, part), own in means.groupby(KEYS[:2] + KEYS[3:]):

@@ -1,8 +1,8 @@
-"""Noise stability: what Gaussian noise in one layer does to the output, plain against residual.
+"""Noise stability (section 5; Arora et al. 2018): the effect of Gaussian noise in one layer.
 
-Rows of panels: noise on the weights of a layer; noise on its input; how noise on the input of some
-layers fades on its way to the output; how far the layers after one are from linear (section 5;
-Arora et al. 2018).
+Rows of panels: change of the logits by noise on the weights of a layer; by noise on its input; how
+noise on the input of some layers fades on its way to the output; how far the layers from one layer
+on are from linear.
 """
 
 import math
@@ -30,24 +30,24 @@ PANELS = {
     "fading": "noise on input of marked\nlayers: change of responses " + r"$/\,s$",
     "inverse_smoothness": "from layer to logits:\ninverse smoothness " + r"$1/\rho$",
 }
-# Layers whose noise is followed through the network.
+# Number of layers whose noise is followed through the network.
 FOLLOWED = 4
 _BAND = 2.0
 
 
 def summarise(stability: pd.DataFrame) -> pd.DataFrame:
-    """Return means over seeds of the weights after training.
+    """Return means over seeds, for the weights after training.
 
-    Columns: architecture, depth, quantity, size, layer, name, at_layer, seeds, mean,
-    standard_error, maximum (over all seeds, pictures and repeats). The standard error is that of
-    the mean over seeds if there are several, and else that of the one run, which knows nothing of
-    other seeds.
+    Columns: architecture, depth, quantity, size, layer, name, at_layer, seeds (their number), mean,
+    standard_error, maximum (over all seeds, pictures and repeats). With several seeds the standard
+    error is that of the mean over seeds. With one seed it is the error within the run, which does
+    not include the spread over seeds.
 
     Args:
-        stability: rows of ``resnoise.summaries.runs.read_metrics`` for "noise_stability.csv".
+        stability: rows from ``resnoise.summaries.runs.read_metrics`` for "noise_stability.csv".
     """
     final = stability[stability["snapshot"] == "final"]
-    # The contraction has no size.
+    # dropna=False keeps the rows of the contraction, which have no size.
     groups = final.groupby(KEYS, as_index=False, dropna=False, observed=True)
     summary = groups.agg(
         seeds=("seed", "nunique"),
@@ -62,14 +62,14 @@ def summarise(stability: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(summary: pd.DataFrame) -> Figure:
-    """Return the figure: a column for each depth, four rows of panels.
+    """Draw the figure: a column for each depth, four rows of panels.
 
-    Changes are divided by the size s of the noise, so that sizes differ only where networks are not
-    linear. Lines are means, bands two standard errors to both sides, for the middle one of the
-    sizes.
+    Changes are divided by the size s of the noise, so that curves of different sizes differ only
+    where networks are not linear. Lines are means. Bands are two standard errors to both sides, and
+    are drawn for the middle size only.
 
     Args:
-        summary: what ``summarise`` returned.
+        summary: table from ``summarise``.
     """
     depths = sorted(summary["depth"].unique())
     sizes = sorted(summary["size"].dropna().unique())
@@ -116,12 +116,12 @@ def draw(summary: pd.DataFrame) -> Figure:
 
 
 def _middle(sizes: Sequence[float]) -> float:
-    """Return the middle one of the sizes, NaN if there is none."""
+    """Return the middle one of the sorted sizes, NaN if there are none."""
     return sizes[len(sizes) // 2] if len(sizes) else math.nan
 
 
 def _line_style(sizes: Sequence[float], size: float) -> LineStyleType:
-    """Return a solid line for the middle size and other ones for the others."""
+    """Return the line style of a size: solid for the middle one, dashed or dotted for others."""
     if size == _middle(sizes):
         return "-"
     others = [other for other in sizes if other != _middle(sizes)]
@@ -130,9 +130,12 @@ def _line_style(sizes: Sequence[float], size: float) -> LineStyleType:
 
 
 def _at_output(axis: Axes, data: pd.DataFrame, quantity: str, sizes: Sequence[float]) -> str:
-    """Draw what noise in each layer does to the logits; return in how many layers residual wins."""
+    """Draw the effect on the logits by layer; return a title with the number of layers.
+
+    The title says in how many layers the effect is smaller in the residual network.
+    """
     chosen = data[(data["quantity"] == quantity) & (data["at_layer"] == data["at_layer"].max())]
-    # Inverse smoothness is relative to the size by definition.
+    # Inverse smoothness is not divided by the size: it is relative to it by definition.
     scaled = quantity != "inverse_smoothness"
     for size in sizes:
         for name in MARKERS:
@@ -151,7 +154,7 @@ def _at_output(axis: Axes, data: pd.DataFrame, quantity: str, sizes: Sequence[fl
 
 
 def _fading(axis: Axes, data: pd.DataFrame, size: float) -> None:
-    """Draw the relative change of all later responses for noise on the input of some layers."""
+    """Draw, for noise on the input of some layers, the relative change of all later responses."""
     noise = data[(data["quantity"] == "input_noise") & (data["size"] == size)]
     layers = np.unique(noise["layer"])
     positions = np.linspace(0, len(layers), FOLLOWED, endpoint=False).astype(int)
@@ -177,7 +180,10 @@ def _curve(
     line_style: LineStyleType,
     main: bool,
 ) -> None:
-    """Draw a mean divided by ``divisor``, with its band unless it is one of many in a panel."""
+    """Draw the mean of one network, divided by ``divisor``, against the column ``x``.
+
+    Solid lines have a band; ``main`` curves have markers and are thicker.
+    """
     colour = style.COLOURS[name]
     axis.plot(
         curve[x],
@@ -190,18 +196,18 @@ def _curve(
     )
     if line_style != "-":
         return
-    # On a logarithmic axis a band that reaches below zero would swallow the panel.
+    # On a logarithmic axis, a band that reaches below zero would fill the panel to its lower end.
     low = np.maximum(curve["mean"] - _BAND * curve["standard_error"], curve["mean"] / 10)
     high = curve["mean"] + _BAND * curve["standard_error"]
     axis.fill_between(curve[x], low / divisor, high / divisor, color=colour, alpha=0.2, lw=0)
 
 
 def make(files: Sequence[Path]) -> style.Drawing:
-    """Return the figure of ``noise_stability.csv`` of runs, and the means behind it."""
+    """Make the figure from the ``noise_stability.csv`` of runs, with its means."""
     return drawing(read_metrics((file.parent for file in files), "noise_stability.csv"))
 
 
 def drawing(stability: pd.DataFrame) -> style.Drawing:
-    """Return the figure of the rows of ``read_metrics``, and the means behind it."""
+    """Make the figure from the rows of ``read_metrics``, with its means."""
     summary = summarise(stability)
     return style.Drawing(draw(summary), summary, float_format="%.7g")

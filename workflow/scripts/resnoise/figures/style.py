@@ -1,4 +1,4 @@
-"""What all figures share: colours of the paper, line styles that survive grey print, saving."""
+"""What all figures share: the paper's colours, line styles that work in grey print, saving."""
 
 import logging
 from pathlib import Path
@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from resnoise.storage import csvfile
 from resnoise.storage.files import atomic_path
 
-# The paper draws plain networks in blue and residual ones in red; in grey, this blue is dark and
-# this red is light.
+# As in the paper, plain networks are blue and residual ones red. In grey print this blue is dark
+# and this red is light.
 COLOURS = {"plain": "#0b3c8c", "residual": "#e8503a"}
 LINE_STYLES = ("-", "--", ":", "-.")
 
-# It reports every glyph that it puts into a PDF.
+# At level INFO it logs every glyph that it puts into a PDF.
 logging.getLogger("fontTools").setLevel(logging.WARNING)
 
 mpl.use("Agg")
@@ -30,7 +30,7 @@ mpl.rcParams.update(
         "legend.frameon": False,
         "lines.linewidth": 1.4,
         "savefig.dpi": 200,
-        # Fixed, so that the same data gives the same file.
+        # A fixed salt, so that the same data gives the same file.
         "svg.hashsalt": "resnoise",
         "pdf.fonttype": 42,
     }
@@ -38,12 +38,12 @@ mpl.rcParams.update(
 
 
 class Drawing:
-    """A figure and the numbers behind it: what ``make`` of each module of this package returns.
+    """A figure and its numbers: the result of each module's ``make`` in this package.
 
     Attributes:
         figure: the figure.
-        tables: what its CSV files hold, in the order of the rule's outputs.
-        float_format: how floats are written to them, such as "%.7g"; None: with all digits.
+        tables: the contents of its CSV files, in the order of the rule's outputs.
+        float_format: format of floats in these files, such as "%.7g"; None for all digits.
     """
 
     def __init__(

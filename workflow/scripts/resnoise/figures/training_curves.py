@@ -17,11 +17,11 @@ PANELS = {"risk": r"training risk $L_R$", "test_error": "test error"}
 def summarise(histories: pd.DataFrame) -> pd.DataFrame:
     """Return mean, smallest and largest value over seeds for every network, depth and epoch.
 
-    Columns: architecture, depth, epoch, seeds, and for risk and test_error ``_mean``, ``_min`` and
-    ``_max``. Epochs in which a run diverged do not count.
+    Columns: architecture, depth, epoch, seeds (their number), and for risk and test_error
+    ``_mean``, ``_min`` and ``_max``. Epochs in which a run has diverged are left out.
 
     Args:
-        histories: rows of ``resnoise.summaries.runs.read_histories``.
+        histories: rows from ``resnoise.summaries.runs.read_histories``.
     """
     finished = histories[histories["status"] == "ok"]
     groups = finished.groupby(["architecture", "depth", "epoch"], as_index=False)
@@ -30,7 +30,7 @@ def summarise(histories: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(summary: pd.DataFrame) -> Figure:
-    """Return the figure of ``summarise``'s table: one panel for risk, one for test error."""
+    """Draw the table from ``summarise``: a panel for the risk and one for the test error."""
     figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.0), layout="constrained")
     depths = sorted(summary["depth"].unique())
     for axis, (name, label) in zip(axes, PANELS.items(), strict=True):
@@ -54,6 +54,6 @@ def draw(summary: pd.DataFrame) -> Figure:
 
 
 def make(files: Sequence[Path]) -> style.Drawing:
-    """Return the figure of ``history.csv`` of runs, and the numbers behind it."""
+    """Make the figure from the ``history.csv`` of runs, with its numbers."""
     summary = summarise(read_histories(file.parent for file in files))
     return style.Drawing(draw(summary), summary)

@@ -1,5 +1,5 @@
 """A live view of the training runs of a configuration, from their files alone.
 
-Nothing here talks to the workflow engine or to other computers: what a run has written, and when,
-tells its state, on one machine and on a cluster with a shared file system alike.
+The state of a run follows from what it has written, and when. So the view works on one machine and
+on a cluster with a shared file system alike, and talks neither to Snakemake nor to other computers.
 """

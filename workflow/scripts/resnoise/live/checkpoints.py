@@ -1,8 +1,8 @@
-"""What the checkpoint of a training job says of itself, read without its arrays.
+"""Read the metadata of a training job's checkpoint, without its arrays.
 
-Standard library only: the view runs where Snakemake does, and under ``--use-conda`` there need be
-neither NumPy nor safetensors. The format is that of ``resnoise.storage.tensorfile``, the content
-that of ``resnoise.training.checkpoint``.
+Standard library only: the view runs in Snakemake's environment, which under ``--use-conda`` may
+have neither NumPy nor safetensors. ``resnoise.storage.tensorfile`` defines the format of the file,
+``resnoise.training.checkpoint`` its content.
 """
 
 import dataclasses
@@ -14,11 +14,12 @@ from typing import Self, TextIO
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """Where a stopped job can go on.
+    """The point from which a stopped job can continue.
 
     Attributes:
-        epoch: epochs done.
-        identity: what it is a checkpoint of; training refuses one of anything else.
+        epoch: number of epochs done.
+        identity: specification, data digest and code digest of the job. Training refuses a
+            checkpoint with other values.
     """
 
     epoch: int
@@ -26,14 +27,14 @@ class Checkpoint:
 
     @classmethod
     def read(cls, stream: TextIO) -> Self:
-        """Return what the header of an open checkpoint says.
+        """Read the header of an open checkpoint.
 
         Raises:
-            LookupError, TypeError, ValueError: the header is damaged, or of another kind of file.
+            LookupError, TypeError, ValueError: the header is damaged, or this is not a checkpoint.
         """
         size = int.from_bytes(stream.buffer.read(8), "little")
         if size > os.fstat(stream.fileno()).st_size:
-            raise ValueError("no safetensors file")
+            raise ValueError("not a safetensors file")
         header = json.loads(stream.buffer.read(size))
         metadata = json.loads(header["__metadata__"]["resnoise"])["metadata"]
         # Of twins, which are trained in step, the residual network comes first.

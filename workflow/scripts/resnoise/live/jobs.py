@@ -1,4 +1,4 @@
-"""Which training jobs there are: those of a configuration, or those that left files in a folder."""
+"""The training jobs of a configuration, or those that have left files in a results folder."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -12,18 +12,19 @@ from resnoise.provenance import code_digest
 from resnoise.specs.run import RunSpec
 
 TWINS = "twins"
-# Sections of the configuration that ask for runs.
+# Section of the configuration -> function that returns its runs.
 SETS = {**grid.SECTIONS, "runs": grid.further_runs}
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a job is to compute.
+    """What a job will compute.
 
     Attributes:
-        spec: specification; of two twins, the residual one's.
-        code: digest of the program.
-        drift: of two twins, what of their drift is recorded, as their checkpoint has it.
+        spec: its specification; for twins, that of the residual network.
+        code: digest of its code.
+        drift: for twins, the settings for recording their drift, as they are in their checkpoint;
+            None for a single run.
     """
 
     spec: RunSpec
@@ -32,9 +33,10 @@ class Plan:
 
     @property
     def identity(self) -> dict[str, str]:
-        """What a checkpoint must say of itself for the job to continue from it, besides the data.
+        """The identity that a checkpoint must have for the job to continue from it.
 
-        That of the plain twin follows from that of the residual one.
+        The data digest is left out, because it is not known here. For twins, only the residual
+        network's part is given; the plain network's follows from it.
         """
         own = {"spec": self.spec.to_json(), "code": self.code}
         return own if self.drift is None else {**own, "drift": self.drift}
@@ -42,15 +44,15 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A training job: a run, or two twins, of which the residual network stands for both.
+    """A training job: a single run, or a pair of twins, shown by its residual network.
 
     Attributes:
-        name: network and depth, such as ``residual-20``, or ``twins-20``.
-        initialisation: of the network.
-        seed: of the run.
-        folder: where the run's files are or will be.
-        log: its log.
-        plan: None where no configuration says.
+        name: network and depth, such as ``residual-20`` or ``twins-20``.
+        initialisation: initialisation of the network.
+        seed: seed of the run.
+        folder: folder of the run's files, which may not exist yet.
+        log: file with its log.
+        plan: what it will compute; None without a configuration.
     """
 
     name: str
@@ -64,12 +66,12 @@ class Job:
 def configured(
     config: Mapping[str, Any], results: Path, sections: list[str] | None = None
 ) -> list[Job]:
-    """Return the jobs that a configuration leads to, in the order of its sections.
+    """Return the jobs of a configuration, twins last.
 
     Args:
         config: a loaded configuration.
         results: the results folder.
-        sections: names of ``SETS``, or "twins"; None for all.
+        sections: only the jobs of these sections (keys of ``SETS``, or "twins"); None for all.
     """
     wanted = [*SETS, TWINS] if sections is None else sections
     runs = [run for name in wanted if name != TWINS for run in SETS[name](config)]
@@ -109,7 +111,7 @@ def found(results: Path) -> list[Job]:
 
 
 def _order(run: grid.Run) -> tuple[int, int, str, int]:
-    """Return what runs are sorted by: architectures in the order of the registry, then size."""
+    """Return a sort key: architecture, in the registry's order, then depth and the rest."""
     return (
         list(registry.ARCHITECTURES).index(run.architecture),
         run.depth,

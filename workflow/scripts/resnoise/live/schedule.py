@@ -1,4 +1,4 @@
-"""When the jobs will be done: those that wait, put one after the other on the free places."""
+"""Estimate when all jobs will be done: each waiting job starts as soon as another one ends."""
 
 import heapq
 import statistics
@@ -8,16 +8,16 @@ from resnoise.live.jobs import TWINS
 from resnoise.live.states import ACTIVE, PENDING, State, Status
 from resnoise.plan.estimates import train_work
 
-# Nobody knows whether and when these will be done.
+# Jobs in these states are left out, because it is unknown whether and when they will be done.
 LEFT_OUT = {State.STALLED, State.FAILED}
 
 
 def seconds_left(statuses: Sequence[Status]) -> float | None:
-    """Return estimated seconds until all jobs not in ``LEFT_OUT`` are done, None if unknown.
+    """Estimate the seconds until all jobs that are not in ``LEFT_OUT`` are done, None if unknown.
 
-    As many jobs will run side by side as do now, each at the speed of the others: that of finished
-    and running jobs of the same network where there are such, else of all. A stalled job does not
-    count as one that runs.
+    The estimate assumes that as many jobs run side by side as now (stalled ones not counted), and
+    that a waiting job has the median speed of finished and running jobs: of those with the same
+    network if there are any, else of all.
     """
     running = [status for status in statuses if status.state in ACTIVE]
     places = [status.left for status in running if status.left is not None]
@@ -36,13 +36,13 @@ def seconds_left(statuses: Sequence[Status]) -> float | None:
 
 
 def _paces(statuses: Sequence[Status]) -> dict[str, list[float]]:
-    """Return seconds for a unit of work, as ``train_work`` counts, by name of the network."""
+    """Return name of the network -> seconds per unit of work (see ``train_work``) of its jobs."""
     paces: dict[str, list[float]] = {}
     for status in statuses:
         work, left = _work(status), _work_left(status)
         pace = None
         if work and status.seconds and status.epochs:
-            # A diverged run has done a part of its epochs.
+            # A diverged run has done only a part of its epochs.
             pace = status.seconds / (work * status.progress / status.epochs)
         elif status.state in ACTIVE and status.left and left:
             pace = status.left / left
@@ -60,7 +60,7 @@ def _work(status: Status) -> float | None:
 
 
 def _work_left(status: Status) -> float | None:
-    """Return the work of a job that is not done yet."""
+    """Return the part of a job's work that is still to be done, None if unknown or not expected."""
     work = _work(status)
     if work is None or status.state not in ACTIVE | PENDING:
         return None

@@ -1,26 +1,26 @@
-"""The state of a training job, told from its files.
+"""The state of a training job, found from its files.
 
 ========= ==========================================================================================
-state     what tells it
+state     how it is recognised
 ========= ==========================================================================================
-waiting   nothing is there
-running   the log, or the history, shows a sign of life
-resumed   the same of a run that continues after a stop
-stalled   no sign of life for long, but its process exists on this computer
-stopped   no sign of life for long, or its process is gone; started again, it continues from its
-          checkpoint, or begins anew if it has none
+waiting   it has no files
+running   its log or history has been written to recently
+resumed   the same, for a run that continues after a stop
+stalled   no recent writes, but its process exists on this computer
+stopped   no recent writes, or its process on this computer has ended; when started again, it
+          continues from its checkpoint, or from the beginning if it has none
 failed    its log ends with an error
 diverged  its record says so
 done      its record says so
-outdated  its record, or the checkpoint of a stopped one, is of another specification or program:
-          the workflow would train it anew
+outdated  its record, or the checkpoint of a stopped job, has another specification or code digest
+          than now: the workflow would train it again
 ========= ==========================================================================================
 
-During the steps of an epoch, a sign of life is at most ``log_lines.INTERVAL`` seconds, or one step,
-away from the next one. The evaluation of the test set after an epoch gives none: if it takes longer
-than ``SILENCE``, the job looks stalled or stopped until it ends. Times are those of the files,
-compared with the clock of their file system: clocks of computers may differ. Whether a checkpoint
-is of the present data set is not looked at.
+During an epoch, the log is written at least every ``log_lines.INTERVAL`` seconds, or once a step if
+steps take longer. The evaluation of the test set after an epoch writes nothing: if it takes longer
+than ``SILENCE``, the job looks stalled or stopped until it ends. Times of files are compared with
+the clock of their file system, because the clocks of computers may differ. It is not checked
+whether a checkpoint belongs to the present data set.
 """
 
 import csv
@@ -42,12 +42,13 @@ from resnoise.live.jobs import Job, Plan
 from resnoise.specs.run import RunSpec
 from resnoise.training.log_lines import INTERVAL, Finished, Log, Start
 
-# Network file systems hold writes back, and show old times, for up to a minute each.
+# In seconds, without a write. Network file systems can delay writes by up to a minute, and show old
+# times for up to another one.
 SILENCE = INTERVAL + 150.0
 
 
 class State(enum.StrEnum):
-    """What a job does; in the order in which jobs are shown."""
+    """State of a job. Jobs are displayed in the order of these states."""
 
     RUNNING = "running"
     RESUMED = "resumed"
@@ -61,28 +62,28 @@ class State(enum.StrEnum):
 
 
 ACTIVE = {State.RUNNING, State.RESUMED}
-# To be trained, as far as the files tell.
+# Jobs that will be trained, as far as their files show.
 PENDING = {State.WAITING, State.OUTDATED, State.STOPPED}
-# Nothing will change unless somebody starts it again.
+# Jobs whose state will not change unless somebody starts them again.
 OVER = {State.FAILED, State.DIVERGED, State.DONE}
 
 
 @dataclasses.dataclass(frozen=True)
 class Status:
-    """A job and how far it is.
+    """The state and progress of a job.
 
     Attributes:
         job: the job.
-        state: what it does.
-        progress: epochs done, with the part of the present one; of a stopped or outdated job, those
-            that will not be done again.
-        epochs: epochs in all, None if unknown.
+        state: its state.
+        progress: epochs done, including a fraction of the present one. For a stopped or outdated
+            job, only the epochs that will not have to be done again.
+        epochs: total number of epochs, None if unknown.
         risk: training risk of the last finished epoch, None if there is none.
-        test_error: the same of the test error.
-        images_per_second: training pictures a second in that epoch.
+        test_error: test error after that epoch, None if there is none.
+        images_per_second: training pictures per second in that epoch, None if there is none.
         left: estimated seconds until a running job ends, None if unknown.
-        seconds: seconds of training of a job that is done.
-        note: what else there is to say.
+        seconds: seconds of training, for a job that is done or diverged.
+        note: further information as text.
     """
 
     job: Job
@@ -98,15 +99,20 @@ class Status:
 
 
 class Files:
-    """Reads files, again only when they have changed."""
+    """Reads files and remembers their contents; a file is read again only if it has changed."""
 
     def __init__(self) -> None:
         self._known: dict[Path, tuple[tuple[int, int], Any]] = {}
 
     def read(self, path: Path, parse: Callable[[TextIO], Any]) -> tuple[Any, float | None]:
-        """Return what ``parse`` makes of an open file and when it was written; None if it is not.
+        """Parse a file; return the result and the time of the file's last write.
 
-        A file that ``parse`` finds damaged counts as one that is not there.
+        Args:
+            path: the file.
+            parse: takes the open file; raises ValueError, KeyError or TypeError if it is damaged.
+
+        Returns:
+            Both are None if the file does not exist or is damaged.
         """
         try:
             with path.open(encoding="utf-8", errors="replace") as stream:
@@ -120,9 +126,9 @@ class Files:
 
 
 def file_system_time(folder: Path) -> float:
-    """Return the time now by the clock that stamps the files of a folder.
+    """Return the present time by the clock of a folder's file system.
 
-    Where no file can be written, it is this computer's time.
+    If no file can be written there, return this computer's time.
     """
     try:
         with tempfile.TemporaryFile(dir=folder) as stream:
@@ -135,14 +141,15 @@ def file_system_time(folder: Path) -> float:
 
 
 def status(job: Job, files: Files, now: float) -> Status:
-    """Return what a job does.
+    """Return the status of a job.
 
     Args:
         job: the job.
-        files: what was read before.
-        now: the time, see ``file_system_time``.
+        files: reads the job's files; pass the same object every time.
+        now: the present time, see ``file_system_time``.
     """
-    # Before the record: a process that is gone by now has written its record if it ever will.
+    # Look for the process before reading the record: if the process has ended by then, a record
+    # that is still missing will never be written.
     evidence = _Evidence.of(job, files, now)
     record, _ = files.read(job.folder / "run.json", json.load)
     if record is not None:
@@ -157,7 +164,7 @@ def status(job: Job, files: Files, now: float) -> Status:
         if kept and job.plan and not job.plan.identity.items() <= kept.identity.items():
             return _outdated(job, job.plan)
         if not kept:
-            # Nothing of what it has done counts.
+            # Without a checkpoint it has to start over: no epoch counts as done.
             return Status(job, state, epochs=planned or evidence.log.epochs, note=note)
         progress = kept.epoch
     return Status(
@@ -175,17 +182,17 @@ def status(job: Job, files: Files, now: float) -> Status:
 
 @dataclasses.dataclass(frozen=True)
 class _Evidence:
-    """What an unfinished job has left.
+    """The files of an unfinished job.
 
     Attributes:
-        log: what its log says.
-        log_age: seconds since the log was written, None if there is none.
-        history_age: the same of the history, which the workflow deletes if the job fails.
-        last: the last finished epoch, None before the first one.
-        epoch_seconds: how long that took, 0 if unknown.
-        checkpoint: the one to continue from, None if there is none.
-        here: whether its process was on this computer.
-        gone: whether its process was on this computer and is no more.
+        log: content of its log.
+        log_age: seconds since the last write to the log, None if there is no log.
+        history_age: the same for the history. The workflow deletes the history if the job fails.
+        last: the last finished epoch, None before the end of the first one.
+        epoch_seconds: duration of that epoch, 0 if unknown.
+        checkpoint: the checkpoint to continue from, None if there is none.
+        here: True if the job was started on this computer.
+        gone: True if it was started on this computer and its process has ended.
     """
 
     log: Log
@@ -199,7 +206,7 @@ class _Evidence:
 
     @classmethod
     def of(cls, job: Job, files: Files, now: float) -> Self:
-        """Collect it."""
+        """Read the files of a job."""
         log, log_time = files.read(job.log, _log)
         log = log or Log.parse("")
         start: Start | None = log.start
@@ -219,41 +226,41 @@ class _Evidence:
 
     @property
     def start(self) -> Start | None:
-        """The first line of the log about training."""
+        """The log's line about the start of the training, None if there is none."""
         return self.log.start
 
     @property
     def silence(self) -> float:
-        """Seconds since the last sign of life."""
+        """Seconds since the last write to log or history, infinite if there are neither."""
         ages = [age for age in (self.log_age, self.history_age) if age is not None]
         return min(ages, default=math.inf)
 
     def left(self) -> float | None:
-        """Estimated seconds to the end of the training."""
+        """Return the estimated seconds until the end of the training, None if unknown."""
         if self.log.left is None or self.log_age is None:
             return None
         return max(0.0, self.log.left - self.log_age)
 
     def verdict(self) -> tuple[State, str]:
-        """Return the state of the job, and what else there is to say."""
+        """Return the state of the job, and a note on it."""
         if self.log.error:
             return State.FAILED, self.log.error
         start = self.start
-        # The workflow deletes what a job that failed has written, and leaves the log. Before the
-        # first epoch ends, there may be no history yet.
+        # When a job fails, the workflow deletes its outputs but not its log. A missing history
+        # shows this, except before the end of the first epoch, when there may be none yet.
         deleted = self.log.finished is not None and self.history_age is None
-        # The same of a training that came to its end: somebody deleted the results.
+        # If the training came to its end, it did not fail: somebody deleted its results.
         complete = deleted and start is not None and self.log.progress >= start.epochs
         if (self.silence == math.inf or complete) and not self.checkpoint:
             return State.WAITING, ""
-        # Without the lines of a log, every epoch is a sign of life.
+        # If the log does not show progress, only the history does, once an epoch.
         limit = SILENCE if start else max(SILENCE, 3 * self.epoch_seconds)
         if not (deleted or self.gone or self.silence > limit):
             return self._active()
         silent = f"silent for {duration(self.silence)}" if self.silence < math.inf else ""
         if start and self.here and not self.gone and not deleted:
             return State.STALLED, f"process {start.process} {silent}"
-        again = "continues" if self.checkpoint else "begins anew"
+        again = "continues" if self.checkpoint else "starts over"
         return State.STOPPED, ", ".join(filter(None, (silent, f"{again} when started again")))
 
     def _active(self) -> tuple[State, str]:
@@ -267,7 +274,7 @@ class _Evidence:
 
 
 def _finished(job: Job, record: dict[str, Any], last: Finished | None) -> Status:
-    """Return the status of a job that has written its record, and the last row of its history."""
+    """Return the status of a job with a record; ``last`` is the last row of its history."""
     if job.plan and (
         record["code_digest"] != job.plan.code or RunSpec.from_dict(record["spec"]) != job.plan.spec
     ):
@@ -292,8 +299,8 @@ def _finished(job: Job, record: dict[str, Any], last: Finished | None) -> Status
 
 
 def _outdated(job: Job, plan: Plan) -> Status:
-    """Return the status of a job that has left something which its plan has no use for."""
-    note = "of another specification or program: trained anew"
+    """Return the status of a job whose record or checkpoint does not match its plan."""
+    note = "made with other settings or code: will be trained again"
     return Status(job, State.OUTDATED, epochs=plan.spec.recipe.epochs, note=note)
 
 
@@ -302,7 +309,7 @@ def _log(stream: TextIO) -> Log:
 
 
 def _last_row(stream: TextIO) -> tuple[Finished, float] | None:
-    """Return the last row of a history and how many seconds it took, None before the first one."""
+    """Return the last epoch of a history and its duration in seconds, None if it has no rows."""
     *_, row = [None, *csv.DictReader(stream)]
     if row is None:
         return None
@@ -316,7 +323,7 @@ def _last_row(stream: TextIO) -> tuple[Finished, float] | None:
 
 
 def _exists(process: int) -> bool:
-    """Whether a process of that number runs on this computer."""
+    """Whether a process with this number runs on this computer."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -324,7 +331,7 @@ def _exists(process: int) -> bool:
     except PermissionError:
         return True
     try:
-        # One that was killed keeps its number until its parent has asked for it.
+        # A process that has ended keeps its number until its parent asks for its exit status.
         facts = Path(f"/proc/{process}/stat").read_text("utf-8", errors="replace")
     except OSError:
         return True

@@ -1,4 +1,4 @@
-"""The live view as text: a summary, and a line for each job."""
+"""The live view as text: a line of summary, and a line for each job."""
 
 import math
 from collections import Counter
@@ -10,7 +10,8 @@ from resnoise.live.states import State, Status
 
 _HEADER = ("run", "init", "seed", "state", "epoch", "risk", "test error", "images/s", "ETA", "note")
 _NUMBERS = {"seed", "epoch", "risk", "test error", "images/s", "ETA"}
-# Escape sequences of terminals (ECMA-48): what is running in green, what is wrong in red.
+# Colours as numbers of terminals' escape sequences (ECMA-48): green for running jobs, red for jobs
+# that went wrong, magenta for diverged ones, dim for the rest.
 _COLOURS = {
     State.RUNNING: "32",
     State.RESUMED: "32",
@@ -30,13 +31,14 @@ def text(
     rows: int | None = None,
     colour: bool = False,
 ) -> str:
-    """Return the view, those jobs first that run or went wrong.
+    """Return the view as text. Jobs that run or went wrong come first.
 
     Args:
-        statuses: the jobs, in an order of their own.
-        columns: longest line; longer ones are cut. None for any length.
-        rows: largest number of lines; what does not fit is counted in the last one.
-        colour: mark states by colour.
+        statuses: the jobs; those in the same state are shown in this order.
+        columns: largest length of a line; longer ones are cut. None for no limit.
+        rows: largest number of lines; the last one counts the jobs that do not fit. None for no
+            limit.
+        colour: show states in colour.
     """
     order = list(State)
     shown = sorted(statuses, key=lambda status: order.index(status.state))
@@ -55,7 +57,7 @@ def text(
 
 
 def summary(statuses: Sequence[Status]) -> str:
-    """Return how many jobs are in which state and when they will be done, in one line."""
+    """Return one line with the number of jobs in each state, and the estimated time left."""
     counts = Counter(status.state for status in statuses)
     line = f"{len(statuses)} runs: {_counts(counts)}" if statuses else "no runs"
     left = seconds_left(statuses)
@@ -63,20 +65,20 @@ def summary(statuses: Sequence[Status]) -> str:
         return line
     left_out = " and ".join(state for state in State if state in LEFT_OUT and counts[state])
     of_which = f"of all but the {left_out} " if left_out else "of all "
-    # Without a configuration nobody knows what waits.
+    # Without a configuration it is unknown which other jobs are waiting.
     if not all(status.job.plan for status in statuses):
         of_which = ""
     return f"{line}; ETA {of_which}{duration(left)}"
 
 
 def _counts(counts: Counter[State]) -> str:
-    """Return counts in words, what is done first."""
+    """Return counts in words, such as "1 done, 2 running"; finished jobs come first."""
     states = [State.DONE, *(state for state in State if state is not State.DONE)]
     return ", ".join(f"{counts[state]} {state}" for state in states if counts[state])
 
 
 def _cells(status: Status) -> tuple[str, ...]:
-    """Return the cells of a job's line; what is unknown is empty."""
+    """Return the cells of a job's line; unknown values are empty."""
     whole = float(status.progress).is_integer()
     progress = f"{status.progress:.{0 if whole else 1}f}"
     total = "" if status.epochs is None else f"/{status.epochs}"
@@ -99,7 +101,7 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _table(lines: list[tuple[str, ...]]) -> list[str]:
-    """Return lines with columns of equal width, numbers to the right."""
+    """Return the lines with aligned columns; numbers are aligned to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [
         "  ".join(
@@ -111,6 +113,6 @@ def _table(lines: list[tuple[str, ...]]) -> list[str]:
 
 
 def _painted(line: str, state: State) -> str:
-    """Return a line with its state in the state's colour."""
+    """Return a line with the name of its state in colour."""
     code = _COLOURS.get(state)
     return line.replace(f" {state} ", f" \x1b[{code}m{state}\x1b[0m ", 1) if code else line

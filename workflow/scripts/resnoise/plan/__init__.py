@@ -1,1 +1,1 @@
-"""What there is to make: runs, tables, figures and studies. The rules use it; no job does."""
+"""The plan of the workflow: runs, tables, figures and studies. The rules use it, jobs do not."""

@@ -1,4 +1,4 @@
-"""The paper's tables and figures in its order. Standard library only: the rules import it too."""
+"""The tables and figures, in the paper's order. Standard library only: the rules import it too."""
 
 import dataclasses
 from pathlib import Path
@@ -9,11 +9,11 @@ class Artefact:
     """A table or a figure.
 
     Attributes:
-        name: of the rule that makes it, and of its caption in config/captions.
-        title: what people call it.
-        place: where in the paper it stands.
-        file: what there is to look at: Markdown of a table, PNG of a figure.
-        data: the numbers behind it (CSV).
+        name: name of the rule that makes it.
+        title: name for people.
+        place: section or appendix of the paper.
+        file: file to look at, in the results folder: Markdown for a table, PNG for a figure.
+        data: file with its numbers (CSV), in the results folder.
     """
 
     name: str
@@ -24,7 +24,7 @@ class Artefact:
 
     @property
     def is_figure(self) -> bool:
-        """Whether it is a picture."""
+        """Whether it is a figure, not a table."""
         return self.file.endswith(".png")
 
 
@@ -38,7 +38,7 @@ def _figure(name: str, title: str, place: str, stem: str = "") -> Artefact:
     return Artefact(name, title, place, f"{stem}.png", f"{stem}.csv")
 
 
-# By rule name, in the paper's order: section 5, then appendices A to E.
+# In the paper's order: section 5, then appendices A to E.
 ARTEFACTS = (
     _figure("figure3", "Figure 3: layer cushions", "Section 5"),
     _table("layer_cushion_table", "Layer cushions by layer", "Section 5", "layer_cushion"),
@@ -70,7 +70,8 @@ ARTEFACTS = (
 )
 
 _BY_NAME = {artefact.name: artefact for artefact in ARTEFACTS}
-# Of networks that were trained elsewhere, and of Figure 3 at every snapshot.
+# Titles of tables and figures beyond the paper's: of networks that were trained elsewhere, of
+# Figure 3 at every snapshot, of further runs.
 _FURTHER = {
     "interlayer_blocks": "Interlayer cushions of blocks",
     "interlayer_heatmap": "Interlayer cushions of all spans",
@@ -81,10 +82,10 @@ _FURTHER = {
 
 
 def stem(name: str) -> str:
-    """Return the name of an artefact's files without suffix."""
+    """Return the name of an artefact's files without suffix, such as "layer_cushion"."""
     return Path(_BY_NAME[name].data).stem if name in _BY_NAME else name
 
 
 def title(name: str) -> str:
-    """Return what people call an artefact."""
+    """Return an artefact's name for people, such as "Figure 3: layer cushions"."""
     return _BY_NAME[name].title if name in _BY_NAME else _FURTHER.get(name, name)

@@ -1,4 +1,4 @@
-"""How long a run takes, roughly: what a cluster needs to know before it starts one.
+"""Rough estimates of the time that a run takes, which a cluster must know before it starts one.
 
 Standard library only, because the rules import this module too. No result depends on it.
 """
@@ -10,20 +10,24 @@ from typing import Any
 from resnoise import registry
 from resnoise.specs.run import RunSpec
 
-# Seconds for one training picture in one layer of width 16 in float32, with the backward pass.
+# Seconds per training picture and layer of width 16, in float32, forward and backward pass.
 # CPU: one core of a server, measured with batch normalisation (350 pictures/s at depth 20).
-# GPU: what a card of 2017 needs; such small networks are bound by the launch of kernels.
+# GPU: a card of 2017; for such small networks the time to launch kernels dominates.
 _SECONDS = {"cpu": 1.4e-4, "cuda": 1e-5}
-# float64 runs at half the speed of a CPU or a large card; small cards need --set-resources.
+# Time relative to float32. float64 takes twice as long on CPUs and on GPUs for servers. On other
+# GPUs it takes longer: set the runtime of the rule with --set-resources.
 _PRECISION = {"float32": 1.0, "bfloat16": 1.0, "float64": 2.0}
+# Seconds to start a job.
 _START = 300.0
+# Factor that makes the estimate generous.
 _MARGIN = 2.0
 
 
 def training_pictures(data: Mapping[str, Any]) -> int:
-    """Return how many training pictures the section ``data`` of a configuration leads to.
+    """Return the number of training pictures under a configuration's section ``data``.
 
-    For sources of any size at least as many as CIFAR-10 has, for any number of classes.
+    If the size of the source is not known in advance, this is a guess: the number for ten classes,
+    and at least that of CIFAR-10.
     """
     per_class: int | None = data["train_per_class"]
     known = registry.source(data["source"]).pictures
@@ -33,32 +37,34 @@ def training_pictures(data: Mapping[str, Any]) -> int:
 
 
 def evaluate_seconds(spec: RunSpec, pictures: int, device: str) -> float:
-    """Return a generous estimate of how long the evaluation of a run takes, as train_seconds does.
+    """Return a generous estimate of the wall time for evaluating a run, in seconds.
 
-    Forward passes only, of the weights before and after training, over training and test set.
+    This is the estimate of training for one epoch. An evaluation needs less: forward passes only,
+    of the weights before and after training, over training and test set.
     """
     one_epoch = dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, epochs=1))
     return train_seconds(one_epoch, pictures, device)
 
 
 def train_seconds(spec: RunSpec, pictures: int, device: str) -> float:
-    """Return a generous estimate of a run's wall time in seconds.
+    """Return a generous estimate of the wall time for training a run, in seconds.
 
     Args:
         spec: the run.
         pictures: size of the training set.
-        device: "cpu", "cuda" or "auto", which counts as a GPU, since that is what it asks for.
+        device: "cpu", "cuda" or "auto". "auto" counts as a GPU, because such jobs request one.
     """
     each = _SECONDS["cpu" if device == "cpu" else "cuda"]
     return _START + _MARGIN * pictures * each * train_work(spec)
 
 
 def train_work(spec: RunSpec) -> float:
-    """Return how much there is to compute in a run for one training picture, in all epochs.
+    """Return the work of a run for one training picture in all epochs.
 
-    In layers of width 16 in float32: two runs on one computer take times of about this ratio.
+    The unit is one layer of width 16 in float32. The times of two runs on the same computer have
+    about the ratio of their work.
     """
     width = spec.network.width / 16
-    # Half of the cost is there at any width: small networks are bound by calls, not arithmetic.
+    # Half of the cost of width 16 does not depend on the width: the cost of calls, not arithmetic.
     layers = spec.network.depth * max(1.0, (1 + width * width) / 2)
     return spec.recipe.epochs * layers * _PRECISION[spec.recipe.precision]

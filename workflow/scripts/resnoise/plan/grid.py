@@ -1,4 +1,4 @@
-"""Which runs the tables and figures need, and where a run's files lie.
+"""The grid of training runs: the runs each table and figure needs, and the folders of their files.
 
 Standard library only, because the rules import this module too.
 """
@@ -6,13 +6,13 @@ Standard library only, because the rules import this module too.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-# Below the results folder, and below its logs.
+# Folder of a run below the results folder, and its log below the folder of logs.
 FOLDER = "runs/{architecture}-{depth}/{initialisation}/seed{seed}"
 LOG = "train/{architecture}-{depth}-{initialisation}-seed{seed}.log"
 
 
 class Run(NamedTuple):
-    """One training run of the grid."""
+    """A training run of the grid."""
 
     architecture: str
     depth: int
@@ -33,7 +33,7 @@ TABLE1 = (("plain", "kwi"), ("residual", "hmwi"))
 
 # Table 4 and Figure 9: plain networks from KWI and from the transferred T(HMWI).
 TRANSFERRED = (("plain", "kwi"), ("plain", "t-hmwi"))
-# A residual network and the plain one that starts as its equal (Table 2, Figure 6).
+# Twins: a residual network and a plain one that starts as the same function (Table 2, Figure 6).
 TWINS = (("residual", "hmwi"), ("plain", "t-hmwi"))
 
 
@@ -43,7 +43,7 @@ def table1_runs(config: Mapping[str, Any]) -> list[Run]:
 
 
 def further_runs(config: Mapping[str, Any]) -> list[Run]:
-    """Return the runs of the list ``runs`` of the configuration, each once."""
+    """Return the runs in the configuration's list ``runs``, without duplicates."""
     runs = [
         Run(item["architecture"], depth, item["initialisation"], seed)
         for item in config["runs"]
@@ -54,7 +54,7 @@ def further_runs(config: Mapping[str, Any]) -> list[Run]:
 
 
 def metric_runs(config: Mapping[str, Any]) -> list[Run]:
-    """Return the runs that the target ``metrics`` measures: of Table 1 and of the list ``runs``."""
+    """Return the runs that the target ``metrics`` measures: those of Table 1 and of ``runs``."""
     return [*dict.fromkeys([*table1_runs(config), *further_runs(config)])]
 
 
@@ -64,7 +64,7 @@ def layer_cushion_runs(config: Mapping[str, Any]) -> list[Run]:
 
 
 def noise_stability_runs(config: Mapping[str, Any]) -> list[Run]:
-    """Return the runs of the figure of noise stability, which compares the networks of Table 1."""
+    """Return the runs of the noise stability figure, which compares the networks of Table 1."""
     return _plain_and_residual(config["noise_stability"])
 
 
@@ -72,7 +72,8 @@ def interlayer_cushion_runs(config: Mapping[str, Any]) -> list[Run]:
     """Return the runs whose interlayer cushions are compared."""
     section = config["interlayer_cushion"]
     initialisations = dict(TABLE1)
-    # Batch normalisation makes up for the scale of the weights: KWI, as usual.
+    # With batch normalisation the scale of the initial weights does not matter, so the other
+    # architectures use the common KWI.
     return [
         Run(architecture, depth, initialisations.get(architecture, "kwi"), seed)
         for architecture in section["architectures"]
@@ -88,7 +89,7 @@ def weight_statistics_runs(config: Mapping[str, Any]) -> list[Run]:
 
 
 def table4_runs(config: Mapping[str, Any]) -> list[Run]:
-    """Return the runs of Table 4: plain networks, some of which start as residual ones."""
+    """Return the runs of Table 4: plain networks from KWI, and from T(HMWI)."""
     return _pairs(TRANSFERRED, config["table4"]["depths"], config["table4"]["seeds"])
 
 
@@ -98,17 +99,17 @@ def figure8_runs(config: Mapping[str, Any]) -> list[Run]:
 
 
 def figure9_runs(config: Mapping[str, Any]) -> list[Run]:
-    """Return the runs of Figure 9: plain networks, some of which start as residual ones."""
+    """Return the runs of Figure 9: plain networks from KWI, and from T(HMWI)."""
     return _pairs(TRANSFERRED, config["figure9"]["depths"], config["figure9"]["seeds"])
 
 
 def _plain_and_residual(section: Mapping[str, Any]) -> list[Run]:
-    """Return the runs of Table 1's networks with the depths and seeds of a section."""
+    """Return runs of the networks of Table 1 with the depths and seeds of a section."""
     return _pairs(TABLE1, section["depths"], section["seeds"])
 
 
 def _pairs(kinds: Iterable[tuple[str, str]], depths: list[int], seeds: list[int]) -> list[Run]:
-    """Return the runs of all kinds (architecture, initialisation), depths and seeds."""
+    """Return a run for each kind (architecture, initialisation), depth and seed."""
     return [
         Run(architecture, depth, initialisation, seed)
         for architecture, initialisation in kinds
@@ -118,7 +119,7 @@ def _pairs(kinds: Iterable[tuple[str, str]], depths: list[int], seeds: list[int]
 
 
 def twin_pairs(config: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """Return depth and seed of all pairs of twins (Table 2, Figure 6)."""
+    """Return depth and seed of each pair of twins (Table 2, Figure 6)."""
     section = config["twins"]
     return [(depth, seed) for depth in section["depths"] for seed in section["seeds"]]
 
@@ -128,7 +129,7 @@ def twin_folders(config: Mapping[str, Any]) -> list[str]:
     return [TWIN_FOLDER.format(depth=depth, seed=seed) for depth, seed in twin_pairs(config)]
 
 
-# Table 5 compares networks that keep the dominant paths only with residual ones, all from HMWI.
+# Table 5 compares residual networks with networks of dominant paths only, all from HMWI.
 TABLE5 = ("residual", "dominant-path")
 LOWER_FULL = "dominant-path-lower-full"
 
@@ -137,14 +138,15 @@ def table5_runs(config: Mapping[str, Any]) -> list[Run]:
     """Return the runs of Table 5 for a validated configuration."""
     section = config["table5"]
     pairs = [(name, depth) for name in TABLE5 for depth in section["depths"]]
-    # The residual networks of these depths are there for the share of their accuracy.
+    # The table gives the accuracy of lower-full networks as a share of the residual network's, so
+    # it needs residual networks at these depths too.
     lower_full = section["lower_full"]["depths"]
     pairs += [("residual", depth) for depth in lower_full if depth not in section["depths"]]
     pairs += [(LOWER_FULL, depth) for depth in lower_full]
     return [Run(name, depth, "hmwi", seed) for name, depth in pairs for seed in section["seeds"]]
 
 
-# Figure 12 compares plain with residual networks, simplified and fully-fledged.
+# Figure 12 compares plain and residual networks, both simplified and fully-fledged.
 GRADIENT_FLOW = (*TABLE1, ("full-plain", "kwi"), ("full-residual", "kwi"))
 
 
@@ -158,11 +160,11 @@ def gradient_flow_runs(config: Mapping[str, Any]) -> list[Run]:
     ]
 
 
-# Figures 4 and 5 draw these, none of which needs a run.
+# Architectures drawn in figures 4 and 5, which need no run.
 DRAWN = tuple(architecture for architecture, _ in GRADIENT_FLOW)
 
 
-# Sections of the configuration and the runs that they ask for; "twins" asks for pairs.
+# Section of the configuration -> function that returns its runs. "twins" is not here: it has pairs.
 SECTIONS: dict[str, Callable[[Mapping[str, Any]], list[Run]]] = {
     "table1": table1_runs,
     "layer_cushion": layer_cushion_runs,
@@ -178,10 +180,11 @@ SECTIONS: dict[str, Callable[[Mapping[str, Any]], list[Run]]] = {
 
 
 def claim_runs(config: Mapping[str, Any]) -> dict[str, list[tuple[dict[str, Any], str]]]:
-    """Return sets of runs by the names that the claims use: each run, and its folder.
+    """Return the sets of runs that claims refer to: name -> (run, folder) of each run.
 
-    A run is its architecture, depth, initialisation and seed; the folder lies below the results
-    folder. ``twins`` are the networks of Table 2, ``twin_pairs`` stand for both of two.
+    A run is a dictionary of architecture, depth, initialisation and seed; its folder is relative to
+    the results folder. ``twins`` has an entry for each network of Table 2, ``twin_pairs`` one for
+    each residual and plain pair.
     """
     found = {
         name: [(run._asdict(), run.folder) for run in runs(config)]
@@ -197,7 +200,7 @@ def claim_runs(config: Mapping[str, Any]) -> dict[str, list[tuple[dict[str, Any]
     return found
 
 
-# Files of the results folder itself that claims may use.
+# Files directly in the results folder that claims may use.
 CLAIM_TABLES = (
     "layer_cushion_counts.csv",
     "table4.csv",

@@ -1,6 +1,6 @@
-"""The graph of rules as a picture: a column for each stage, in the order of the paper.
+"""Draw the graph of rules as SVG: a column for each stage, tables and figures in the paper's order.
 
-Plain SVG text, the same for the same graph, so that a test can compare it.
+The same graph gives the same text, so that a test can compare it.
 """
 
 import math
@@ -15,7 +15,7 @@ from resnoise.plan.artefacts import ARTEFACTS
 Graph = dict[str, set[str]]
 
 _SHOWN = [artefact.name for artefact in ARTEFACTS]
-# Rules that are in no other stage measure something.
+# The stage of rules that are in no other one.
 _MEASUREMENTS = "Measurements"
 _TABLES = "Tables and figures"
 _STAGES: dict[str, tuple[str, ...]] = {
@@ -30,7 +30,8 @@ _COLOURS = ("#e8e8e8", "#f9dcc4", "#d7e8d0", "#d3e2f4", "#e6d9ee")
 _NODE = re.compile(r'^\s*(\d+)\[label = "(\w+)"', re.MULTILINE)
 _EDGE = re.compile(r"^\s*(\d+) -> (\d+)$", re.MULTILINE)
 
-# Sizes in pixels.
+# Sizes in pixels: height of a rule's box, distance of boxes in a column, space between columns,
+# average width of a letter, middle of the first box, margin at the sides.
 _HEIGHT = 18
 _STEP = 24
 _GAP = 56
@@ -40,14 +41,14 @@ _MARGIN = 14
 
 
 def parse(dot: str) -> Graph:
-    """Return the graph that Snakemake prints with ``--rulegraph``.
+    """Parse the output of ``snakemake --rulegraph dot``.
 
     Raises:
-        ResnoiseError: the text is no such graph.
+        ResnoiseError: the text is not such a graph.
     """
     names = dict(_NODE.findall(dot))
     if not names:
-        raise ResnoiseError("no graph of rules, needed: what snakemake --rulegraph prints")
+        raise ResnoiseError("not a graph of rules, needed: the output of snakemake --rulegraph")
     graph: Graph = {name: set() for name in names.values()}
     for source, target in _EDGE.findall(dot):
         graph[names[target]].add(names[source])
@@ -55,13 +56,13 @@ def parse(dot: str) -> Graph:
 
 
 def without(graph: Mapping[str, set[str]], rules: Iterable[str]) -> Graph:
-    """Return a graph without some rules: those that collect files and make none."""
+    """Return the graph without some rules and their edges."""
     left_out = {*rules}
     return {rule: sources - left_out for rule, sources in graph.items() if rule not in left_out}
 
 
 def reduced(graph: Mapping[str, set[str]]) -> Graph:
-    """Return the transitive reduction: without edges that follow from a longer way."""
+    """Return the transitive reduction: the graph without edges that follow from longer paths."""
     before: Graph = {}
 
     def ancestors(rule: str) -> set[str]:
@@ -84,9 +85,9 @@ def stage(rule: str) -> str:
 
 
 def svg(graph: Mapping[str, set[str]]) -> str:
-    """Return the picture of a graph without cycles as SVG.
+    """Draw an acyclic graph and return the SVG text.
 
-    An edge that passes a column gets a place between that column's rules.
+    Where an edge crosses a column, space is kept for it between the rules of that column.
     """
     columns, edges = _columns(graph)
     heights = _heights(columns, edges)
@@ -148,9 +149,9 @@ def svg(graph: Mapping[str, set[str]]) -> str:
 
 
 def _columns(graph: Mapping[str, set[str]]) -> tuple[list[list[str]], list[tuple[str, str]]]:
-    """Return the rules of each stage, and the edges in steps from column to column.
+    """Return the rules of each column, and the edges, split where they cross a column.
 
-    Names with a space stand for places where edges pass a column.
+    A name with a space is not a rule but a place where an edge crosses a column.
     """
     names = [*_STAGES]
     columns: list[list[str]] = [[] for _ in names]
@@ -162,7 +163,8 @@ def _columns(graph: Mapping[str, set[str]]) -> tuple[list[list[str]], list[tuple
         for source in sorted(graph[target], key=_paper_order):
             last = source
             for index in range(names.index(stage(source)) + 1, names.index(stage(target))):
-                # Edges of one origin share a way, and on the last part those of one end.
+                # Edges from the same rule share their place; in the column of tables and figures,
+                # edges to the same rule do.
                 passing = f"{target if index == tables else source} {index}"
                 if passing not in columns[index]:
                     columns[index].append(passing)
@@ -173,15 +175,16 @@ def _columns(graph: Mapping[str, set[str]]) -> tuple[list[list[str]], list[tuple
 
 
 def _paper_order(rule: str) -> tuple[int, str]:
-    """Return a key that sorts tables and figures in the paper's order, others behind them."""
+    """Return a sort key: tables and figures in the paper's order, then the other rules by name."""
     own = [place for place, name in enumerate(_SHOWN) if f"{rule}_".startswith(f"{name}_")]
     return (own[-1] if own else len(_SHOWN), rule)
 
 
 def _heights(columns: list[list[str]], edges: list[tuple[str, str]]) -> dict[str, float]:
-    """Return the y of the middle of each rule: near what it leads to, and none upon another.
+    """Return the vertical middle of each rule in pixels.
 
-    The column of tables and figures is in its order, and the others follow it.
+    Tables and figures keep their order. Rules of other columns are put near the rules that they
+    have edges with, without overlap.
     """
     longest = max(len(column) for column in columns)
     floor = _TOP + (longest - 1) * _STEP
@@ -197,7 +200,7 @@ def _heights(columns: list[list[str]], edges: list[tuple[str, str]]) -> dict[str
             near = near or [heights[a] for a, b in edges if b == rule and a in heights]
             if near:
                 wanted[rule] = sum(near) / len(near)
-        # What leads to rules of its own column only stands above them.
+        # A rule that has edges only within its own column goes above the rules that need it.
         for rule in columns[index]:
             beside = [wanted[b] for a, b in edges if a == rule and b in wanted]
             wanted.setdefault(rule, min(beside, default=floor) - _STEP)
@@ -206,7 +209,7 @@ def _heights(columns: list[list[str]], edges: list[tuple[str, str]]) -> dict[str
 
 
 def _spread(wanted: Mapping[str, float], floor: float) -> dict[str, float]:
-    """Return places near the wanted ones, a step apart at least and none below ``floor``."""
+    """Return places near the wanted ones, at least a step apart, and none below ``floor``."""
     order = sorted(wanted, key=lambda rule: (wanted[rule], rule))
     places: list[float] = []
     for rule in order:

@@ -1,4 +1,4 @@
-"""From the configuration to the specifications of data, runs, twins and measurements."""
+"""Build the specifications of data, runs, twins and measurements from the configuration."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -14,18 +14,18 @@ AnySpec = TypeVar("AnySpec", bound=Spec)
 
 
 def data_spec(config: Mapping[str, Any]) -> DataSpec:
-    """Return what a loaded configuration says about the pictures."""
+    """Return the specification of the data set under a loaded configuration."""
     return section_spec(config["data"], DataSpec)
 
 
 def section_spec(section: Mapping[str, Any], kind: type[AnySpec]) -> AnySpec:
-    """Return the specification whose fields are among the keys of a section."""
+    """Return the specification of class ``kind`` whose fields are keys of a section."""
     fields = [field.name for field in dataclasses.fields(kind)]
     return kind.from_dict({name: section[name] for name in fields})
 
 
 def recipe_spec(config: Mapping[str, Any], architecture: str) -> RecipeSpec:
-    """Return how a loaded configuration trains an architecture.
+    """Return the training recipe of an architecture under a loaded configuration.
 
     Raises:
         ResnoiseError: there is no such architecture.
@@ -36,7 +36,7 @@ def recipe_spec(config: Mapping[str, Any], architecture: str) -> RecipeSpec:
 def run_spec(
     config: Mapping[str, Any], architecture: str, depth: int, initialisation: str, seed: int
 ) -> RunSpec:
-    """Return one training run under a loaded configuration.
+    """Return the specification of a training run under a loaded configuration.
 
     Raises:
         ResnoiseError: there is no such architecture.
@@ -55,19 +55,21 @@ def run_spec(
 
 
 def twin_spec(config: Mapping[str, Any], depth: int, seed: int) -> RunSpec:
-    """Return the residual one of two twins under a loaded configuration."""
+    """Return the specification of the residual network in a pair of twins."""
     spec = run_spec(config, "residual", depth, "hmwi", seed)
     recipe = dataclasses.replace(
         spec.recipe,
         precision=config["twins"]["precision"],
-        # Not those that the gradient flow of the single run needs.
+        # Without the epochs that are added for measuring the gradient flow of single runs.
         snapshot_epochs=recipe_spec(config, "residual").snapshot_epochs,
     )
     return dataclasses.replace(spec, recipe=recipe)
 
 
 def gradient_flow_spec(config: Mapping[str, Any], architecture: str) -> GradientFlowSpec:
-    """Return what of an architecture's gradient flow a loaded configuration measures.
+    """Return the specification of an architecture's gradient flow under a loaded configuration.
+
+    Its epochs are those of the configuration that are before the end of training.
 
     Raises:
         ResnoiseError: there is no such architecture.

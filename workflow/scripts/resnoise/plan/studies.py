@@ -1,8 +1,7 @@
-"""Where the results of a study go: a configuration in which the command line changes something.
+"""The results folders of studies. A study is a configuration with keys changed by ``--config``.
 
-Keys that are given with ``--config`` must not replace the results of the configuration as it stands
-in its files: those may have taken days. So they lead to a folder of their own, unless the command
-line says where results go.
+Such keys must not replace the results of the unchanged configuration, which may have taken days. So
+a study has a results folder of its own, unless the command line itself sets the results folder.
 """
 
 import hashlib
@@ -15,25 +14,25 @@ from resnoise.config.schema import leaves
 
 FOLDER = "studies"
 
-# Keys that change no result (places, devices, budgets).
+# Keys that change no number in a result (paths, devices, memory).
 _NEUTRAL = {"results", "downloads", "device", "container", "data.mirrors", "data.retries"}
 _NEUTRAL_NAMES = {"memory_mb"}
-# Lists of what is made in addition to everything else: longer ones replace nothing.
+# Lists of additional networks: a list that only gets longer replaces no result.
 _ADDITIONS = {"external", "runs"}
 
-# File systems take 255 bytes for a name; people, fewer.
+# In characters. File systems allow 255 bytes, but people want shorter names.
 _LONGEST = 100
 
 
 def changes(
     given: Mapping[str, Any], config: Mapping[str, Any], base: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Return dotted key -> value of what the command line changes in the results.
+    """Return dotted key -> value of the keys of the command line that change results.
 
     Args:
         given: the keys of the command line, as they were given.
-        config: the loaded configuration with them.
-        base: the loaded configuration without them; None if it is none without them.
+        config: the loaded configuration with these keys.
+        base: the loaded configuration without these keys; None if it is not valid without them.
     """
     values = leaves(config)
     before = {} if base is None else leaves(base)
@@ -52,17 +51,17 @@ def folder(results: str, changed: Mapping[str, Any]) -> str:
     """Return the results folder of a study.
 
     Args:
-        results: results folder of the configuration without the command line.
-        changed: what ``changes`` returned, not empty.
+        results: results folder of the configuration without the keys of the command line.
+        changed: the changed keys, as returned by ``changes``; at least one.
     """
     return f"{results}/{FOLDER}/{name(changed)}"
 
 
 def name(changed: Mapping[str, Any]) -> str:
-    """Return a name for what is changed, such as "training.simplified.learning_rate=0.001".
+    """Return a folder name for changed keys, such as "training.simplified.learning_rate=0.001".
 
-    Different changes have different names: where characters or words had to be left out, a part of
-    a SHA-256 stands at the end.
+    Different changes have different names: a name that had to be shortened, or to lose characters,
+    ends with a part of a SHA-256.
     """
     exact = ",".join(f"{key}={_text(value)}" for key, value in changed.items())
     readable = re.sub(r"[^\w.,=+-]+", "_", exact, flags=re.ASCII)
@@ -73,10 +72,10 @@ def name(changed: Mapping[str, Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    """Return a value as it is written in YAML, lists of numbers with hyphens."""
+    """Return a value as text: as in YAML, but lists of numbers are joined with hyphens."""
     if isinstance(value, list) and value and all(isinstance(item, int | float) for item in value):
         return "-".join(map(str, value))
-    # In quotes where it could be taken for another key.
+    # Text with a comma or equals sign is put in quotes: it could look like another key.
     if isinstance(value, str) and not {*value} & {*",="}:
         return value
     return json.dumps(value, sort_keys=True)

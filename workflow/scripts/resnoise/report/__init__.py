@@ -1,1 +1,1 @@
-"""One page with everything: claims, tables, figures, and where they come from."""
+"""The report: one page with claims, tables, figures, and how they were made."""

@@ -1,4 +1,4 @@
-"""Make the page: one HTML file that needs nothing else."""
+"""Make the HTML pages of the report and of comparisons: single files without external resources."""
 
 import base64
 import dataclasses
@@ -28,7 +28,7 @@ from resnoise.storage.files import write_text
 from resnoise.storage.pages import read_markdown, read_png
 
 HERE = Path(__file__).resolve().parent
-# Data behind a table or figure beyond this size is named and not embedded.
+# Larger CSV files are not embedded in the page, only named.
 _EMBED_BYTES = 300_000
 
 
@@ -37,12 +37,13 @@ class Item:
     """A table or figure on the page.
 
     Attributes:
-        name: anchor on the page.
+        name: its anchor.
         title: its heading.
-        place: where in the paper it stands.
-        file: Markdown or PNG to show.
-        data: CSV behind it.
-        caption: reStructuredText, with Jinja expressions over the configuration.
+        place: its section or appendix in the paper.
+        file: the file to show, Markdown or PNG.
+        data: CSV file with its numbers.
+        caption: file with its caption in reStructuredText, which may have Jinja expressions with
+            keys of the configuration.
     """
 
     name: str
@@ -55,11 +56,11 @@ class Item:
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What the page says of how the results came about.
+    """How the results were made, apart from what is in their files.
 
     Attributes:
         config: the configuration.
-        differences: part of the configuration -> how it differs from the paper's.
+        differences: part of the configuration -> texts on how it differs from the paper's.
         command: the command that made the page.
         snakemake: version of Snakemake.
     """
@@ -78,15 +79,15 @@ def build(
     facts: Facts,
     results: Path,
 ) -> str:
-    """Return the page as HTML.
+    """Return the page of the report as HTML.
 
     Args:
-        claims: ``claims.csv``.
+        claims: the file ``claims.csv``.
         items: tables and figures in the order of the page.
         records: ``run.json`` of all runs.
-        data: the prepared data set.
-        facts: the rest.
-        results: the results folder, for names of files.
+        data: file with the prepared data set.
+        facts: how the results were made.
+        results: the results folder; files are shown with their paths relative to it.
 
     Raises:
         ResnoiseError: a file is missing or damaged.
@@ -132,7 +133,7 @@ def write(
 
 
 def _template(name: str) -> jinja2.Template:
-    """Return a template of this folder."""
+    """Load a template from this folder."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=True,
@@ -145,23 +146,23 @@ def _template(name: str) -> jinja2.Template:
 
 
 def _style() -> Markup:
-    """Return the style that all pages share."""
+    """Return the style sheet that all pages share."""
     return Markup((HERE / "style.css").read_text("utf-8"))
 
 
 @dataclasses.dataclass(frozen=True)
 class ComparisonPage:
-    """What a page shows of two results folders; texts are Markdown.
+    """The content of the page that compares two results folders; texts are Markdown.
 
     Attributes:
         baseline: one results folder.
         variant: the other.
         overview: name, title and text of the first sections.
-        curves: picture of the overlaid training curves, None for none.
-        introduction: what the columns of the tables mean.
+        curves: PNG of the overlaid training curves, None if there are none.
+        introduction: explanation of the columns of the tables.
         tables: name, title and text of each table.
-        figures: name, title and file of figures that both folders have.
-        absent: what is not compared, and why; may be empty.
+        figures: name, title and file (relative to both folders) of each figure.
+        absent: list of what is not compared, and why; may be empty.
     """
 
     baseline: Path
@@ -207,13 +208,13 @@ def write_comparison(shown: ComparisonPage, output: Path) -> None:
 
 
 def _picture(file: Path) -> tuple[str, tuple[int, int]]:
-    """Return a PNG file as a data URI, and its size."""
+    """Return a PNG file as a data URI, with its width and height in pixels."""
     content = read_png(file)
     return _data_uri(content, "image/png"), _png_size(content)
 
 
 def _distinct(differences: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return a line for each part of the configuration that differs from the paper's."""
+    """Return a line of text for each section of the configuration that differs from the paper's."""
     names = {
         "data": "Data",
         "networks": "Networks",
@@ -222,14 +223,14 @@ def _distinct(differences: Mapping[str, Sequence[str]]) -> list[str]:
     }
     found: dict[str, list[str]] = {}
     for part, texts in differences.items():
-        # A key such as training.simplified.batch_size stands with the others of its section.
+        # A part such as training.simplified.batch_size is shown with the others of its section.
         section = next((name for name in names if part.startswith(f"{name}.")), part)
         found.setdefault(names.get(section, ""), []).extend(texts)
     return [f"{name}: {', '.join(v)}" if name else ", ".join(v) for name, v in found.items() if v]
 
 
 def _claims(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of claims.csv with texts of their numbers."""
+    """Return the rows of claims.csv for the template, with numbers also as text."""
     rows = []
     for row in table.to_dict("records"):
         interval = ""
@@ -258,7 +259,7 @@ def _number(value: float) -> str:
 
 
 def _item(item: Item, config: Mapping[str, Any], results: Path) -> dict[str, Any]:
-    """Return what the template shows of a table or figure."""
+    """Return the values that the template needs for a table or figure."""
     caption = _caption(item.caption, config)
     figure = item.file.suffix == ".png"
     picture = read_png(item.file) if figure else b""
@@ -280,7 +281,7 @@ def _item(item: Item, config: Mapping[str, Any], results: Path) -> dict[str, Any
 
 
 def _caption(file: Path, config: Mapping[str, Any]) -> str:
-    """Return a caption as HTML, its expressions filled in as Snakemake's own report does."""
+    """Return a caption as HTML. Its expressions are evaluated as in Snakemake's own report."""
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
     settings = {
         "report_level": 2,
@@ -300,11 +301,11 @@ def _caption(file: Path, config: Mapping[str, Any]) -> str:
 
 
 def _table(markdown: str) -> str:
-    """Return a table's Markdown as HTML without its title, which the page itself gives."""
+    """Convert a table from Markdown to HTML, without its title, which the page has already."""
     lines = markdown.splitlines()
     if lines and lines[0].startswith("# "):
         lines = lines[1:]
-    # html off: the text is ours, but names of networks trained elsewhere may be in it.
+    # HTML in the text is not allowed, because names of networks trained elsewhere may be in it.
     parser = markdown_it.MarkdownIt("commonmark", {"html": False}).enable("table")
     html = str(parser.render("\n".join(lines)))
     # The page's own headings are h2 for sections and h3 for tables.
@@ -317,12 +318,12 @@ def _data_uri(content: bytes, kind: str) -> str:
 
 
 def _png_size(content: bytes) -> tuple[int, int]:
-    """Return width and height of a PNG from its header."""
+    """Return width and height of a PNG in pixels, from its header."""
     return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
 
 
 def _run(file: Path, results: Path) -> dict[str, Any]:
-    """Return what the page says of a run."""
+    """Read the facts about a run that the page shows."""
     record = read_json(file)
     try:
         return {"name": str(_below(file.parent, results)), **_run_facts(record)}
@@ -333,7 +334,7 @@ def _run(file: Path, results: Path) -> dict[str, Any]:
 
 
 def _run_facts(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the page says of a run but for its name, from its record."""
+    """Return the facts about a run that the page shows, without its name, from its record."""
     sessions = record["sessions"]
     last = sessions[-1]
     spec = record["spec"]
@@ -360,7 +361,7 @@ def _run_facts(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _data(file: Path) -> list[tuple[str, str]]:
-    """Return what the page says of the data set, each fact with its name."""
+    """Return name and value of the facts about the data set that the page shows."""
     found = dataset.load(file)
     _, height, width, _ = found.train_images.shape
     return [
@@ -376,7 +377,7 @@ def _data(file: Path) -> list[tuple[str, str]]:
 
 
 def _distinct_values(runs: Sequence[Mapping[str, Any]], key: str) -> list[tuple[str, int]]:
-    """Return the different values of a key, each with the number of its runs."""
+    """Return the distinct values of a key, each with the number of runs that have it."""
     return Counter(run[key] for run in runs).most_common()
 
 
@@ -394,5 +395,5 @@ def _digest(file: Path, results: Path) -> tuple[str, str]:
 
 
 def _below(file: Path, folder: Path) -> Path:
-    """Return a file's path below a folder, or as it is."""
+    """Return a file's path relative to ``folder`` if it is inside, else unchanged."""
     return file.relative_to(folder) if file.is_relative_to(folder) else file

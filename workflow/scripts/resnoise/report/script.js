@@ -79,11 +79,11 @@
     const wanted = new Set(`${card.dataset.verdicts} ${card.dataset.kinds}`.split(" "));
     card.addEventListener("click", () => only((value) => wanted.has(value)));
   }
-  // What was measured comes first; the rest is one click away.
+  // At first only measured claims are shown; the others are one click away.
   const unmeasured = "not-measured-at-this-scale";
   const measured = rows.some((row) => row.dataset.verdict !== unmeasured);
   only((value) => !measured || value !== unmeasured);
-  // A link to a claim shows it.
+  // A link to a hidden claim shows it.
   const reveal = () => {
     const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (target?.hidden) {
@@ -94,7 +94,8 @@
   addEventListener("hashchange", reveal);
   reveal();
 
-  // Contents: closed at first where they stand above the text; the present section is marked.
+  // Contents: closed at first on narrow screens, where they are above the text; the section on the
+  // screen is marked.
   const contents = document.querySelector(".contents details");
   const wide = matchMedia("(min-width: 72rem)");
   const settle = () => { contents.open = wide.matches; };

@@ -1,1 +1,1 @@
-"""What determines each result, as immutable specifications that rules pass to scripts."""
+"""Specifications: immutable values that hold everything that determines a result."""

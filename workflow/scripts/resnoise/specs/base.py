@@ -1,4 +1,4 @@
-"""The base of all specifications. Standard library only, because the rules import it too."""
+"""The base class of all specifications. Standard library only, because the rules import it too."""
 
 import dataclasses
 import json
@@ -9,15 +9,15 @@ from resnoise.errors import ResnoiseError
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """Base of all specifications: a dataclass that goes to JSON and back without loss."""
+    """Base class of all specifications: a dataclass that converts to JSON and back without loss."""
 
     def to_json(self) -> str:
-        """Return one line of JSON with sorted keys: equal specifications give equal text."""
+        """Return one line of JSON with sorted keys, so equal specifications give equal text."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the specification that ``to_json`` wrote.
+        """Return the specification with the given JSON text.
 
         Raises:
             ResnoiseError: the text is not JSON, or a key is missing or unknown.
@@ -30,7 +30,11 @@ class Spec:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Self:
-        """Return the specification with the fields of ``value``, nested ones included."""
+        """Return the specification with the given fields; nested ones are dictionaries.
+
+        Raises:
+            ResnoiseError: a field is missing or unknown.
+        """
         fields = {field.name: field.type for field in dataclasses.fields(cls)}
         if not isinstance(value, dict) or value.keys() != fields.keys():
             found = sorted(value) if isinstance(value, dict) else repr(value)

@@ -1,7 +1,7 @@
-"""Specifications of the metrics, besides those in ``resnoise.specs.run``.
+"""Specifications of measurements.
 
-They have a module of their own because training depends on ``resnoise.specs.run``: adding a metric
-must not make trained networks stale. Standard library only, as the rules import this module too.
+They are not in ``resnoise.specs.run``, because training depends on that module: a new metric must
+not make trained networks stale. Standard library only, because the rules import this module too.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from resnoise.specs.base import Spec
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationSpec(Spec):
-    """Risk, cost and error of a run: there is nothing to choose."""
+    """Risk, cost and error of a run; there are no options."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,7 @@ class WeightStatisticsSpec(Spec):
 class ExternalSpec(Spec):
     """A network trained elsewhere (an item of the config list ``external``).
 
-    Its path is left out on purpose: moving the file must not make results stale.
+    The path of its file is left out on purpose: moving the file must not make results stale.
     """
 
     name: str

@@ -1,8 +1,8 @@
-"""What determines a result: immutable specifications, passed between rules and scripts as JSON.
+"""Specifications of the data set and of training runs, passed from rules to scripts as JSON.
 
-The rules build them from the configuration, the scripts read them back. Whatever changes a number
-stands in a specification; what does not (device, threads, progress) never does. The configuration
-schema holds defaults, ranges and explanations; here are only names and types.
+The rules build them from the configuration, and the scripts read them. A specification holds all
+settings that affect a number in a result, and none of those that do not (device, threads,
+progress). Defaults, ranges and explanations of the keys are in the configuration's schema.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from resnoise.specs.base import Spec
 
 @dataclasses.dataclass(frozen=True)
 class DataSpec(Spec):
-    """Which pictures form the data set (config section ``data``); their place does not count."""
+    """The pictures of the data set (config section ``data``), without the path of their file."""
 
     source: str
     sha256: str | None
@@ -23,7 +23,7 @@ class DataSpec(Spec):
 
 @dataclasses.dataclass(frozen=True)
 class NetworkSpec(Spec):
-    """An architecture of the registry in ``resnoise.networks`` and its size."""
+    """An architecture (a name in ``resnoise.registry.ARCHITECTURES``) with its depth and width."""
 
     architecture: str
     depth: int
@@ -55,7 +55,7 @@ class RecipeSpec(Spec):
 
 @dataclasses.dataclass(frozen=True)
 class RunSpec(Spec):
-    """One training run: everything that its weights depend on besides the data."""
+    """One training run: everything that determines its weights, except the data."""
 
     network: NetworkSpec
     initialisation: str

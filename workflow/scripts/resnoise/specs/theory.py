@@ -1,4 +1,4 @@
-"""Specification of the simulations. Standard library only, because the rules import this module."""
+"""Specifications of simulations. Standard library only, because the rules import them too."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from resnoise.specs.base import Spec
 
 @dataclasses.dataclass(frozen=True)
 class TrivialCaseSpec(Spec):
-    """The simulation of the trivial case (config section ``trivial_case``)."""
+    """The simulation of the trivial case, appendix D.4.1 (config section ``trivial_case``)."""
 
     n: int
     layers: int

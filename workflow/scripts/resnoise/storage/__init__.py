@@ -1,1 +1,1 @@
-"""Files that are written atomically and check themselves when they are read."""
+"""Files that are written atomically, and compared with a stored digest when they are read."""

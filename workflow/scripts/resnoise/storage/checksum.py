@@ -1,4 +1,4 @@
-"""SHA-256 of a source: a file or a folder.
+"""SHA-256 of a source of pictures, which is a file or a folder.
 
 Standard library only, because the rules import this module too.
 """
@@ -12,14 +12,14 @@ from resnoise.errors import ResnoiseError
 
 
 def check_sha256(path: Path, expected: str | None) -> str:
-    """Return the SHA-256 of a file or folder, after comparing it with ``expected`` if given.
+    """Return the SHA-256 of a file or folder, and compare it with the expected one.
 
     Args:
-        path: a file (SHA-256 of its bytes) or a folder (``tree_digest``).
-        expected: 64 hexadecimal digits, or None to compare with nothing.
+        path: a file (see ``file_digest``) or a folder (see ``tree_digest``).
+        expected: 64 hexadecimal digits, or None for no comparison.
 
     Raises:
-        ResnoiseError: ``path`` is missing or unreadable, or has another SHA-256.
+        ResnoiseError: ``path`` is missing or unreadable, or its SHA-256 is not ``expected``.
     """
     found = tree_digest(path) if path.is_dir() else file_digest(path)
     compare(str(path), found, expected)
@@ -27,13 +27,16 @@ def check_sha256(path: Path, expected: str | None) -> str:
 
 
 def compare(what: str, found: str, expected: str | None) -> None:
-    """Raise ResnoiseError if ``expected`` is given and not the SHA-256 ``found`` of ``what``."""
+    """Raise ResnoiseError if the SHA-256 ``found`` is not ``expected``; None expects nothing.
+
+    ``what`` names the file in the message. Upper and lower case are the same.
+    """
     if expected is not None and found != expected.lower():
         raise ResnoiseError(f"{what}: SHA-256 is {found}, expected {expected.lower()}")
 
 
 def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, as ``sha256sum`` prints it.
+    """Return the SHA-256 of a file's bytes in hexadecimal digits, as ``sha256sum`` prints it.
 
     Raises:
         ResnoiseError: the file is missing or unreadable.
@@ -48,15 +51,16 @@ def file_digest(path: Path) -> str:
 def tree_digest(folder: Path) -> str:
     """Return a SHA-256 over the names, sizes and contents of all files below ``folder``.
 
-    What is hashed for each file, in the order of the names' bytes: the name relative to ``folder``
-    with "/" between its parts, a zero byte, the size in decimal digits, a zero byte, the content.
-    So neither the folder's place nor the order, times and permissions of its files matter. Hidden
-    files and folders (names that begin with a dot) are left out, as they are when pictures are
-    read, so that opening a folder in a file manager does not change its digest. Links are followed.
+    The digest does not depend on where the folder is, nor on the order, times and permissions of
+    its files. Files are hashed in the byte order of their names. For each file the hashed bytes
+    are: the name relative to ``folder`` with "/" between its parts, a zero byte, the size in
+    decimal digits, a zero byte, the content. Links are followed. Hidden files and folders (names
+    that begin with a dot) are ignored, as they are when pictures are read, so that opening a folder
+    in a file manager does not change its digest.
 
     Raises:
-        ResnoiseError: something is missing or unreadable, neither file nor folder, or a link that
-            leads back to a folder around it.
+        ResnoiseError: something is missing or unreadable, is neither a file nor a folder, or is a
+            link to a folder that contains it.
     """
     state = hashlib.sha256()
     for name in visible_files(folder):
@@ -71,16 +75,22 @@ def tree_digest(folder: Path) -> str:
 
 
 def visible_files(folder: Path) -> list[bytes]:
-    """Return the names of all files that ``tree_digest`` covers, relative to ``folder``, in order.
+    """Return the sorted names, relative to ``folder``, of all files that ``tree_digest`` covers.
 
     Raises:
-        ResnoiseError: as ``tree_digest``.
+        ResnoiseError: for the same reasons as in ``tree_digest``.
     """
     return sorted(_files(folder, b"", frozenset()))
 
 
 def _files(folder: Path, prefix: bytes, around: frozenset[tuple[int, int]]) -> Iterator[bytes]:
-    """Yield the relative names of all visible files; ``around`` identifies the folders above."""
+    """Yield the relative names of all visible files below ``folder``.
+
+    Args:
+        folder: folder to search.
+        prefix: put before each name: the folder's own relative name with "/" at its end.
+        around: (device, inode) of the folders above, to find links to one of them.
+    """
     try:
         status = folder.stat()
         here = (status.st_dev, status.st_ino)

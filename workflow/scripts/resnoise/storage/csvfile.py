@@ -1,4 +1,4 @@
-"""Tables as CSV files with a digest: written and read in one way by all rules."""
+"""Tables as CSV files with a digest, written and read in the same way by all rules."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,19 +11,19 @@ from resnoise.storage.digests import check_csv, csv_path
 
 
 def write(path: Path, table: pd.DataFrame, **options: Any) -> None:
-    """Write a table as CSV atomically, without its index; ``options`` are those of ``to_csv``."""
+    """Write a table as CSV atomically, without its index; ``options`` go to ``to_csv``."""
     with csv_path(path) as temporary:
         table.to_csv(temporary, index=False, **options)
 
 
 def read(path: Path, what: str, columns: Iterable[str] = (), **options: Any) -> pd.DataFrame:
-    """Return a table that matches its digest.
+    """Read a table and compare it with its digest.
 
     Args:
         path: CSV file.
-        what: what the file is, for messages, such as "an evaluation".
-        columns: columns that must be there.
-        options: those of ``read_csv``.
+        what: name of such a table for error messages, such as "an evaluation".
+        columns: columns that the table must have; it may have others.
+        options: options for ``pandas.read_csv``.
 
     Raises:
         ResnoiseError: the file is missing, was changed or damaged, or lacks a column.
@@ -34,5 +34,5 @@ def read(path: Path, what: str, columns: Iterable[str] = (), **options: Any) -> 
     except (OSError, ValueError) as error:
         raise ResnoiseError(f"{path}: not readable as {what} ({error})") from error
     if missing := {*columns} - {*table.columns}:
-        raise ResnoiseError(f"{path}: no column {', '.join(sorted(missing))}, needed of {what}")
+        raise ResnoiseError(f"{path}: no column {', '.join(sorted(missing))}, needed in {what}")
     return table

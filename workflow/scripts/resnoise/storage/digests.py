@@ -1,8 +1,8 @@
-"""CSV and JSON files that check themselves; ``tensorfile`` does the same for arrays.
+"""CSV and JSON files with a digest, which is checked when they are read.
 
-JSON holds its digest under a key of its own. A CSV file stays as plain as every program wants it;
-its SHA-256 lies beside it, in a file that ``sha256sum --check`` reads. Standard library only, like
-``files``.
+A JSON file holds its digest under a key of its own. A CSV file holds nothing but the table, so that
+every program can read it; its SHA-256 is in a second file beside it, which ``sha256sum --check``
+can read. ``tensorfile`` is the module for arrays. Standard library only, like ``files``.
 """
 
 import csv
@@ -28,9 +28,9 @@ def digest_file(path: Path) -> Path:
 
 @contextmanager
 def csv_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path as ``files.atomic_path`` does, for a CSV file with its digest.
+    """Yield a temporary path for a CSV file as ``files.atomic_path`` does, and write its digest.
 
-    The digest comes first: a CSV file that is there has one.
+    The digest is written before the CSV file is moved into place, so that no CSV file lacks one.
     """
     with atomic_path(path) as temporary:
         yield temporary
@@ -38,7 +38,7 @@ def csv_path(path: Path) -> Iterator[Path]:
 
 
 def write_rows(path: Path, kind: type, rows: Iterable[Any]) -> None:
-    """Write instances of the data class ``kind`` as CSV with its digest; floats keep all digits."""
+    """Write instances of the dataclass ``kind`` as CSV with a digest; floats keep all digits."""
     with csv_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         names = [field.name for field in dataclasses.fields(kind)]
         writer = csv.DictWriter(stream, names, lineterminator="\n")
@@ -50,7 +50,7 @@ def check_csv(path: Path) -> None:
     """Compare a CSV file with its digest.
 
     Raises:
-        ResnoiseError: the file or its digest is missing or unreadable, or they do not agree.
+        ResnoiseError: the file or its digest is missing or unreadable, or they do not match.
     """
     found = file_digest(path)
     beside = digest_file(path)
@@ -68,10 +68,10 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return what ``write_json`` wrote.
+    """Read a JSON object that ``write_json`` wrote, without its digest.
 
     Raises:
-        ResnoiseError: the file is missing, unreadable or no JSON object, or does not match its
+        ResnoiseError: the file is missing, unreadable or not a JSON object, or does not match its
             digest.
     """
     try:
@@ -95,7 +95,7 @@ def text_digest(text: str) -> str:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the content of a file; ResnoiseError if it cannot be read."""
+    """Read a file's bytes; ResnoiseError if that fails."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -103,7 +103,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file in UTF-8; ResnoiseError if it cannot be read or decoded."""
+    """Read a file's text in UTF-8; ResnoiseError if it cannot be read or decoded."""
     try:
         return read_bytes(path).decode()
     except UnicodeDecodeError as error:
@@ -111,7 +111,14 @@ def read_text(path: Path) -> str:
 
 
 def check_digest(path: Path, found: str, expected: str, where: str) -> None:
-    """Raise ResnoiseError unless a digest is that expected by what stands in ``where``."""
+    """Raise ResnoiseError if the digest of a file's content is not the expected one.
+
+    Args:
+        path: the file.
+        found: digest of its content.
+        expected: the digest that was stored.
+        where: name of the place where it was stored, for the message.
+    """
     if found != expected:
         raise ResnoiseError(
             f"{path}: content has SHA-256 {found[:16]}..., {where} says {expected[:16]}...; the "

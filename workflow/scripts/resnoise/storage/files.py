@@ -1,4 +1,4 @@
-"""Atomic file writing: a reader sees the old file or the new one, never a part."""
+"""Atomic writing of files: a reader sees the old file or the new one, never a part of one."""
 
 import contextlib
 import fcntl
@@ -17,14 +17,15 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; move it there when the block ends well.
+    """Yield a temporary path beside ``path``; move the file to ``path`` if the block succeeds.
 
-    The temporary file keeps the suffix of ``path``, because libraries choose formats by it. It is
-    flushed to the disk before the move, so that a crash leaves either version whole, and removed
-    when the block raises. One that a killed process left is removed by the next writer of ``path``.
+    The temporary file has the suffix of ``path``, because libraries choose formats by it. It is
+    flushed to the disk before the move, so that a crash leaves the old or the new version complete.
+    If the block raises, the temporary file is removed. One left behind by a killed process is
+    removed the next time that ``path`` is written.
 
     Raises:
-        ResnoiseError: the system refuses to write: a full disk, a read-only folder and the like.
+        ResnoiseError: the system refuses to write (full disk, read-only folder, ...).
     """
     path = Path(path)
     try:
@@ -52,17 +53,17 @@ def write_text(path: Path, text: str) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, if it is there, and what a killed process left of writing it."""
+    """Remove a file if it exists, and temporary files of it that a killed process left behind."""
     path.unlink(missing_ok=True)
     _remove_abandoned(path)
 
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[bool]:
-    """Hold a folder against other processes that ask for it; yield whether it had to wait.
+    """Wait until no other process holds a folder, and hold it; yield True if it had to wait.
 
-    What is locked is a file in it, because NFS knows no locks of folders. The system frees it when
-    the process ends, however it ends. On a file system without locks nothing is held.
+    The lock is on a file in the folder, because NFS cannot lock folders. The system releases it
+    when the process ends, even if it is killed. On a file system without locks nothing is held.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = folder / ".lock"
@@ -72,7 +73,8 @@ def exclusive(folder: Path) -> Iterator[bool]:
         try:
             waited = _lock(handle, folder) or waited
             if not _is_same(handle, lock):
-                # Whoever held it has removed it meanwhile: somebody may hold another of the name.
+                # The previous holder has deleted the lock file, and another process may hold a new
+                # one of the same name: try again.
                 continue
             try:
                 yield waited
@@ -88,7 +90,7 @@ def _lock(handle: int, folder: Path) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        _log.warning("%s: another process writes this, waiting until it ends", folder)
+        _log.warning("%s: another process is writing here, waiting until it ends", folder)
         fcntl.flock(handle, fcntl.LOCK_EX)
         return True
     except OSError as error:
@@ -97,7 +99,7 @@ def _lock(handle: int, folder: Path) -> bool:
 
 
 def _is_same(handle: int, path: Path) -> bool:
-    """Return whether an open file is still the one of this path."""
+    """Return whether ``path`` still leads to this open file."""
     try:
         return os.path.samestat(os.fstat(handle), path.stat())
     except FileNotFoundError:
@@ -105,7 +107,7 @@ def _is_same(handle: int, path: Path) -> bool:
 
 
 def _temporary(path: Path) -> tuple[int, Path]:
-    """Return a new temporary file for ``path``, locked as long as it is open."""
+    """Create a temporary file for ``path``; return its descriptor, which holds a lock, and path."""
     while True:
         handle, name = tempfile.mkstemp(
             prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent
@@ -114,17 +116,17 @@ def _temporary(path: Path) -> tuple[int, Path]:
             fcntl.flock(handle, fcntl.LOCK_EX)
         if Path(name).exists():
             return handle, Path(name)
-        # Another writer took it for abandoned in the moment before it was locked.
+        # Before it was locked, another writer took it for abandoned and removed it: try again.
         os.close(handle)
 
 
 def _remove_abandoned(path: Path) -> None:
-    """Remove temporary files of ``path`` whose writers are gone: nobody holds their locks."""
+    """Remove temporary files of ``path`` that nobody holds a lock on: their writers have ended."""
     pattern = re.compile(rf"\.{re.escape(path.stem)}-[a-z0-9_]{{8}}{re.escape(path.suffix)}")
     for file in path.parent.iterdir():
         if not pattern.fullmatch(file.name):
             continue
-        # Held by its writer, moved by it at this moment, or on a file system without locks.
+        # OSError: its writer holds the lock or has just moved it, or there are no locks here.
         with contextlib.suppress(OSError):
             handle = os.open(file, os.O_RDWR)
             try:

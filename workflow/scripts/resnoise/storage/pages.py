@@ -1,7 +1,8 @@
-"""Markdown and PNG files that check themselves: what people and the report read.
+"""Markdown and PNG files that are checked when they are read.
 
-Markdown holds its digest in a comment, PNG by itself. This module is apart from ``digests`` because
-training writes CSV and JSON only: an edit here must not make a network stale.
+Markdown holds a digest in a comment; the PNG format has checksums of its own. This module is
+separate from ``digests`` so that editing it does not make trained networks stale: training writes
+only CSV and JSON.
 """
 
 import zlib
@@ -22,7 +23,7 @@ def write_markdown(path: Path, text: str) -> None:
 
 
 def read_markdown(path: Path) -> str:
-    """Return the text that ``write_markdown`` wrote.
+    """Read a text that ``write_markdown`` wrote, without its digest.
 
     Raises:
         ResnoiseError: the file is missing or unreadable, or does not match its digest.
@@ -36,10 +37,11 @@ def read_markdown(path: Path) -> str:
 
 
 def read_png(path: Path) -> bytes:
-    """Return the bytes of a PNG file.
+    """Read the bytes of a PNG file and check its checksums.
 
     Raises:
-        ResnoiseError: the file is missing, unreadable, no PNG, or a chunk does not match its CRC.
+        ResnoiseError: the file is missing, unreadable or not a PNG file, or a chunk of it does not
+            match its checksum (CRC).
     """
     content = read_bytes(path)
     place = len(_PNG)

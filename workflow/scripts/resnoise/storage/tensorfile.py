@@ -1,8 +1,8 @@
-"""Named arrays in one file that memory-maps and checks itself.
+"""Files of named arrays with metadata and a digest; the arrays are memory-mapped.
 
-The format is safetensors: plain data without code, readable from any framework. On top of it the
-header carries JSON metadata and a SHA-256 over the metadata and every array's name, type, shape and
-bytes. Every reader checks it, so that a torn or edited file is never used.
+The format is safetensors: plain data without code, readable from any framework. The header also
+holds metadata as JSON and a SHA-256 of the metadata and of every array's name, type, shape and
+bytes. It is checked whenever a file is read, so that an incomplete or edited file is never used.
 """
 
 import hashlib
@@ -18,21 +18,21 @@ from safetensors.numpy import save_file
 from resnoise.errors import ResnoiseError
 from resnoise.storage.files import atomic_path
 
-# One entry only: safetensors writes several in an order that differs from run to run.
+# The only entry of the header: safetensors writes several entries in an order that varies.
 _KEY = "resnoise"
 _DTYPES = {"U8": np.uint8, "I64": np.int64, "F32": np.float32, "F64": np.float64}
 
 
 def save(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> str:
-    """Write ``arrays`` and JSON-like ``metadata`` atomically; return the digest.
+    """Write ``arrays`` and JSON-compatible ``metadata`` atomically; return the digest.
 
-    The same content gives the same bytes, whatever the order of ``arrays``. Types: uint8, int64,
-    float32 and float64.
+    The same content gives the same bytes, whatever the order of ``arrays``. Allowed types of arrays
+    are uint8, int64, float32 and float64.
 
     Raises:
         ResnoiseError: an array has another type, or the system refuses to write.
     """
-    # Not ascontiguousarray, which would give scalars a dimension.
+    # Not np.ascontiguousarray, which would make scalars one-dimensional.
     ordered = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
     for name, array in ordered.items():
         if array.dtype not in _DTYPES.values():
@@ -42,7 +42,7 @@ def save(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, An
     with atomic_path(path) as temporary:
         try:
             save_file(ordered, temporary, {_KEY: json.dumps(header, sort_keys=True)})
-        except SafetensorError as error:  # a full disk, for one
+        except SafetensorError as error:  # for example a full disk
             raise ResnoiseError(f"{path}: cannot be written ({error})") from error
     return digest
 
@@ -50,11 +50,11 @@ def save(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, An
 def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], str]:
     """Return the arrays, the metadata and the digest of a file that ``save`` wrote.
 
-    The arrays are memory-mapped copy-on-write: nothing is read before it is used, and writing to
-    them never reaches the file.
+    The arrays are memory-mapped copy-on-write: writing to them does not change the file.
 
     Raises:
-        ResnoiseError: the file is missing, torn, foreign, or does not match its digest.
+        ResnoiseError: the file is missing, damaged or not written by ``save``, or does not match
+            its digest.
     """
     try:
         with safe_open(path, framework="numpy") as stream:
@@ -70,7 +70,9 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], str]:
         metadata: dict[str, Any] = header["metadata"]
         expected: str = header["sha256"]
     except (ValueError, TypeError, KeyError) as error:
-        raise ResnoiseError(f"{path}: a safetensors file, but not one of this project's") from error
+        raise ResnoiseError(
+            f"{path}: a safetensors file, but not written by this project"
+        ) from error
     arrays = _memory_map(path)
     digest = _digest(arrays, metadata)
     if digest != expected:
@@ -82,7 +84,7 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], str]:
 
 
 def _memory_map(path: Path) -> dict[str, np.ndarray]:
-    """Return views of the arrays of a file whose header safetensors has already validated."""
+    """Return memory-mapped arrays of a file whose header safetensors has already validated."""
     mapped = np.memmap(path, dtype=np.uint8, mode="c")
     header_size = int.from_bytes(mapped[:8].tobytes(), "little")
     header = json.loads(mapped[8 : 8 + header_size].tobytes())
@@ -98,7 +100,7 @@ def _memory_map(path: Path) -> dict[str, np.ndarray]:
 
 
 def _digest(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of ``metadata`` and all arrays in the order given."""
+    """Return the SHA-256 of ``metadata`` and all arrays, in the order given."""
     state = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name, array in arrays.items():
         state.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())

@@ -1,1 +1,1 @@
-"""Numbers over runs: what tables and figures are made from. No text and no pictures here."""
+"""Summaries of the results of several runs: the numbers that tables and figures show."""

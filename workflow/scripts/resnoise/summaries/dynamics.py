@@ -1,7 +1,7 @@
-"""Training dynamics (appendix D): which network reaches which risk when, and with what test error.
+"""Training dynamics (appendix D): training risk by epoch, and test error at equal training risk.
 
-Works on histories (``read_histories`` of ``resnoise.summaries.runs``), without torch. The risk is
-that of the augmented mini-batches of an epoch.
+The functions take histories (see ``resnoise.summaries.runs.read_histories``) and do not use torch.
+The risk is the mean over the augmented mini-batches of an epoch.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 
 NETWORK = ["architecture", "initialisation", "depth"]
 
-# Risks at which test errors are compared.
+# Number of risks at which test errors are compared.
 RISKS = 60
 
 NAMES = {"kwi": "KWI", "t-hmwi": "T(HMWI)"}
@@ -18,8 +18,8 @@ NAMES = {"kwi": "KWI", "t-hmwi": "T(HMWI)"}
 def risk_curves(histories: pd.DataFrame) -> pd.DataFrame:
     """Return mean, smallest and largest training risk over seeds for every network and epoch.
 
-    Columns: architecture, initialisation, depth, epoch, seeds, risk_mean, risk_min, risk_max.
-    Epochs in which a run diverged do not count.
+    Columns: architecture, initialisation, depth, epoch, seeds (their number), risk_mean, risk_min,
+    risk_max. Epochs in which a run has diverged are left out.
     """
     groups = finished(histories).groupby([*NETWORK, "epoch"], as_index=False)
     return groups.agg(
@@ -33,13 +33,14 @@ def risk_curves(histories: pd.DataFrame) -> pd.DataFrame:
 def equal_risk(histories: pd.DataFrame) -> pd.DataFrame:
     """Return test errors and epochs at equal training risk, for every network (Figure 8 (b)).
 
-    A run reaches a risk at the first epoch whose risk is as small; its test error there is
-    interpolated in the logarithm of the risk between that epoch and the best one before it. The
-    risks are equally spaced in the logarithm, over the range that all runs of a depth go through.
+    A run reaches a given risk at its first epoch with a risk that is not larger. Its test error at
+    exactly this risk is interpolated linearly in the logarithm of the risk, between that epoch and
+    the epoch with the smallest risk before. Within a depth, the risks are equally spaced in the
+    logarithm, over the range that all runs of the depth pass through.
 
-    Columns: architecture, initialisation, depth, risk, seeds, test_error_mean, test_error_min,
-    test_error_max, epoch_mean (interpolated likewise). No rows for a depth whose runs have no risk
-    in common. Epochs in which a run diverged do not count.
+    Columns: architecture, initialisation, depth, risk, seeds (their number), test_error_mean,
+    test_error_min, test_error_max, epoch_mean (interpolated in the same way). A depth has no rows
+    if its runs have no risk in common. Epochs in which a run has diverged are left out.
     """
     rows = []
     for _, own in finished(histories).groupby("depth", sort=True):
@@ -50,7 +51,7 @@ def equal_risk(histories: pd.DataFrame) -> pd.DataFrame:
             continue
         risks = np.geomspace(highest, lowest, RISKS)
         for (*network, seed), run in runs.items():
-            # Increasing, as interpolation needs it.
+            # Reversed, because np.interp needs increasing values.
             levels = np.log(run["risk"].to_numpy()[::-1])
             rows += [
                 dict(zip([*NETWORK, "seed"], [*network, seed], strict=True))
@@ -73,11 +74,11 @@ def equal_risk(histories: pd.DataFrame) -> pd.DataFrame:
 
 
 def risk_differences(histories: pd.DataFrame) -> pd.DataFrame:
-    """Return by how much the risk from KWI is larger than that from T(HMWI) (Figure 9 (b)).
+    """Return the risk from KWI minus that from T(HMWI), for every depth and epoch (Figure 9 (b)).
 
-    Runs with the same seed are compared, which see the same mini-batches. Columns: depth, epoch,
-    seeds, difference_mean, difference_min, difference_max. Epochs in which one of the two runs
-    diverged do not count.
+    Runs with the same seed are compared, because they see the same mini-batches. Columns: depth,
+    epoch, seeds (their number), difference_mean, difference_min, difference_max. Epochs in which
+    one of the two runs has diverged are left out.
     """
     keys = ["depth", "seed", "epoch"]
     ended = finished(histories)
@@ -95,7 +96,7 @@ def risk_differences(histories: pd.DataFrame) -> pd.DataFrame:
 
 
 def peak_epochs(differences: pd.DataFrame) -> dict[int, int]:
-    """Return for each depth the epoch at which the mean of ``risk_differences`` is largest."""
+    """Return depth -> epoch with the largest mean difference in ``risk_differences``."""
     return {
         int(str(depth)): int(own["epoch"].iloc[int(own["difference_mean"].argmax())])
         for depth, own in differences.groupby("depth")
@@ -103,12 +104,12 @@ def peak_epochs(differences: pd.DataFrame) -> dict[int, int]:
 
 
 def finished(histories: pd.DataFrame) -> pd.DataFrame:
-    """Return the epochs at whose end the run had not diverged."""
+    """Return the rows of epochs at whose end the run had not diverged."""
     return histories[histories["status"] == "ok"]
 
 
 def _descent(run: pd.DataFrame) -> pd.DataFrame:
-    """Return the epochs of one run whose risk is smaller than that of all epochs before."""
+    """Return the epochs of one run with a smaller risk than in all epochs before."""
     ordered = run.sort_values("epoch")
     before = ordered["risk"].cummin().shift(fill_value=np.inf)
     return ordered[ordered["risk"] < before]

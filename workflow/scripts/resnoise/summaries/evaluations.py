@@ -1,4 +1,4 @@
-"""Risk, cost and error of finished runs (``resnoise.metrics.evaluation``), without torch."""
+"""Read risk, cost and error of finished runs (``resnoise.metrics.evaluation``), without torch."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,10 +12,10 @@ RUN_COLUMNS = ("architecture", "depth", "initialisation", "seed", "snapshot", "s
 
 
 def read_evaluations(files: Iterable[Path]) -> pd.DataFrame:
-    """Return the rows of all evaluation files (see ``resnoise.metrics.evaluation``).
+    """Read the rows of all evaluation files (see ``resnoise.metrics.evaluation``).
 
     Raises:
-        ResnoiseError: a file that is missing or lacks a column.
+        ResnoiseError: a file is missing, damaged or lacks a column.
     """
     frames = []
     for file in files:

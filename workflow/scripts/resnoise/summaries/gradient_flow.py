@@ -1,4 +1,4 @@
-"""Gradient flow of all runs together: means over seeds, and residual against plain networks."""
+"""Gradient flow of several runs: means over seeds, and over the layers of a group."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,10 +29,10 @@ _COLUMNS = (
 
 
 def read(files: Iterable[Path]) -> pd.DataFrame:
-    """Return the rows of all files (see ``resnoise.metrics.gradient_flow``).
+    """Read the rows of all files (see ``resnoise.metrics.path_gradients``).
 
     Raises:
-        ResnoiseError: a file that is missing or lacks a column.
+        ResnoiseError: a file is missing, damaged or lacks a column.
     """
     frames = []
     for file in files:
@@ -41,10 +41,11 @@ def read(files: Iterable[Path]) -> pd.DataFrame:
 
 
 def over_seeds(flows: pd.DataFrame) -> pd.DataFrame:
-    """Return means over seeds, one row for each network, snapshot and layer.
+    """Return means over seeds, with one row for each network, snapshot and layer.
 
-    The standard errors are those of the mean over pictures, the same ones for all seeds: their
-    mean over the seeds, which is no smaller than the error of the mean.
+    The standard error in a file is that of a mean over pictures, and all seeds use the same
+    pictures. Here it is the mean of these errors over the seeds, which is an upper bound on the
+    error of the mean over seeds and pictures.
 
     Args:
         flows: rows of ``read``.
@@ -56,7 +57,7 @@ def over_seeds(flows: pd.DataFrame) -> pd.DataFrame:
 
 
 def over_layers(flows: pd.DataFrame) -> pd.DataFrame:
-    """Return means over the layers of each group: family, architecture, residual, epoch, group.
+    """Return means over the layers of each group, by network, snapshot and epoch.
 
     Args:
         flows: rows of ``over_seeds``.

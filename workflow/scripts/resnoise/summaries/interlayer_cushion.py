@@ -1,6 +1,6 @@
-"""Interlayer cushions of residual beside plain networks: summaries and the table of blocks.
+"""Interlayer cushions of residual and plain networks: statistics over pictures and seeds.
 
-Works on the files of ``resnoise.metrics.interlayer_cushion``, without torch.
+The functions read the files of ``resnoise.metrics.interlayer_cushion`` and do not use torch.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ FAMILIES = {"fully_fledged": "Fully-fledged networks", "simplified": "Simplified
 
 NETWORK = ["family", "depth"]
 
-# Architecture -> family and kind; those that the configuration allows to be measured.
+# Architecture -> family and kind, for all values that interlayer_cushion.architectures may have.
 ARCHITECTURES = {
     f"{prefix}{kind}": (family, kind)
     for prefix, family in (("full-", "fully_fledged"), ("", "simplified"))
@@ -29,11 +29,11 @@ ARCHITECTURES = {
 
 
 def read(folders: Iterable[Path]) -> pd.DataFrame:
-    """Return the cushions after training of all networks, with their family and kind.
+    """Read the cushions of all networks after training, with their family and kind.
 
     Args:
-        folders: run folders with ``run.json`` and ``interlayer_cushion.csv``, or one folder of a
-            network trained elsewhere, with ``network.json``; its name stands for its family.
+        folders: run folders with ``run.json`` and ``interlayer_cushion.csv``; or one folder of a
+            network trained elsewhere, with ``network.json`` instead, whose name is then the family.
 
     Raises:
         ResnoiseError: a file is missing or damaged, or no run has usable weights.
@@ -55,14 +55,15 @@ def read(folders: Iterable[Path]) -> pd.DataFrame:
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for every network and span with statistics over pictures and seeds.
+    """Return statistics over pictures and seeds, with a row for every network and span of blocks.
 
-    Columns: family, depth, kind, first, last, runs, pictures (with a cushion, over all runs), mean,
-    standard_deviation, minimum, standard_error (root mean square over the pictures; 0: exact),
-    probes (mean), each of the cushion.
+    Columns: family, depth, kind; first and last (block of the span); runs (their number), pictures
+    (number of cushions that are defined, over all runs); mean, standard_deviation and minimum of
+    the cushion; standard_error (root mean square, over the pictures, of the error of estimation; 0
+    if computed exactly); probes (mean number of random vectors of the estimation).
 
     Args:
-        rows: what ``read`` returned.
+        rows: rows from ``read``.
     """
     squares = rows.assign(square=rows["standard_error"] ** 2)
     groups = squares.groupby([*NETWORK, "kind", "first", "last"], as_index=False)

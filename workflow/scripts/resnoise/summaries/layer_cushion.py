@@ -1,6 +1,6 @@
-"""Layer cushions of plain against residual networks: distributions, and who has the larger one.
+"""Layer cushions of plain and residual networks: distributions, and which network's are larger.
 
-Works on the files of ``resnoise.metrics.layer_cushion``, without torch.
+The functions read the files of ``resnoise.metrics.layer_cushion`` and do not use torch.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ FILE = "layer_cushion.csv"
 QUANTILES = {"q05": 0.05, "median": 0.5, "q95": 0.95}
 KINDS = ("plain", "residual")
 CLEARLY = 0.95
-# Share of the pictures on which the residual cushion must be larger for a layer to count.
+# A layer is counted if the residual cushion is larger on more than this share of the pictures.
 COUNTS = {"larger": 0.5, "clearly_larger": CLEARLY}
 # Bootstrap replicates that are computed together.
 _CHUNK = 50
@@ -27,15 +27,15 @@ _CHUNK = 50
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Cushions:
-    """Per-sample cushions of one run at one moment.
+    """Layer cushions per picture of one run at one snapshot.
 
     Attributes:
         architecture: name of the network.
         depth: its number of layers.
         seed: seed of the run.
         names: names of its layers, in order.
-        samples: int64 [N], numbers of the pictures.
-        values: float64 [N, layers]; NaN where the layer's input is 0.
+        samples: int64 [N], indices of the pictures.
+        values: cushions, float64 [N, layers]; NaN where the layer's input is 0.
     """
 
     architecture: str
@@ -47,7 +47,7 @@ class Cushions:
 
 
 def read_cushions(folder: Path) -> dict[str, Cushions]:
-    """Return the cushions of a run by snapshot, empty for a run without usable weights.
+    """Read a run's cushions: snapshot -> cushions. Empty if the run has no usable weights.
 
     Args:
         folder: run folder with ``run.json`` and ``layer_cushion.csv``.
@@ -76,7 +76,7 @@ def read_cushions(folder: Path) -> dict[str, Cushions]:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Comparison:
-    """Plain and residual networks of one depth at one moment.
+    """Layer cushions of plain and residual networks of the same depth at the same snapshot.
 
     Attributes:
         depth: their depth.
@@ -95,16 +95,16 @@ class Comparison:
         return self.plain if kind == "plain" else self.residual
 
     def values(self, kind: str) -> NDArray[np.float64]:
-        """Return the cushions of all runs of one kind, one after the other, [runs * N, layers]."""
+        """Return the cushions of all runs of one kind, concatenated to [runs * N, layers]."""
         return np.concatenate([run.values for run in self.runs(kind)])
 
 
 def compare(runs: Iterable[Cushions]) -> list[Comparison]:
-    """Return a comparison for each depth of which there are runs of both kinds, by depth.
+    """Return a comparison for each depth that has runs of both kinds, in the order of depths.
 
     Raises:
-        ResnoiseError: the runs of one depth were measured on different pictures, or some are of
-            simplified and some of fully-fledged networks.
+        ResnoiseError: runs of the same depth were measured on different pictures, or have different
+            layers because some are simplified and some fully-fledged networks.
     """
     by_depth: dict[int, list[Cushions]] = {}
     for run in runs:
@@ -113,7 +113,7 @@ def compare(runs: Iterable[Cushions]) -> list[Comparison]:
     for depth, members in sorted(by_depth.items()):
         if any(not np.array_equal(members[0].samples, run.samples) for run in members):
             raise ResnoiseError(
-                f"depth {depth}: layer cushions of different pictures, measure anew"
+                f"depth {depth}: layer cushions of different pictures, measure them again"
             )
         if any(members[0].names != run.names for run in members):
             raise ResnoiseError(f"depth {depth}: layer cushions of networks with different layers")
@@ -128,20 +128,20 @@ def compare(runs: Iterable[Cushions]) -> list[Comparison]:
 def residual_shares(
     comparison: Comparison, replicates: int = 0, seed: int = 0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return how often the residual cushion is the larger one on the same picture, by layer.
+    """Return for each layer on what share of the pictures the residual cushion is the larger one.
 
-    The share is taken over pictures and over all pairs of a plain and a residual run; where one of
-    the two is undefined, the picture does not count. The bootstrap draws pictures (the same for all
-    layers and runs), plain runs and residual runs with replacement; with one run of each kind it
-    says nothing about other seeds.
+    The share is taken over pictures and over all pairs of a plain and a residual run. A picture is
+    left out where one of the two cushions is undefined. The bootstrap draws pictures (the same for
+    all layers and runs), plain runs and residual runs with replacement; if there is only one run of
+    each kind, it does not show the spread over seeds.
 
     Args:
-        comparison: the runs.
-        replicates: bootstrap replicates.
+        comparison: the runs to compare.
+        replicates: number of bootstrap replicates.
         seed: seed of the bootstrap.
 
     Returns:
-        The shares, float64 [layers], and those of the replicates, [replicates, layers].
+        The shares, float64 [layers], and the shares in each replicate, [replicates, layers].
     """
     pairs = [
         (first, second, _larger(run.values, other.values))
@@ -178,9 +178,10 @@ def residual_shares(
 def _larger(
     plain: NDArray[np.float64], residual: NDArray[np.float64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return where the residual cushion is larger (a half where equal), and where both are defined.
+    """Return where the residual cushion is larger, and where both cushions are defined.
 
-    Both as 0 and 1 in float32, in which sums of up to 2^24 pictures are exact.
+    Both arrays are float32 with 1 for yes and 0 for no, and one half where the cushions are equal.
+    Sums of up to 2^24 pictures are exact in float32.
     """
     defined = np.isfinite(plain) & np.isfinite(residual)
     larger = np.where(plain == residual, 0.5, residual > plain) * defined
@@ -188,9 +189,9 @@ def _larger(
 
 
 def layer_table(comparisons: Iterable[Comparison]) -> pd.DataFrame:
-    """Return a row for every depth and layer.
+    """Return the distributions of the cushions, with a row for every depth and layer.
 
-    Columns: depth, layer, name; for both kinds ``_minimum`` (the layer cushion), ``_q05``,
+    Columns: depth, layer, name; for each kind ``_minimum`` (the layer cushion), ``_q05``,
     ``_median`` and ``_q95`` over the pictures of all runs; residual_share (see
     ``residual_shares``).
     """
@@ -221,20 +222,21 @@ def count_table(
     confidence: float,
     seed: int,
 ) -> pd.DataFrame:
-    """Return in how many layers the residual cushion is the larger one, a row for every depth.
+    """Count the layers in which the residual cushion is the larger one, with a row for every depth.
 
-    It is in a layer where it is larger on more than half of the pictures, and clearly so where on
-    more than the share ``CLEARLY``. Columns: depth, layers, plain_runs, residual_runs, pictures,
-    then ``larger`` and ``clearly_larger``, each with ``_low`` and ``_high`` (bootstrap interval),
-    larger_paper, larger_by_median, larger_by_minimum, exceptions (names of the layers that are not
-    clearly larger).
+    In a layer the residual cushion counts as larger if it is larger on more than half of the
+    pictures, and as clearly larger if it is on more than the share ``CLEARLY`` of them. Columns:
+    depth, layers, plain_runs, residual_runs, pictures; ``larger`` and ``clearly_larger``, each with
+    ``_low`` and ``_high`` (bootstrap interval); larger_paper; larger_by_median and
+    larger_by_minimum (layers in which the median or the minimum is larger); exceptions (names of
+    the layers in which the residual cushion is not clearly larger).
 
     Args:
-        comparisons: the runs.
-        layers: their ``layer_table``.
-        paper: the number of exceptions that the paper states, by depth.
-        replicates: bootstrap replicates.
-        confidence: of the interval, such as 0.95.
+        comparisons: the runs to compare.
+        layers: ``layer_table`` of the comparisons.
+        paper: depth -> number of layers that the paper excepts.
+        replicates: number of bootstrap replicates.
+        confidence: confidence level of the interval, such as 0.95.
         seed: seed of the bootstrap.
     """
     rows = []
@@ -270,6 +272,6 @@ def count_table(
 
 
 def read_final(folders: Iterable[Path]) -> list[Comparison]:
-    """Return the comparisons of the weights after training, one for each depth."""
+    """Read the cushions after training from run folders; return a comparison for each depth."""
     found = (read_cushions(folder) for folder in folders)
     return compare(run["final"] for run in found if "final" in run)

@@ -5,12 +5,12 @@ from typing import Any
 
 import yaml
 
-# What config/paper.yaml calls plain networks of an initialisation where two are compared: those
-# from T(HMWI) are named for the residual networks that they equal.
+# Initialisation -> name in config/paper.yaml, where plain networks of two initialisations are
+# compared. Those from T(HMWI) are called "residual", after the residual networks they are equal to.
 PUBLISHED_AS = {"kwi": "plain", "t-hmwi": "residual"}
 
 
 def read_paper(file: Path) -> dict[str, Any]:
-    """Return the paper's printed numbers (config/paper.yaml)."""
+    """Read the numbers that the paper prints, as nested dictionaries (config/paper.yaml)."""
     numbers: dict[str, Any] = yaml.safe_load(file.read_text("utf-8"))
     return numbers

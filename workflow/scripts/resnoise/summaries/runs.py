@@ -11,7 +11,7 @@ from resnoise.storage.digests import read_json
 
 
 def read_histories(folders: Iterable[Path]) -> pd.DataFrame:
-    """Return the histories of all runs with columns that say which run a row belongs to.
+    """Read the histories of all runs into one table, with columns that identify the run.
 
     Columns: architecture, depth, initialisation, seed, then those of ``history.csv``.
 
@@ -25,14 +25,14 @@ def read_histories(folders: Iterable[Path]) -> pd.DataFrame:
 
 
 def read_metrics(folders: Iterable[Path], name: str) -> pd.DataFrame:
-    """Return a metric of all runs with columns that say which run a row belongs to.
+    """Read a metric of all runs into one table, with columns that identify the run.
 
     Columns: architecture, depth, initialisation, seed, then those of the file.
 
     Args:
         folders: run folders, each with ``run.json`` and the metric's file.
-        name: the metric's file, such as "noise_stability.csv"; columns that say the run are
-            replaced by what the record says.
+        name: name of the metric's file, such as "noise_stability.csv". If it has columns that
+            identify the run itself, they are replaced by those from ``run.json``.
 
     Raises:
         ResnoiseError: a file is missing or damaged.
@@ -41,7 +41,7 @@ def read_metrics(folders: Iterable[Path], name: str) -> pd.DataFrame:
 
 
 def read_network(record: Path) -> tuple[str, int, str]:
-    """Return name, depth and kind ("residual" or "plain") of a network trained elsewhere.
+    """Read name, depth and kind ("residual" or "plain") of a network trained elsewhere.
 
     Args:
         record: its ``network.json``.
@@ -57,7 +57,7 @@ def read_network(record: Path) -> tuple[str, int, str]:
 
 
 def _concatenate(folders: Iterable[Path], name: str, what: str) -> pd.DataFrame:
-    """Return the rows of the file ``name`` of every run."""
+    """Read the file ``name`` of every run into one table; ``what`` names the file in messages."""
     frames = []
     for folder in folders:
         try:
@@ -70,7 +70,7 @@ def _concatenate(folders: Iterable[Path], name: str, what: str) -> pd.DataFrame:
             }
         except (KeyError, TypeError) as error:
             raise ResnoiseError(f"{folder}/run.json: not the record of a run ({error})") from error
-        # Names repeat in long files: as categories they take a byte a row.
+        # Names repeat many times in long files; as categories they take one byte per row.
         categories = {"snapshot": "category", "name": "category"}
         frame = csvfile.read(folder / name, what, dtype=categories)
         frame = frame.drop(columns=[*keys], errors="ignore")

@@ -1,4 +1,4 @@
-"""Weight statistics of all runs (``resnoise.metrics.weight_statistics``), without torch."""
+"""Weight statistics of several runs (``resnoise.metrics.weight_statistics``), without torch."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,14 +13,14 @@ FILE = "weight_statistics.csv"
 
 MOMENTS = {"before": "initial", "after": "final"}
 
-# The networks of Table 3 by architecture: the weights p of the plain one, T(r) of the residual one.
+# Weights in Table 3 -> architecture of the runs: p of plain networks, T(r) of residual ones.
 NETWORKS = {"p": "plain", "transferred": "residual"}
 
 _COLUMNS = {"snapshot", "view", "group", "statistic", "value"}
 
 
 def read_statistics(folders: Iterable[Path]) -> pd.DataFrame:
-    """Return the weight statistics of all runs with columns that say which run a row belongs to.
+    """Read the weight statistics of all runs into one table, with columns that identify the run.
 
     Args:
         folders: run folders with ``run.json`` and ``weight_statistics.csv``.
@@ -37,16 +37,17 @@ def read_statistics(folders: Iterable[Path]) -> pd.DataFrame:
 def table3(statistics: pd.DataFrame, paper: Mapping[int, Any]) -> pd.DataFrame:
     """Return Table 3: statistics of the plain weights p and of the transferred weights T(r).
 
-    A row for every depth, group and statistic (see ``resnoise.metrics.weight_statistics``); for
-    each of before_p, before_transferred, after_p and after_transferred the columns ``_mean`` and
-    ``_std`` over seeds (empty for one seed), ``_seeds``, and ``_paper``.
+    There is a row for every depth, group and statistic of ``resnoise.metrics.weight_statistics``.
+    Each of before_p, before_transferred, after_p and after_transferred has the columns ``_mean``
+    and ``_std`` over seeds (empty for one seed), ``_seeds`` (their number), and ``_paper``.
 
     Args:
         statistics: rows of ``read_statistics``.
         paper: section ``table3`` of the paper's numbers, as depth -> moment -> architecture ->
             group_statistic -> number.
     """
-    # As the plain network that computes the run's function: p itself, T(r) of a residual run.
+    # The view "plain" has the weights of the plain network that computes the run's function: p
+    # itself for a plain run, T(r) for a residual run.
     plain = statistics[statistics["view"] == "plain"]
     rows = []
     for (depth, group, statistic), own in plain.groupby(

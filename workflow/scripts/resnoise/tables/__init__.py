@@ -1,1 +1,1 @@
-"""The paper's tables and further ones, as CSV and as Markdown to read."""
+"""The paper's tables and further ones. Each is made as CSV and as Markdown to read."""

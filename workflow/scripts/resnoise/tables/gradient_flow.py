@@ -18,17 +18,18 @@ STAGES = {
 
 
 def ratios(flows: pd.DataFrame, paper: Mapping[str, Any], shallow_groups: int) -> pd.DataFrame:
-    """Return f of residual relative to plain networks, by layers and stage of training.
+    """Return the ratio of f in residual networks to f in plain ones, by layers and stage.
 
-    f is averaged over the layers, and for the whole training over time by the trapezoidal rule from
-    the first to the last iteration; the ratio is that of the averages. Columns: family, layers
-    ("shallow", "deep", and each group), groups, stage, and for each of f_mean and f_median
-    ``_residual``, ``_plain`` and ``_ratio``; ratio_paper stands beside.
+    f is averaged over the layers. For the whole training it is also averaged over time, by the
+    trapezoidal rule from the first to the last iteration. The ratio is that of the averages.
+    Columns: family; layers ("shallow", "deep", "G1", ...) and the numbers of their groups; stage
+    (of the training); for each of f_mean and f_median ``_residual``, ``_plain`` and ``_ratio``;
+    ratio_paper.
 
     Args:
-        flows: rows of ``over_seeds``.
+        flows: rows from ``over_seeds``.
         paper: section ``gradient_flow`` of the paper's numbers.
-        shallow_groups: how many groups are shallow.
+        shallow_groups: number of groups, from the first on, whose layers are called shallow.
     """
     parts = {"shallow": range(1, shallow_groups + 1), "deep": range(shallow_groups + 1, 4)}
     parts |= {f"G{group}": range(group, group + 1) for group in (1, 2, 3)}
@@ -58,7 +59,7 @@ def ratios(flows: pd.DataFrame, paper: Mapping[str, Any], shallow_groups: int) -
 
 
 def _average(flows: pd.DataFrame, measure: str, stage: str) -> float:
-    """Return the mean over layers of a stage, or over the training."""
+    """Return the mean over layers at a stage, or over layers and time for the whole training."""
     if stage != "training":
         return float(flows.loc[flows["snapshot"] == stage, measure].mean())
     means = flows.groupby("epoch")[measure].mean()
@@ -69,7 +70,7 @@ def _average(flows: pd.DataFrame, measure: str, stage: str) -> float:
 
 
 def ratios_markdown(table: pd.DataFrame) -> str:
-    """Return ``ratios`` as Markdown for people."""
+    """Return the table from ``ratios`` as Markdown to read."""
     header = ["networks", "layers", "groups", "stage", "f residual", "f plain", "ratio (paper)"]
     header += ["by median: f residual", "f plain", "ratio"]
     rows = []
@@ -93,11 +94,11 @@ def ratios_markdown(table: pd.DataFrame) -> str:
 
 
 def _ratio(value: float | None) -> str:
-    """Return a ratio without an exponent, or a dash if there is none."""
+    """Return a ratio as text without an exponent, or a dash if there is none."""
     return number(value, 3) if pd.isna(value) or value < 100 else f"{value:.0f}"
 
 
 def make(files: Sequence[Path], paper: Mapping[str, Any], *, shallow_groups: int) -> Table:
-    """Return ``ratios`` of ``gradient_flow.csv`` of runs; ``shallow_groups`` as there."""
+    """Make the table from the ``gradient_flow.csv`` of runs; see ``ratios`` for the options."""
     table = ratios(over_seeds(read(files)), paper["gradient_flow"], shallow_groups)
     return Table(ratios_markdown(table), table)

@@ -1,4 +1,4 @@
-"""The table of Figure 9: how the risk grows with depth, and when the difference peaks."""
+"""The table of Figure 9: growth of the risk with depth, and the epoch of the largest difference."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,14 +22,14 @@ from resnoise.tables.text import (
 
 
 def growth_table(histories: pd.DataFrame, paper: Mapping[str, Any]) -> pd.DataFrame:
-    """Return risks after training, how they grow with depth, and where their difference peaks.
+    """Return risks after training, their growth with depth, and the epoch of largest difference.
 
-    Columns: depth, initialisation, seeds, diverged; risk_mean, risk_std (over seeds), risk_paper;
-    growth and growth_paper (relative to the smallest depth); peak_epoch (see ``peak_epochs``) and
-    peak_epoch_paper. Runs that diverged count in no mean.
+    Columns: depth, initialisation, seeds (their number), diverged (number of runs); risk_mean,
+    risk_std (over seeds), risk_paper; growth and growth_paper (relative to the smallest depth);
+    peak_epoch (see ``peak_epochs``) and peak_epoch_paper. Means leave out runs that diverged.
 
     Args:
-        histories: rows of ``resnoise.summaries.runs.read_histories``.
+        histories: rows from ``resnoise.summaries.runs.read_histories``.
         paper: section ``figure9`` of the paper's numbers.
     """
     peaks = peak_epochs(risk_differences(histories))
@@ -61,7 +61,7 @@ def growth_table(histories: pd.DataFrame, paper: Mapping[str, Any]) -> pd.DataFr
 
 
 def growth_markdown(table: pd.DataFrame) -> str:
-    """Return ``growth_table`` as Markdown, the paper's numbers in brackets."""
+    """Return the table from ``growth_table`` as Markdown, with the paper's numbers in brackets."""
     header = ["depth", "init", "seeds", "training risk", "growth", "difference peaks at epoch"]
     rows = []
     for row in table.to_dict("records"):
@@ -85,6 +85,6 @@ def growth_markdown(table: pd.DataFrame) -> str:
 
 
 def make(files: Sequence[Path], paper: Mapping[str, Any]) -> Table:
-    """Return ``growth_table`` of ``history.csv`` of runs."""
+    """Make the table from the ``history.csv`` of runs."""
     table = growth_table(read_histories(file.parent for file in files), paper["figure9"])
     return Table(growth_markdown(table), table)

@@ -1,4 +1,4 @@
-"""The table of interlayer cushions: every block, residual beside plain, and the paper's number."""
+"""The table of interlayer cushions of blocks: residual, plain, and the paper's number."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,17 +18,18 @@ from resnoise.tables.text import PENDING, Table, fixed, markdown_table
 
 
 def blocks(summary: pd.DataFrame, paper: Mapping[str, Any] | None) -> pd.DataFrame:
-    """Return a row for every family, depth and block, residual beside plain.
+    """Return a row for every family, depth and block, with residual and plain side by side.
 
-    Columns: family, depth, block, for both kinds ``_mean``, ``_standard_deviation``, ``_minimum``,
-    ``_pictures`` and ``_minimal``, their ratio of means, and, in the row of the middle block of the
-    network that the paper measured, ``paper_mean`` and ``paper_standard_deviation``. ``_minimal``
-    is the minimal interlayer cushion (Arora et al. 2018, definition 4, without its bound
-    1 / sqrt(h_i)): the smallest of all pictures and of all spans that begin with the block.
+    Columns: family, depth, block; for each kind ``_mean``, ``_standard_deviation``, ``_minimum``,
+    ``_pictures`` and ``_minimal``; ratio (of the two means); paper_mean and
+    paper_standard_deviation, which are filled only for the block that the paper measured: the
+    middle one of its network. ``_minimal`` is the minimal interlayer cushion (Arora et al. 2018,
+    definition 4, without its bound 1 / sqrt(h_i)): the smallest over all pictures and all spans
+    that begin with the block.
 
     Args:
-        summary: what ``summarise`` returned.
-        paper: section ``interlayer_cushion`` of the paper's numbers; None for none.
+        summary: table from ``summarise``.
+        paper: section ``interlayer_cushion`` of the paper's numbers; None to leave them out.
     """
     place = [*NETWORK, "kind", "first"]
     minimal = summary.groupby(place)["minimum"].min().rename("minimal")
@@ -53,7 +54,7 @@ def blocks(summary: pd.DataFrame, paper: Mapping[str, Any] | None) -> pd.DataFra
 
 
 def markdown(table: pd.DataFrame, title: str) -> str:
-    """Return ``blocks`` as Markdown for people, a table for every family and depth."""
+    """Return the table from ``blocks`` as Markdown, split into one for every family and depth."""
     parts = [f"# {title}"]
     for (family, depth), rows in table.groupby(NETWORK, sort=False):
         kinds = [kind for kind in KINDS if rows[f"{kind}_pictures"].notna().any()]
@@ -89,7 +90,7 @@ def markdown(table: pd.DataFrame, title: str) -> str:
 
 
 def _cell(row: Mapping[Any, Any], kind: str) -> str:
-    """Return one network's statistics of a block."""
+    """Return the text of a cell: statistics of one block in networks of one kind."""
     if pd.isna(row[f"{kind}_mean"]):
         return PENDING
     mean, std, low = (row[f"{kind}_{name}"] for name in ("mean", "standard_deviation", "minimum"))
@@ -97,18 +98,18 @@ def _cell(row: Mapping[Any, Any], kind: str) -> str:
 
 
 def _paper(row: Mapping[Any, Any]) -> str:
-    """Return the paper's number, or nothing."""
+    """Return the text of the paper's number, "" if there is none for this row."""
     if pd.isna(row["paper_mean"]):
         return ""
     return f"{row['paper_mean']:.2f} +- {row['paper_standard_deviation']:.4f}"
 
 
 def make(files: Sequence[Path], paper: Mapping[str, Any] | None) -> Table:
-    """Return ``blocks`` of runs, or of one network trained elsewhere, which the paper has not.
+    """Make the table for runs, or for one network trained elsewhere.
 
     Args:
-        files: ``interlayer_cushion.csv``, each with the record of its network beside it.
-        paper: the paper's numbers, None for none.
+        files: ``interlayer_cushion.csv`` of each network, with its record beside it.
+        paper: the paper's numbers; None to leave them out, as for a network trained elsewhere.
     """
     rows = read(file.parent for file in files)
     table = blocks(summarise(rows), paper and paper["interlayer_cushion"])

@@ -1,4 +1,4 @@
-"""The table of layer cushions: every layer, and the count beside the paper's."""
+"""The tables of layer cushions: every layer, and counts of layers beside the paper's."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,23 +6,17 @@ from typing import Any
 
 import pandas as pd
 
-from resnoise.summaries.layer_cushion import (
-    CLEARLY,
-    COUNTS,
-    count_table,
-    layer_table,
-    read_final,
-)
+from resnoise.summaries.layer_cushion import CLEARLY, COUNTS, count_table, layer_table, read_final
 from resnoise.tables.text import Table, markdown_table
 
 
 def markdown(layers: pd.DataFrame, counts: pd.DataFrame, confidence: float) -> str:
-    """Return both tables as Markdown for people.
+    """Return both tables as Markdown to read.
 
     Args:
-        layers: what ``layer_table`` returned.
-        counts: what ``count_table`` returned.
-        confidence: of the intervals.
+        layers: table from ``layer_table``.
+        counts: table from ``count_table``.
+        confidence: confidence level of the intervals.
     """
     header = ["depth", "runs", "pictures", "residual larger", "clearly larger", "by median"]
     header += ["by minimum", "not clearly larger"]
@@ -85,13 +79,13 @@ def make(
     confidence: float,
     seed: int,
 ) -> Table:
-    """Return the table of all layers, and the counts of layers by depth.
+    """Make the table of all layers, and the counts of layers by depth.
 
     Args:
         files: ``layer_cushion.csv`` of runs.
         paper: the paper's numbers.
-        replicates: bootstrap replicates.
-        confidence: of the bootstrap interval.
+        replicates: number of bootstrap replicates.
+        confidence: confidence level of the bootstrap interval.
         seed: seed of the bootstrap.
     """
     comparisons = read_final(file.parent for file in files)

@@ -1,4 +1,4 @@
-"""Tables over runs: any numbers that there are of each run, as means over seeds."""
+"""Tables of means over seeds, from any file of numbers that each run has."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,15 +17,16 @@ NETWORK = ("architecture", "depth", "initialisation")
 def over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
     """Return mean and sample standard deviation over seeds of every column of numbers.
 
-    Columns: architecture, depth, initialisation, the columns of texts, which tell rows of one run
-    apart, seeds, and ``_mean`` and ``_std`` of each column of numbers (empty for one seed). Rows
-    are in the order of depths, otherwise in that of ``rows``.
+    Columns: architecture, depth, initialisation; the columns of text or truth values,
+    which distinguish the rows of a run; seeds (their number); ``_mean`` and ``_std`` of each column
+    of numbers (``_std`` is empty for one seed). Rows are sorted by depth, and otherwise in the
+    order of ``rows``.
 
     Args:
-        rows: rows of ``resnoise.summaries.runs.read_metrics``.
+        rows: rows from ``resnoise.summaries.runs.read_metrics``.
 
     Raises:
-        ResnoiseError: two rows of a run have the same texts.
+        ResnoiseError: two rows of a run have the same text in all columns of text.
     """
     own = [name for name in rows.columns if name not in (*NETWORK, "seed")]
     numbers = [name for name in own if _is_number(rows[name])]
@@ -52,7 +53,7 @@ def _is_number(column: pd.Series) -> bool:
 
 
 def markdown(table: pd.DataFrame, title: str) -> str:
-    """Return ``over_seeds`` as Markdown for people."""
+    """Return the table from ``over_seeds`` as Markdown to read."""
     numbers = [name.removesuffix("_mean") for name in table.columns if name.endswith("_mean")]
     keys = list(table.columns[: table.columns.get_loc("seeds")])
     rows = []
@@ -69,15 +70,15 @@ def markdown(table: pd.DataFrame, title: str) -> str:
 
 
 def make(records: Sequence[Path], _paper: object = None, *, name: str, title: str) -> Table:
-    """Return the file ``name`` of all runs as means over seeds.
+    """Make a table of means over seeds from a file that each run has.
 
     Args:
         records: ``run.json`` of runs.
-        name: the file beside each, such as "evaluation.csv".
-        title: heading.
+        name: name of the file in the same folder, such as "evaluation.csv".
+        title: heading of the table.
 
     Raises:
-        ResnoiseError: a file is missing or damaged, or has rows that cannot be told apart.
+        ResnoiseError: a file is missing or damaged, or two of its rows have the same text.
     """
     table = over_seeds(read_metrics((record.parent for record in records), name))
     return Table(markdown(table, title), table)

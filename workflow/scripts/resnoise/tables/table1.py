@@ -1,4 +1,4 @@
-"""Tables of the paper beside what was measured: from evaluation files to CSV and Markdown."""
+"""Tables 1 and 2 (appendices A and B): measured risk, cost and test error beside the paper's."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,26 +7,19 @@ from typing import Any
 import pandas as pd
 
 from resnoise.summaries.evaluations import TABLE1_MEASURES, read_evaluations
-from resnoise.tables.text import (
-    Table,
-    markdown_table,
-    measured,
-    number,
-    printed,
-    seeds_cell,
-)
+from resnoise.tables.text import Table, markdown_table, measured, number, printed, seeds_cell
 
 
 def table1(evaluations: pd.DataFrame, paper: Mapping[int, Any]) -> pd.DataFrame:
     """Return Table 1: training risk, cost and test error of plain and residual networks.
 
-    One row for every depth and network: mean and standard deviation over the seeds (sample standard
-    deviation, empty for one seed), the paper's number beside each, how many seeds there are and how
-    many diverged, and the growth of the mean risk from the smallest depth to this one. Runs that
-    diverged count in no mean.
+    There is one row for every depth and network, with the number of seeds, the number of runs that
+    diverged, mean and sample standard deviation over seeds (the latter empty for one seed), the
+    paper's number for each mean, and the growth of the mean risk from the smallest depth to this
+    one. Means leave out runs that diverged.
 
     Args:
-        evaluations: rows of ``read_evaluations``.
+        evaluations: rows from ``read_evaluations``.
         paper: section ``table1`` of the paper's numbers, as depth -> network -> measure.
     """
     final = evaluations[evaluations["snapshot"] == "final"]
@@ -56,13 +49,13 @@ def table1(evaluations: pd.DataFrame, paper: Mapping[int, Any]) -> pd.DataFrame:
 
 
 def growth(table: pd.DataFrame, column: str) -> pd.Series:
-    """Return each row's value divided by that of the same network at the smallest depth."""
+    """Return each row's value divided by the same network's value at the smallest depth."""
     smallest = table[table["depth"] == table["depth"].min()].set_index("network")[column]
     return pd.to_numeric(table[column]) / pd.to_numeric(table["network"].map(smallest))
 
 
 def table1_markdown(table: pd.DataFrame, title: str) -> str:
-    """Return ``table1`` as Markdown for people: measured, and the paper's number in brackets."""
+    """Return the table from ``table1`` as Markdown, with the paper's numbers in brackets."""
     names = {"risk": "training risk", "cost": "training cost", "test_error": "test error"}
     header = ["depth", "network", "init", "seeds", *names.values(), "risk growth"]
     rows = []
@@ -90,13 +83,13 @@ def make(
     section: str = "table1",
     title: str = "Table 1",
 ) -> Table:
-    """Return Table 1, or Table 2 of the same columns.
+    """Make Table 1, or Table 2, which has the same columns.
 
     Args:
         files: ``evaluation.csv`` of runs.
         paper: the paper's numbers.
-        section: of the paper's numbers, "table1" or "table2".
-        title: heading.
+        section: section of the paper's numbers, "table1" or "table2".
+        title: heading of the table.
     """
     table = table1(read_evaluations(files), paper[section])
     return Table(table1_markdown(table, title), table)

@@ -1,7 +1,6 @@
 """Table 3 (appendix C): weights of plain and residual networks before and after training.
 
-Works on the files of ``resnoise.metrics.weight_statistics`` and ``resnoise.metrics.evaluation``,
-without torch.
+The table is made from the files of ``resnoise.metrics.weight_statistics``, without torch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,12 +23,12 @@ _STATISTICS = {
 
 
 def table3_markdown(table: pd.DataFrame, threshold: float, id_threshold: float) -> str:
-    """Return ``table3`` as Markdown for people: measured, and the paper's number in brackets.
+    """Return the table from ``table3`` as Markdown, with the paper's numbers in brackets.
 
     Args:
-        table: what ``table3`` returned.
-        threshold: magnitude above which weights are large.
-        id_threshold: what the counts of ID-sized weights are above.
+        table: table from ``table3``.
+        threshold: magnitude above which weights are called large.
+        id_threshold: value above which weights are counted as being of the size of ID entries.
     """
     lines = {
         **{
@@ -72,13 +71,13 @@ def table3_markdown(table: pd.DataFrame, threshold: float, id_threshold: float) 
 def make(
     files: Sequence[Path], paper: Mapping[str, Any], *, threshold: float, id_threshold: float
 ) -> Table:
-    """Return Table 3.
+    """Make Table 3.
 
     Args:
         files: ``weight_statistics.csv`` of runs.
         paper: the paper's numbers.
-        threshold: magnitude above which weights are large.
-        id_threshold: what the counts of ID-sized weights are above.
+        threshold: magnitude above which weights are called large.
+        id_threshold: value above which weights are counted as being of the size of ID entries.
     """
     table = table3(read_statistics(file.parent for file in files), paper["table3"])
     return Table(table3_markdown(table, threshold, id_threshold), table)

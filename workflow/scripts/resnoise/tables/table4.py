@@ -24,16 +24,22 @@ def table4(
 ) -> pd.DataFrame:
     """Return Table 4: risk and weight term before and after training, from KWI and from T(HMWI).
 
-    Columns: moment ("before", "after"), depth, initialisation, seeds, diverged; ``_mean`` and
-    ``_std`` over seeds (empty for one) and ``_paper`` of risk and of term, the weight term of the
-    plain network's weights; residual_term_mean and _std, that of the residual network that computes
-    the same function (for T(HMWI) only); risk_over_term, and kwi_term_ratio, the weight term from
-    KWI divided by this residual term, both of means and with ``_paper``. Runs that diverged count
-    in no mean.
+    Columns: moment ("before" or "after" training), depth, initialisation, seeds (their number),
+    diverged (number of runs), and
+
+    - risk: training risk,
+    - term: weight term of the plain network's weights,
+    - residual_term (for T(HMWI) only): weight term of the residual network that computes the same
+      function,
+    - risk_over_term: mean risk divided by mean term,
+    - kwi_term_ratio: mean term from KWI divided by the mean residual_term of this row.
+
+    The first three have ``_mean`` and ``_std`` over seeds (``_std`` is empty for one seed); all but
+    residual_term have ``_paper``. Means leave out runs that diverged.
 
     Args:
-        evaluations: rows of ``resnoise.summaries.evaluations.read_evaluations``.
-        statistics: rows of ``read_statistics`` of the same runs.
+        evaluations: rows from ``resnoise.summaries.evaluations.read_evaluations``.
+        statistics: rows from ``read_statistics`` for the same runs.
         paper: the paper's numbers (see ``resnoise.summaries.published.read_paper``).
     """
     keys = ["architecture", "depth", "initialisation", "seed", "snapshot"]
@@ -56,7 +62,7 @@ def table4(
                 "diverged": len(group) - len(finished),
             }
             for measure in ("risk", "term", "residual_term"):
-                # Of KWI there is no residual network to speak of.
+                # Networks from KWI have no corresponding residual network.
                 shown = measure != "residual_term" or initialisation != "kwi"
                 row[f"{measure}_mean"] = finished[measure].mean() if shown else None
                 row[f"{measure}_std"] = finished[measure].std() if shown else None
@@ -77,18 +83,18 @@ def table4(
 def _table4_numbers(
     paper: Mapping[str, Any], moment: str, depth: int, initialisation: str
 ) -> dict[str, float]:
-    """Return what the paper's Table 4 says of networks of one kind."""
+    """Return the numbers that the paper's Table 4 prints for networks of one kind."""
     network = PUBLISHED_AS.get(initialisation, "")
     printed = dict(paper["table4"].get(depth, {}).get(moment, {}).get(network, {}))
     if moment == "after":
-        # The table repeats these: of KWI from Table 1, of T(HMWI) from Table 2.
+        # The table repeats numbers of other tables: for KWI of Table 1, for T(HMWI) of Table 2.
         repeated = paper["table1" if network == "plain" else "table2"]
         printed |= repeated.get(depth, {}).get("plain", {})
     return printed
 
 
 def table4_markdown(table: pd.DataFrame) -> str:
-    """Return ``table4`` as Markdown for people: measured, and the paper's number in brackets."""
+    """Return the table from ``table4`` as Markdown, with the paper's numbers in brackets."""
     header = ["training", "depth", "init", "seeds", "training risk", "weight term"]
     header += ["of T^-1(p)", "risk / weight term", "KWI's weight term / of T^-1(p)"]
     rows = []
@@ -118,10 +124,10 @@ def table4_markdown(table: pd.DataFrame) -> str:
 
 
 def make(files: Sequence[Path], paper: Mapping[str, Any]) -> Table:
-    """Return Table 4.
+    """Make Table 4.
 
     Args:
-        files: ``weight_statistics.csv`` of runs, each with ``evaluation.csv`` beside it.
+        files: ``weight_statistics.csv`` of runs, each with ``evaluation.csv`` in the same folder.
         paper: the paper's numbers.
     """
     folders = [file.parent for file in files]

@@ -1,4 +1,4 @@
-"""Table 5 (appendix D.3): networks with dominant paths only beside residual networks."""
+"""Table 5 (appendix D.3): networks of dominant paths only, compared with residual networks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,30 +8,23 @@ import pandas as pd
 
 from resnoise.summaries.evaluations import read_evaluations
 from resnoise.tables.table1 import growth
-from resnoise.tables.text import (
-    Table,
-    markdown_table,
-    measured,
-    number,
-    printed,
-    seeds_cell,
-)
+from resnoise.tables.text import Table, markdown_table, measured, number, printed, seeds_cell
 
 MEASURES = ("risk", "test_error")
 NETWORKS = ("residual", "dominant-path", "dominant-path-lower-full")
 
 
 def table5(evaluations: pd.DataFrame, paper: Mapping[int, Any]) -> pd.DataFrame:
-    """Return Table 5: one row for each network and depth.
+    """Return Table 5, with one row for each network and depth.
 
-    Columns: depth, network, seeds, diverged; mean and sample standard deviation over the seeds of
-    risk and test_error and the paper's number beside; accuracy_share, the network's mean accuracy
-    (1 - test_error) divided by that of the residual network of the depth; risk_growth, the mean
-    risk divided by that of the smallest depth; both also of the paper's numbers. Runs that diverged
-    count in no mean.
+    Columns: depth, network, seeds (their number), diverged (number of runs); ``_mean`` and ``_std``
+    (sample standard deviation) over seeds and ``_paper`` of risk and test_error; ``_mean`` and
+    ``_paper`` of accuracy_share, the accuracy (1 - test_error) divided by that of the residual
+    network of the same depth, and of risk_growth, the risk divided by that of the same network at
+    the smallest depth. Means leave out runs that diverged.
 
     Args:
-        evaluations: rows of ``resnoise.summaries.evaluations.read_evaluations``.
+        evaluations: rows from ``resnoise.summaries.evaluations.read_evaluations``.
         paper: section ``table5`` of the paper's numbers, as depth -> network -> measure.
     """
     final = evaluations[evaluations["snapshot"] == "final"]
@@ -72,7 +65,7 @@ def _accuracy_share(table: pd.DataFrame, column: str) -> pd.Series:
 
 
 def table5_markdown(table: pd.DataFrame) -> str:
-    """Return ``table5`` as Markdown for people: measured, and the paper's number in brackets."""
+    """Return the table from ``table5`` as Markdown, with the paper's numbers in brackets."""
     header = ["depth", "network", "seeds", "training risk", "test error"]
     header += ["share of residual accuracy", "risk growth"]
     rows = []
@@ -101,6 +94,6 @@ def table5_markdown(table: pd.DataFrame) -> str:
 
 
 def make(files: Sequence[Path], paper: Mapping[str, Any]) -> Table:
-    """Return Table 5 from ``evaluation.csv`` of runs."""
+    """Make Table 5 from the ``evaluation.csv`` of runs."""
     table = table5(read_evaluations(files), paper["table5"])
     return Table(table5_markdown(table), table)

@@ -1,4 +1,4 @@
-"""The text of tables: Markdown, and in which form numbers are written."""
+"""The text of tables: Markdown, and the format of numbers."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,11 +13,11 @@ PENDING = "-"
 
 
 class Table:
-    """A table to read and the numbers behind it: what ``make`` of each module here returns.
+    """A table as text to read, and its numbers: the result of each module's ``make`` here.
 
     Attributes:
-        text: Markdown.
-        tables: what its CSV files hold, in the order of the rule's outputs.
+        text: the table as Markdown.
+        tables: the contents of its CSV files, in the order of the rule's outputs.
     """
 
     def __init__(self, text: str, *tables: pd.DataFrame) -> None:
@@ -32,7 +32,7 @@ class Table:
 
 
 def seeds_cell(row: Mapping[Any, Any]) -> str:
-    """Return the number of seeds of a row, and how many of them diverged if some did."""
+    """Return the text of a cell: number of seeds, and the number that diverged if not 0."""
     return f"{row['seeds']}" + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
 
 
@@ -48,41 +48,47 @@ def markdown_table(header: list[str], rows: list[list[str]]) -> str:
 
 
 def number(value: float | None, digits: int) -> str:
-    """Return ``value`` with ``digits`` significant digits, or a dash if there is none."""
+    """Return ``value`` as text with ``digits`` significant digits, or a dash if there is none."""
     return PENDING if pd.isna(value) else f"{value:#.{digits}g}"
 
 
 def measured(mean: float, std: float) -> str:
-    """Return "mean +- std"; without std for one seed, "diverged" for no finished run."""
+    """Return the text "mean +- std".
+
+    Without "+- std" if ``std`` is NaN (one seed); "diverged" if ``mean`` is NaN (no finished run).
+    """
     if pd.isna(mean):
         return "diverged"
     return number(mean, 4) + ("" if pd.isna(std) else f" +- {std:.2g}")
 
 
 def printed(value: float | None, digits: int) -> str:
-    """Return the paper's number in brackets, or nothing if it has none."""
+    """Return the paper's number as text in brackets, "" if there is none."""
     return "" if pd.isna(value) else f" ({number(value, digits)})"
 
 
 def rounded(value: float | None) -> str:
-    """Return ``value`` with 4 significant digits, whole from 1000 on; a dash if there is none."""
+    """Return ``value`` as text with 4 significant digits, or a dash if there is none.
+
+    From 1000 on it is rounded to a whole number.
+    """
     if pd.isna(value):
         return PENDING
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def fixed(value: float | None, digits: int) -> str:
-    """Return ``value`` with ``digits`` decimals, or a dash if there is none."""
+    """Return ``value`` as text with ``digits`` decimals, or a dash if there is none."""
     return PENDING if pd.isna(value) else f"{value:.{digits}f}"
 
 
 def mean_cell(row: Mapping[Any, Any], name: str) -> str:
-    """Return "mean +- std (paper)" of a row's columns that start with ``name``."""
+    """Return the text "mean +- std (paper)" from a row's columns that start with ``name``."""
     mean, std = row.get(f"{name}_mean"), row.get(f"{name}_std")
     measured = rounded(mean) + ("" if pd.isna(std) else f" +- {std:.2g}")
     return measured + printed_rounded(row.get(f"{name}_paper"))
 
 
 def printed_rounded(value: float | None) -> str:
-    """Return the paper's number in brackets, or nothing if it has none."""
+    """Return the paper's number as text in brackets with 4 significant digits, "" if none."""
     return "" if pd.isna(value) else f" ({value:.4g})"

@@ -1,1 +1,1 @@
-"""Networks to measure: finished runs read back, and networks that were trained elsewhere."""
+"""Trained networks that can be measured: finished runs, and networks trained elsewhere."""

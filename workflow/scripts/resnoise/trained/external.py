@@ -1,6 +1,6 @@
-"""Networks trained elsewhere: state dicts of CIFAR ResNets, and of torchvision's, read and checked.
+"""Networks trained elsewhere: read and check state dicts of ResNets for CIFAR or of torchvision.
 
-Nothing of a file is executed: only tensors and plain containers are read from it.
+Only tensors and plain containers are read from a file; code in it is never executed.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ from resnoise.training.evaluation import evaluate
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 _PREFIXES = ("module.", "_orig_mod.")
-# A counter that evaluation does not need and that old files do not have.
+# A counter of batch normalisation that evaluation does not need and old files lack.
 _COUNTER = "num_batches_tracked"
 
 Weights = dict[str, Tensor]
@@ -36,15 +36,16 @@ Weights = dict[str, Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class ExternalNetwork:
-    """A network trained elsewhere, to be measured as a run's is.
+    """A network trained elsewhere, which can be measured like that of a run.
 
     Attributes:
-        spec: what the configuration says of it.
-        build: makes a network of its structure.
+        spec: its specification.
+        build: builds a network of its structure, with other weights.
         weights: its parameters and buffers.
-        depth: its number of layers with weights, shortcuts left out.
+        depth: its number of layers with weights, without those in shortcuts.
         dataset: the pictures to measure it on.
-        digests: of its file and of the data set, and its specification.
+        digests: digests of its file and of the data set, and its specification as JSON. These
+            determine its results, apart from the metric's specification.
     """
 
     spec: ExternalSpec
@@ -62,7 +63,7 @@ class ExternalNetwork:
         return devices.place(network, device, "float32").eval()
 
     def normalisation(self, device: torch.device) -> Normalisation:
-        """Return what makes its inputs of uint8 pictures."""
+        """Return the conversion of uint8 pictures to inputs of this network."""
         mean, std = self.spec.mean, self.spec.std
         return Normalisation(
             self.dataset.channel_mean if mean is None else np.array(mean),
@@ -72,21 +73,22 @@ class ExternalNetwork:
         )
 
     def usable(self, every_snapshot: bool) -> list[str]:
-        """Return the labels to measure: there is one."""
+        """Return the labels of the weights to measure: there is only the final one."""
         return ["final"]
 
 
 def read(spec: ExternalSpec, path: Path, dataset: Dataset) -> ExternalNetwork:
-    """Return the network of a state dict.
+    """Read a network from a file with its state dict.
 
     Args:
-        spec: what the configuration says of it.
+        spec: specification of the network.
         path: the file.
-        dataset: pictures to measure it on.
+        dataset: the pictures to measure the network on.
 
     Raises:
-        ResnoiseError: the file is missing, no state dict, or does not fit; the message names the
-            first key that is missing, unexpected or of another shape.
+        ResnoiseError: the file is missing, is not a state dict, or does not fit the specification
+            or the pictures; the message names the first key that is missing, unexpected or of
+            another shape.
     """
     weights = read_state_dict(path)
     if spec.naming == "torchvision":
@@ -97,7 +99,7 @@ def read(spec: ExternalSpec, path: Path, dataset: Dataset) -> ExternalNetwork:
     channels = fitted["conv1.weight"].shape[1]
     if channels != dataset.train_images.shape[3]:
         raise ResnoiseError(
-            f"{path}: conv1.weight takes {channels} channels, and the pictures have "
+            f"{path}: conv1.weight takes {channels} channels, but the pictures have "
             f"{dataset.train_images.shape[3]}"
         )
     digests = {"file": file_digest(path), "data": dataset.digest, "network": spec.to_json()}
@@ -105,11 +107,14 @@ def read(spec: ExternalSpec, path: Path, dataset: Dataset) -> ExternalNetwork:
 
 
 def read_state_dict(path: Path) -> Weights:
-    """Return the tensors of a state dict, without wrapper and prefixes, ``linear`` called ``fc``.
+    """Read the tensors of a state dict and bring their names into a common form.
+
+    The state dict may be inside a dictionary with a key such as "state_dict". Prefixes of wrapped
+    networks, such as "module.", are removed from the names, and ``linear`` is renamed to ``fc``.
 
     Raises:
-        ResnoiseError: the file is missing, damaged, holds more than tensors and plain containers,
-            or no state dict.
+        ResnoiseError: the file is missing, damaged or not a state dict, or holds more than tensors
+            and plain containers.
     """
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
@@ -117,12 +122,12 @@ def read_state_dict(path: Path) -> Weights:
         raise ResnoiseError(f"{path}: no such file") from error
     except pickle.UnpicklingError as error:
         raise ResnoiseError(
-            f"{path}: damaged, or holds more than tensors and plain containers, and code is never "
-            f"executed; save it with torch.save(network.state_dict(), ...) ({_first_line(error)})"
+            f"{path}: damaged, or holds more than tensors and plain containers (code is never "
+            f"executed); save it with torch.save(network.state_dict(), ...) ({_first_line(error)})"
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise ResnoiseError(
-            f"{path}: damaged, or no file of torch.save ({_first_line(error)})"
+            f"{path}: damaged, or not written by torch.save ({_first_line(error)})"
         ) from error
     for wrapper in _WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
@@ -134,7 +139,7 @@ def read_state_dict(path: Path) -> Weights:
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise ResnoiseError(
                 f"{path}: {key!r} is a {type(value).__name__}, needed: a state dict of tensors, "
-                f"bare or under one of {', '.join(_WRAPPERS)}"
+                f"by itself or under one of the keys {', '.join(_WRAPPERS)}"
             )
         name = key
         while name.startswith(_PREFIXES):
@@ -151,7 +156,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _shape(weights: Weights, name: str, dimensions: int, path: Path) -> torch.Size:
-    """Return the shape of the weights from which the structure follows."""
+    """Return the shape of the tensor ``name``; ResnoiseError if its dimensions are wrong."""
     if name not in weights:
         raise ResnoiseError(
             f"{path}: no key {name!r}; its keys are {', '.join([*weights][:4])}, ..."
@@ -165,13 +170,13 @@ def _shape(weights: Weights, name: str, dimensions: int, path: Path) -> torch.Si
 
 
 def _blocks(weights: Weights, group: str) -> int:
-    """Return the number of blocks of a group."""
+    """Return the number of blocks in a group, such as "layer1"."""
     numbers = {key.split(".")[1] for key in weights if key.startswith(f"{group}.")}
     return len({number for number in numbers if number.isdigit()})
 
 
 def _cifar(weights: Weights, residual: bool, path: Path) -> tuple[Callable[[], nn.Module], int]:
-    """Return how to build the CIFAR network that has these weights, and its depth."""
+    """Return a function that builds the CIFAR network of these weights, and its depth."""
     width, channels = _shape(weights, "conv1.weight", 4, path)[:2]
     classes = _shape(weights, "fc.weight", 2, path)[0]
     blocks = _blocks(weights, "layer1")
@@ -184,7 +189,7 @@ def _cifar(weights: Weights, residual: bool, path: Path) -> tuple[Callable[[], n
 
 
 def _torchvision(weights: Weights, path: Path) -> tuple[Callable[[], nn.Module], int]:
-    """Return how to build the network of torchvision that has these weights, and its depth."""
+    """Return a function that builds the torchvision network of these weights, and its depth."""
     channels = _shape(weights, "conv1.weight", 4, path)[1]
     if channels != 3:
         raise ResnoiseError(f"{path}: conv1.weight takes {channels} channels, allowed: 3")
@@ -199,10 +204,11 @@ def _torchvision(weights: Weights, path: Path) -> tuple[Callable[[], nn.Module],
 
 
 def _fit(weights: Weights, expected: Mapping[str, Tensor], path: Path) -> Weights:
-    """Return the weights for a network with the state dict ``expected``, in float32.
+    """Return the weights with the names and types of the state dict ``expected``.
 
     Raises:
-        ResnoiseError: a key is missing, unexpected or of another shape; names the first one.
+        ResnoiseError: a key is missing, unexpected or of another shape, or its values are not
+            finite real numbers; the message names the first such key.
     """
     fitted: Weights = {}
     for name, tensor in expected.items():
@@ -219,7 +225,7 @@ def _fit(weights: Weights, expected: Mapping[str, Tensor], path: Path) -> Weight
         if not name.endswith(_COUNTER) and not (
             found.is_floating_point() and bool(found.isfinite().all())
         ):
-            raise ResnoiseError(f"{path}: {name} holds other things than finite real numbers")
+            raise ResnoiseError(f"{path}: {name} has values that are not finite real numbers")
         fitted[name] = found.to(tensor.dtype)
     for name in weights:
         if name not in expected:
@@ -231,10 +237,11 @@ def _fit(weights: Weights, expected: Mapping[str, Tensor], path: Path) -> Weight
 
 @torch.no_grad()
 def describe(network: ExternalNetwork, output: Path, device: torch.device) -> None:
-    """Write facts of a network as JSON; its test error shows whether the standardising is right.
+    """Write facts about a network as JSON. Its test error shows if ``mean`` and ``std`` are right.
 
-    Keys: name, depth, residual, parameters, sha256 of the file, mean and std, pictures, test_loss
-    and test_error (null if its classes are not those of the pictures).
+    The keys are name, depth, residual, parameters (their number), sha256 (of the file), mean and
+    std (per channel, of the standardisation), pictures (size of the test set), and test_loss and
+    test_error, which are null if the network and the pictures differ in the number of classes.
     """
     module = network.network("final", device)
     normalise = network.normalisation(device)

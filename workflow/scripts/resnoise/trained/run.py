@@ -1,4 +1,4 @@
-"""A finished run read back: its networks before, during and after training, and their pictures."""
+"""Read a finished run: its networks before, during and after training, and their pictures."""
 
 import dataclasses
 from pathlib import Path
@@ -19,11 +19,11 @@ from resnoise.training.checkpoint import Weights, set_weights, unflatten
 
 
 class Measurable(Protocol):
-    """What metrics need of a trained network: a finished run, or a network trained elsewhere.
+    """What metrics need from a trained network: from a finished run, or one trained elsewhere.
 
     Attributes:
         dataset: the pictures to measure it on.
-        digests: what its results depend on besides the metric's specification.
+        digests: digests that determine its results, together with the metric's specification.
     """
 
     @property
@@ -33,13 +33,17 @@ class Measurable(Protocol):
     def digests(self) -> dict[str, str]: ...  # noqa: D102
 
     def network(self, label: str, device: torch.device) -> nn.Module:
-        """Return the network with the weights ``label`` in evaluation mode."""
+        """Return the network with the weights called ``label``, in evaluation mode."""
 
     def normalisation(self, device: torch.device) -> Normalisation:
-        """Return what makes its inputs of uint8 pictures."""
+        """Return the conversion of uint8 pictures to inputs of the network."""
 
     def usable(self, every_snapshot: bool) -> list[str]:
-        """Return the labels to measure: all, or the final one only; none that diverged."""
+        """Return the labels of the weights to measure, without weights that diverged.
+
+        Args:
+            every_snapshot: return all labels; False for the final one only.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,12 +51,12 @@ class TrainedRun:
     """A finished run.
 
     Attributes:
-        spec: what was trained.
-        status: "done" or "diverged"; the weights "final" of a diverged run are of no use.
-        weights: by label, in the order of training: "initial", "iteration1", "epoch10", ...,
-            "final".
+        spec: its specification.
+        status: "done" or "diverged". The weights "final" of a diverged run must not be used.
+        weights: label -> weights, in the order of training. The labels are "initial", "iteration1",
+            "epoch10" and so on, "final".
         dataset: the pictures that it was trained on.
-        digests: of the files of weights and of the data set, by name.
+        digests: name -> digest, of the files of weights and of the data set.
     """
 
     spec: RunSpec
@@ -62,11 +66,13 @@ class TrainedRun:
     digests: dict[str, str]
 
     def network(self, label: str, device: torch.device) -> nn.Module:
-        """Return the network with the weights ``label`` in evaluation mode, in its own precision.
+        """Return the network with the weights called ``label``, in evaluation mode.
+
+        Its precision is that of the training.
 
         Args:
             label: a key of ``weights``.
-            device: where to compute.
+            device: the device to put the network on.
         """
         classes, channels = len(self.dataset.class_names), self.dataset.train_images.shape[3]
         network = build(self.spec.network, classes, channels)
@@ -75,24 +81,29 @@ class TrainedRun:
         return network.eval()
 
     def normalisation(self, device: torch.device) -> Normalisation:
-        """Return what makes inputs of the run's networks of uint8 pictures."""
+        """Return the conversion of uint8 pictures to inputs of the run's networks."""
         dtype = devices.WEIGHT_DTYPES[self.spec.recipe.precision]
         return Normalisation(self.dataset.channel_mean, self.dataset.channel_std, device, dtype)
 
     def usable(self, every_snapshot: bool) -> list[str]:
-        """Return the labels to measure: all, or the final one only; none that diverged."""
+        """Return the labels of the weights to measure, without weights that diverged.
+
+        Args:
+            every_snapshot: return all labels; False for the final one only.
+        """
         labels = list(self.weights) if every_snapshot else ["final"]
         return [name for name in labels if name != "final" or self.status != "diverged"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """What the record of a run says of it.
+    """The parts of a run's record (``run.json``) that measurements need.
 
     Attributes:
-        spec: what was trained.
+        spec: specification of the run.
         status: "done" or "diverged".
-        identity: what the run's files of weights must say of themselves, too.
+        identity: metadata that the run's files of weights must have: its specification, data digest
+            and code digest.
     """
 
     spec: RunSpec
@@ -101,14 +112,14 @@ class Record:
 
 
 def read_record(file: Path, dataset: Dataset) -> Record:
-    """Return the record of a run.
+    """Read the record of a run.
 
     Args:
         file: the record (JSON).
-        dataset: the data set that the run was trained on.
+        dataset: the data set that the run should have been trained on.
 
     Raises:
-        ResnoiseError: a damaged record, or a run that was trained on other data.
+        ResnoiseError: the record is damaged, or the run was trained on other data.
     """
     facts = read_json(file)
     try:
@@ -129,31 +140,31 @@ def read_record(file: Path, dataset: Dataset) -> Record:
 
 
 def read_weights(file: Path, record: Record) -> tuple[Weights, str]:
-    """Return weights of the run of ``record``, and their digest.
+    """Read a file of weights of the run with the given record; return the weights and their digest.
 
     Raises:
-        ResnoiseError: a damaged file, or one of another run.
+        ResnoiseError: the file is damaged, or belongs to another run.
     """
     weights, identity, digest = tensorfile.load(file)
     different = [key for key, value in record.identity.items() if identity.get(key) != value]
     if different:
         raise ResnoiseError(
-            f"{file}: weights of another run than run.json beside them says (different "
-            f"{' and '.join(different)}), delete both and train again"
+            f"{file}: these weights belong to another run than run.json beside them "
+            f"(different {' and '.join(different)}), delete both and train again"
         )
     return weights, digest
 
 
 def read(folder: Path, dataset: Dataset) -> TrainedRun:
-    """Return the finished run in a folder.
+    """Read the finished run in a folder.
 
     Args:
-        folder: where the run's record and weights are.
-        dataset: the data set that the run was trained on.
+        folder: the folder with the run's record and weights.
+        dataset: the data set that the run should have been trained on.
 
     Raises:
-        ResnoiseError: a damaged file, a run that was trained on other data, or files of different
-            runs.
+        ResnoiseError: a file is damaged, the run was trained on other data, or the files belong to
+            different runs.
     """
     facts = read_record(folder / "run.json", dataset)
     kept, kept_digest = read_weights(folder / "snapshots.safetensors", facts)
@@ -170,7 +181,7 @@ def read(folder: Path, dataset: Dataset) -> TrainedRun:
 
 
 def training_order(label: str) -> tuple[int, int]:
-    """Return a key that sorts the labels of weights by their time in training."""
+    """Return a sort key for labels of weights: their order in training."""
     if label in ("initial", "iteration1", "final"):
         return {"initial": (0, 0), "iteration1": (1, 0), "final": (3, 0)}[label]
     return (2, int(label.removeprefix("epoch")))
