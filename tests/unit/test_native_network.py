@@ -345,7 +345,7 @@ def test_what_is_supported():
     assert "SimplifiedNet only, not for Linear" in supported(nn.Linear(2, 2), 32, 32)
     assert "multiples of 8, not 28x32" in supported(network, 28, 32)
     assert "multiples of 8, not 0x8" in supported(network, 0, 8)
-    assert "multiple of 16, not 8" in supported(make_network(width=8), 32, 32)
+    assert "multiple of 8, not 12" in supported(make_network(width=12), 32, 32)
     assert "float32 or float64, not in torch.bfloat16" in supported(network.bfloat16(), 32, 32)
     assert "on meta" in supported(make_network().to("meta"), 32, 32)
 
@@ -392,8 +392,8 @@ def test_arguments_that_do_not_fit_are_refused():
     assert all(parameter.grad is None for parameter in network.parameters())
     with pytest.raises(ResnoiseError, match="threads"):
         NativeSimplifiedNet(network, 0)
-    with pytest.raises(ResnoiseError, match="multiple of 16"):
-        NativeSimplifiedNet(make_network(width=8), 1)
+    with pytest.raises(ResnoiseError, match="multiple of 8"):
+        NativeSimplifiedNet(make_network(width=12), 1)
     network.float()
     with pytest.raises(ResnoiseError, match="no longer"):
         backend.logits(images)

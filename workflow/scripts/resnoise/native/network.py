@@ -16,9 +16,10 @@ from resnoise.errors import NativeUnavailable, ResnoiseError
 from resnoise.native import build
 from resnoise.networks.simplified import SimplifiedNet
 
-# A vector of the C code has up to 16 channels. Pictures are halved twice, and then divided in tiles
-# of 2x2 pixels.
-_CHANNEL_MULTIPLE = 16
+# A vector of the C code has up to 16 channels, and 8 where networks are narrow. Pictures are halved
+# twice, and then divided in tiles of 2x2 pixels.
+_CHANNEL_MULTIPLE = 8
+_WIDE_MULTIPLE = 16
 _SIZE_MULTIPLE = 8
 _DTYPES = (torch.float32, torch.float64)
 
@@ -58,15 +59,7 @@ def supported(network: nn.Module, height: int, width: int) -> str | None:
     """
     if type(network) is not SimplifiedNet:
         return f"native code exists for SimplifiedNet only, not for {type(network).__name__}"
-    problem = _network_problem(network)
-    if problem is None and (
-        height < 1 or width < 1 or height % _SIZE_MULTIPLE or width % _SIZE_MULTIPLE
-    ):
-        problem = (
-            f"native code needs pictures whose sides are multiples of {_SIZE_MULTIPLE}, "
-            f"not {height}x{width}"
-        )
-    return problem
+    return _network_problem(network) or _size_problem(height, width)
 
 
 def backend(network: SimplifiedNet, threads: int) -> "NativeSimplifiedNet":
@@ -109,12 +102,18 @@ class NativeSimplifiedNet:
             raise ResnoiseError(problem)
         self.network = network
         self.threads = threads
-        self._library = _library(network.fc.weight.dtype == torch.float32)
+        narrow = network.conv1.out_channels % _WIDE_MULTIPLE != 0
+        self._library = _library(network.fc.weight.dtype == torch.float32, narrow)
         self._dtype = network.fc.weight.dtype
         self._plan: _Plan | None = None
+        self._checked: _Parts | None = None
+        self._gradients: list[Tensor] = []
 
     def loss_and_gradients(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Set the gradients of all parameters to those of the mean cross-entropy.
+
+        Gradients that this object has set before are overwritten, those that others have set are
+        left alone.
 
         Args:
             images: [B, C, H, W] of the network's dtype, in any memory format.
@@ -127,16 +126,14 @@ class NativeSimplifiedNet:
         Raises:
             ResnoiseError: an argument of another type or size, or a label that is no class.
         """
-        self._check(images)
+        parts = self._check(images)
         labels = self._checked_labels(labels, len(images))
-        for parameter in self.network.parameters():
-            # Of the same strides as the parameter, which the fused optimisers of PyTorch need.
-            parameter.grad = torch.empty_like(parameter)
+        self._set_gradients(parts)
         logits = torch.empty(len(images), self.network.fc.out_features, dtype=self._dtype)
         losses = torch.empty(len(images), dtype=self._dtype)
         wrong = torch.empty(len(images), dtype=torch.int64)
         batch = _Batch(labels=labels.data_ptr(), losses=losses.data_ptr(), wrong=wrong.data_ptr())
-        self._call(self._library.plan_gradients, batch, images, logits)
+        self._call(self._library.plan_gradients, parts, batch, images, logits)
         return losses.mean(), wrong.sum()
 
     def logits(self, images: Tensor) -> Tensor:
@@ -145,13 +142,17 @@ class NativeSimplifiedNet:
         Raises:
             ResnoiseError: images of another type or size.
         """
-        self._check(images)
+        parts = self._check(images)
         logits = torch.empty(len(images), self.network.fc.out_features, dtype=self._dtype)
-        self._call(self._library.plan_logits, _Batch(), images, logits)
+        self._call(self._library.plan_logits, parts, _Batch(), images, logits)
         return logits
 
-    def _check(self, images: Tensor) -> None:
-        """Check everything that the C code relies on about network and images."""
+    def _check(self, images: Tensor) -> "_Parts":
+        """Check everything that the C code relies on about network and images.
+
+        Returns:
+            What the C code takes of the network.
+        """
         channels = self.network.conv1.in_channels
         if not (
             _is_plain(images, self._dtype)
@@ -163,10 +164,35 @@ class NativeSimplifiedNet:
                 f"images: {_describe(images)} given, allowed: {self._dtype} "
                 f"[1 or more, {channels}, height, width] on cpu"
             )
-        if problem := supported(self.network, images.shape[2], images.shape[3]):
-            raise ResnoiseError(problem)
-        if self.network.fc.weight.dtype != self._dtype:
-            raise ResnoiseError(f"the network is no longer of type {self._dtype}")
+        parameters = _parameters(self.network)
+        state = [_memory(parameter) for parameter in parameters]
+        # A check takes longer than a step on small pictures, so an unchanged network is not checked
+        # again.
+        if (
+            self._checked is None
+            or self._checked.state != state
+            or _size_problem(*images.shape[2:])
+        ):
+            if problem := supported(self.network, images.shape[2], images.shape[3]):
+                raise ResnoiseError(problem)
+            if self.network.fc.weight.dtype != self._dtype:
+                raise ResnoiseError(f"the network is no longer of type {self._dtype}")
+            self._checked = _Parts(parameters, state)
+        return self._checked
+
+    def _set_gradients(self, parts: "_Parts") -> None:
+        """Give every parameter a gradient in memory of this object, and ``parts`` its place."""
+        kept = self._gradients
+        if len(kept) != len(parts.parameters) or any(
+            parameter.grad is not gradient or gradient.stride() != parameter.stride()
+            for parameter, gradient in zip(parts.parameters, kept, strict=True)
+        ):
+            # Of the same strides as the parameter, which the fused optimisers of PyTorch need.
+            kept = [torch.empty_like(parameter) for parameter in parts.parameters]
+            for parameter, gradient in zip(parts.parameters, kept, strict=True):
+                parameter.grad = gradient
+            self._gradients = kept
+        parts.take_gradients(kept)
 
     def _checked_labels(self, labels: Tensor, count: int) -> Tensor:
         """Return the labels in contiguous memory if they are [count] classes."""
@@ -180,7 +206,9 @@ class NativeSimplifiedNet:
             raise ResnoiseError(f"labels: {low} to {high} given, allowed: 0 to {classes - 1}")
         return labels.contiguous()
 
-    def _call(self, function: Any, batch: _Batch, images: Tensor, logits: Tensor) -> None:
+    def _call(
+        self, function: Any, parts: "_Parts", batch: _Batch, images: Tensor, logits: Tensor
+    ) -> None:
         """Complete ``batch`` and call a function of the library.
 
         The C code writes to ``logits``, and ``plan_gradients`` to all other results too.
@@ -188,19 +216,48 @@ class NativeSimplifiedNet:
         size = images.shape[2], images.shape[3]
         if self._plan is None or self._plan.size != size:
             self._plan = _Plan(self._library, self.network, size, self.threads)
-        convolutions = _convolutions(self.network)
-        kernels = (_Parameters * len(convolutions))()
-        for kernel, convolution in zip(kernels, convolutions, strict=True):
-            _set_pointers(kernel, convolution)
-            kernel.strides[:] = convolution.weight.stride()
-            if convolution.weight.grad is not None:
-                kernel.grad_strides[:] = convolution.weight.grad.stride()
-        _set_pointers(batch, self.network.fc)
+        batch.weight, batch.bias, batch.weight_grad, batch.bias_grad = parts.linear
         batch.images = images.data_ptr()
         batch.strides[:] = images.stride()
         batch.count = len(images)
         batch.logits = logits.data_ptr()
-        function(self._plan.pointer, kernels, ctypes.byref(batch))
+        function(self._plan.pointer, parts.kernels, ctypes.byref(batch))
+
+
+class _Parts:
+    """Where the parameters of a network and their gradients are in memory, for the C code.
+
+    Attributes:
+        parameters: weight and bias of each convolution from input to output, then of the linear
+            layer.
+        state: ``_memory`` of each.
+        kernels: what the C functions take of the convolutions.
+        linear: places of weight, bias and their gradients of the linear layer; 0: no gradient.
+    """
+
+    def __init__(self, parameters: list[nn.Parameter], state: list[tuple[object, ...]]) -> None:
+        self.parameters = parameters
+        self.state = state
+        self.kernels = (_Parameters * (len(parameters) // 2 - 1))()
+        for kernel, weight, bias in zip(
+            self.kernels, parameters[0:-2:2], parameters[1:-2:2], strict=True
+        ):
+            kernel.weight, kernel.bias = weight.data_ptr(), bias.data_ptr()
+            kernel.strides[:] = weight.stride()
+        self.linear = (parameters[-2].data_ptr(), parameters[-1].data_ptr(), 0, 0)
+        self._gradients: list[Tensor] | None = None
+
+    def take_gradients(self, gradients: list[Tensor]) -> None:
+        """Let the C code write to ``gradients``, one for each of ``parameters``."""
+        if self._gradients is gradients:
+            return
+        self._gradients = gradients
+        for kernel, weight, bias in zip(
+            self.kernels, gradients[0:-2:2], gradients[1:-2:2], strict=True
+        ):
+            kernel.weight_grad, kernel.bias_grad = weight.data_ptr(), bias.data_ptr()
+            kernel.grad_strides[:] = weight.stride()
+        self.linear = (*self.linear[:2], gradients[-2].data_ptr(), gradients[-1].data_ptr())
 
 
 class _Plan:
@@ -241,12 +298,31 @@ def _convolutions(network: SimplifiedNet) -> list[nn.Conv2d]:
     return [network.conv1, *(block.conv for block in network.blocks())]
 
 
-def _set_pointers(target: _Parameters | _Batch, module: nn.Conv2d | nn.Linear) -> None:
-    """Point ``target`` to weight and bias of ``module`` and to their gradients."""
-    for name, parameter in module.named_parameters():
-        setattr(target, name, parameter.data_ptr())
-        if parameter.grad is not None:
-            setattr(target, f"{name}_grad", parameter.grad.data_ptr())
+def _parameters(network: SimplifiedNet) -> list[nn.Parameter]:
+    """Return weight and bias of each convolution from input to output, then of the linear layer."""
+    layers = [*_convolutions(network), network.fc]
+    # Not layer.weight, which takes PyTorch several times as long to look up.
+    return [
+        parameter
+        for layer in layers
+        for parameter in layer._parameters.values()
+        if parameter is not None
+    ]
+
+
+def _memory(parameter: nn.Parameter) -> tuple[object, ...]:
+    """Return what changes when a parameter, its memory or its type is replaced."""
+    return id(parameter), parameter.data_ptr(), parameter.dtype, parameter.shape, parameter.stride()
+
+
+def _size_problem(height: int, width: int) -> str | None:
+    """Return why the C code cannot compute pictures of a size, None if it can."""
+    if height < 1 or width < 1 or height % _SIZE_MULTIPLE or width % _SIZE_MULTIPLE:
+        return (
+            f"native code needs pictures whose sides are multiples of {_SIZE_MULTIPLE}, "
+            f"not {height}x{width}"
+        )
+    return None
 
 
 def _network_problem(network: SimplifiedNet) -> str | None:
@@ -296,13 +372,13 @@ def _describe(tensor: Tensor) -> str:
 
 
 @functools.cache
-def _library(single: bool) -> ctypes.CDLL:
+def _library(single: bool, narrow: bool) -> ctypes.CDLL:
     """Return the library with the types of its functions declared.
 
     Raises:
         NativeUnavailable: the library cannot be compiled or loaded.
     """
-    library = build.load(single)
+    library = build.load(single, narrow)
     for structure, name in ((_Shape, "shape"), (_Parameters, "parameters"), (_Batch, "batch")):
         size = library[f"size_of_{name}"]
         size.restype = ctypes.c_int64
