@@ -107,7 +107,6 @@ class NativeSimplifiedNet:
         self._dtype = network.fc.weight.dtype
         self._plan: _Plan | None = None
         self._checked: _Parts | None = None
-        self._gradients: list[Tensor] = []
 
     def loss_and_gradients(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Set the gradients of all parameters to those of the mean cross-entropy.
@@ -128,7 +127,7 @@ class NativeSimplifiedNet:
         """
         parts = self._check(images)
         labels = self._checked_labels(labels, len(images))
-        self._set_gradients(parts)
+        parts.set_gradients()
         logits = torch.empty(len(images), self.network.fc.out_features, dtype=self._dtype)
         losses = torch.empty(len(images), dtype=self._dtype)
         wrong = torch.empty(len(images), dtype=torch.int64)
@@ -165,34 +164,19 @@ class NativeSimplifiedNet:
                 f"[1 or more, {channels}, height, width] on cpu"
             )
         parameters = _parameters(self.network)
-        state = [_memory(parameter) for parameter in parameters]
         # A check takes longer than a step on small pictures, so an unchanged network is not checked
         # again.
         if (
             self._checked is None
-            or self._checked.state != state
-            or _size_problem(*images.shape[2:])
+            or not self._checked.are(parameters)
+            or _size_problem(images.shape[2], images.shape[3])
         ):
             if problem := supported(self.network, images.shape[2], images.shape[3]):
                 raise ResnoiseError(problem)
             if self.network.fc.weight.dtype != self._dtype:
                 raise ResnoiseError(f"the network is no longer of type {self._dtype}")
-            self._checked = _Parts(parameters, state)
+            self._checked = _Parts(parameters)
         return self._checked
-
-    def _set_gradients(self, parts: "_Parts") -> None:
-        """Give every parameter a gradient in memory of this object, and ``parts`` its place."""
-        kept = self._gradients
-        if len(kept) != len(parts.parameters) or any(
-            parameter.grad is not gradient or gradient.stride() != parameter.stride()
-            for parameter, gradient in zip(parts.parameters, kept, strict=True)
-        ):
-            # Of the same strides as the parameter, which the fused optimisers of PyTorch need.
-            kept = [torch.empty_like(parameter) for parameter in parts.parameters]
-            for parameter, gradient in zip(parts.parameters, kept, strict=True):
-                parameter.grad = gradient
-            self._gradients = kept
-        parts.take_gradients(kept)
 
     def _checked_labels(self, labels: Tensor, count: int) -> Tensor:
         """Return the labels in contiguous memory if they are [count] classes."""
@@ -225,39 +209,54 @@ class NativeSimplifiedNet:
 
 
 class _Parts:
-    """Where the parameters of a network and their gradients are in memory, for the C code.
+    """Where the parameters of a checked network and their gradients are, for the C code.
 
     Attributes:
-        parameters: weight and bias of each convolution from input to output, then of the linear
-            layer.
-        state: ``_memory`` of each.
         kernels: what the C functions take of the convolutions.
         linear: places of weight, bias and their gradients of the linear layer; 0: no gradient.
     """
 
-    def __init__(self, parameters: list[nn.Parameter], state: list[tuple[object, ...]]) -> None:
-        self.parameters = parameters
-        self.state = state
+    def __init__(self, parameters: list[Tensor]) -> None:
+        """Take what ``_parameters`` returns."""
+        self._parameters = parameters
+        # Keeps the memory from being used for others: a parameter in its old place is unchanged.
+        self._memory = [parameter.detach() for parameter in parameters]
+        self._places = [parameter.data_ptr() for parameter in parameters]
+        self._gradients: list[Tensor] | None = None
         self.kernels = (_Parameters * (len(parameters) // 2 - 1))()
         for kernel, weight, bias in zip(
-            self.kernels, parameters[0:-2:2], parameters[1:-2:2], strict=True
+            self.kernels, parameters[:-2:2], parameters[1:-2:2], strict=True
         ):
             kernel.weight, kernel.bias = weight.data_ptr(), bias.data_ptr()
             kernel.strides[:] = weight.stride()
-        self.linear = (parameters[-2].data_ptr(), parameters[-1].data_ptr(), 0, 0)
-        self._gradients: list[Tensor] | None = None
+        self.linear = (*self._places[-2:], 0, 0)
 
-    def take_gradients(self, gradients: list[Tensor]) -> None:
-        """Let the C code write to ``gradients``, one for each of ``parameters``."""
-        if self._gradients is gradients:
+    def are(self, parameters: list[Tensor]) -> bool:
+        """Return whether these are the parameters, in the same memory."""
+        return len(parameters) == len(self._parameters) and all(
+            now is before and now.data_ptr() == place
+            for now, before, place in zip(parameters, self._parameters, self._places, strict=True)
+        )
+
+    def set_gradients(self) -> None:
+        """Give every parameter a gradient for the C code to write, the same as last time if any."""
+        kept = self._gradients
+        if kept is not None and all(
+            parameter.grad is gradient
+            for parameter, gradient in zip(self._parameters, kept, strict=True)
+        ):
             return
-        self._gradients = gradients
+        # Of the same strides as the parameters, which the fused optimisers of PyTorch need.
+        gradients = [torch.empty_like(parameter) for parameter in self._parameters]
+        for parameter, gradient in zip(self._parameters, gradients, strict=True):
+            parameter.grad = gradient
         for kernel, weight, bias in zip(
-            self.kernels, gradients[0:-2:2], gradients[1:-2:2], strict=True
+            self.kernels, gradients[:-2:2], gradients[1:-2:2], strict=True
         ):
             kernel.weight_grad, kernel.bias_grad = weight.data_ptr(), bias.data_ptr()
             kernel.grad_strides[:] = weight.stride()
-        self.linear = (*self.linear[:2], gradients[-2].data_ptr(), gradients[-1].data_ptr())
+        self.linear = (*self._places[-2:], gradients[-2].data_ptr(), gradients[-1].data_ptr())
+        self._gradients = gradients
 
 
 class _Plan:
@@ -298,21 +297,14 @@ def _convolutions(network: SimplifiedNet) -> list[nn.Conv2d]:
     return [network.conv1, *(block.conv for block in network.blocks())]
 
 
-def _parameters(network: SimplifiedNet) -> list[nn.Parameter]:
-    """Return weight and bias of each convolution from input to output, then of the linear layer."""
+def _parameters(network: SimplifiedNet) -> list[Any]:
+    """Return weight and bias of each convolution from input to output, then of the linear layer.
+
+    They are tensors, or None where an altered network has none.
+    """
     layers = [*_convolutions(network), network.fc]
     # Not layer.weight, which takes PyTorch several times as long to look up.
-    return [
-        parameter
-        for layer in layers
-        for parameter in layer._parameters.values()
-        if parameter is not None
-    ]
-
-
-def _memory(parameter: nn.Parameter) -> tuple[object, ...]:
-    """Return what changes when a parameter, its memory or its type is replaced."""
-    return id(parameter), parameter.data_ptr(), parameter.dtype, parameter.shape, parameter.stride()
+    return [layer._parameters.get(name) for layer in layers for name in ("weight", "bias")]
 
 
 def _size_problem(height: int, width: int) -> str | None:

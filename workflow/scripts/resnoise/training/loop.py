@@ -25,6 +25,7 @@ from resnoise.training import backend as backends
 from resnoise.training import checkpoint, history
 from resnoise.training.batches import Normalisation, TrainingBatches
 from resnoise.training.checkpoint import State, copy_weights, set_weights
+from resnoise.training.descent import Descent
 from resnoise.training.objective import Penalty, sgd
 from resnoise.training.progress import Progress
 from resnoise.training.schedule import learning_rate
@@ -238,8 +239,7 @@ class Run:
             DivergedError: the loss became NaN or infinite.
         """
         rate = learning_rate(self.spec.recipe, epoch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        self.optimizer.rate = rate
         start = time.perf_counter()
         losses, sizes, wrong, trained = yield from self._train_batches(epoch)
         risk = float((losses.double() * sizes).sum()) / self.batches.count
@@ -368,24 +368,19 @@ def _check_finite(losses: Tensor) -> None:
         raise DivergedError(int(bad[0]) + 1)
 
 
-def _momentum(network: nn.Module, optimizer: torch.optim.SGD) -> checkpoint.Weights:
+def _momentum(network: nn.Module, optimizer: Descent) -> checkpoint.Weights:
     """Return copies of the momentum of every parameter by name."""
     return {
-        name: optimizer.state[parameter]["momentum_buffer"]
-        .to("cpu", copy=True)
-        .contiguous()
-        .numpy()
+        name: optimizer.velocity[parameter].to("cpu", copy=True).contiguous().numpy()
         for name, parameter in network.named_parameters()
-        if optimizer.state[parameter].get("momentum_buffer") is not None
+        if parameter in optimizer.velocity
     }
 
 
-def _set_momentum(
-    network: nn.Module, optimizer: torch.optim.SGD, momentum: checkpoint.Weights
-) -> None:
+def _set_momentum(network: nn.Module, optimizer: Descent, momentum: checkpoint.Weights) -> None:
     """Set the momentum that ``_momentum`` returned, laid out in memory as the parameters are."""
     for name, parameter in network.named_parameters():
         if name in momentum:
             buffer = torch.empty_like(parameter, memory_format=torch.preserve_format)
             buffer.detach_().copy_(torch.from_numpy(momentum[name]))
-            optimizer.state[parameter]["momentum_buffer"] = buffer
+            optimizer.velocity[parameter] = buffer
