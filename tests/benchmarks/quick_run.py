@@ -3,7 +3,7 @@
     PYTHONPATH=tests/workflow:workflow/scripts python tests/benchmarks/quick_run.py
 
 Runs `snakemake --configfile config/quick.yaml` in a copy of the project in a temporary folder, or
-in the folder --keep, whose results stay. The CPU seconds of a job are those that Snakemake measured,
+in the folder --keep, whose results stay. The CPU seconds of a job are those of Snakemake,
 which looks at a job from time to time and misses what follows its last look; so the sum over all
 jobs is a little less than what the system counts. The rest is Snakemake itself.
 """
