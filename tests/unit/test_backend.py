@@ -62,7 +62,7 @@ def test_torch_is_torch() -> None:
         ("full-residual", {}, 16, "no native code for full-residual networks"),
         ("plain", {"precision": "bfloat16"}, 16, "neither bfloat16"),
         ("plain", {"compile": True}, 16, "nor torch.compile"),
-        ("plain", {}, 4, "multiple of 16, not 4"),
+        ("plain", {}, 4, "multiple of 8, not 4"),
     ],
 )
 def test_torch_takes_over_with_a_reason(

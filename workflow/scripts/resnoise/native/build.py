@@ -31,8 +31,10 @@ _LIBRARIES = ("-pthread", "-lm")
 _TIMEOUT_SECONDS = 300
 
 
-def load(single: bool) -> ctypes.CDLL:
+def load(single: bool, narrow: bool = False) -> ctypes.CDLL:
     """Return the library for float32 (``single``) or float64, compiled if the cache has none.
+
+    ``narrow`` asks for the one whose layers may have multiples of 8 channels, instead of 16.
 
     The key in the cache covers source, compiler, options and CPU, so that machines of different
     kinds can share a home directory. Jobs that build at the same time do not disturb each other.
@@ -40,16 +42,18 @@ def load(single: bool) -> ctypes.CDLL:
     Raises:
         NativeUnavailable: no compiler, it fails, or the cache cannot be used.
     """
-    return _load(single, os.environ.get("CC"), _cache())
+    return _load(single, narrow, os.environ.get("CC"), _cache())
 
 
 @functools.cache
-def _load(single: bool, chosen: str | None, cache: Path) -> ctypes.CDLL:
+def _load(single: bool, narrow: bool, chosen: str | None, cache: Path) -> ctypes.CDLL:
     compiler = _compiler(chosen)
     tune = "-march=native" if platform.machine().lower() in ("x86_64", "amd64") else "-mcpu=native"
-    command = [*compiler, *_OPTIONS, tune, *(["-DSINGLE"] if single else [])]
+    macros = [*(["-DSINGLE"] if single else []), *(["-DNARROW"] if narrow else [])]
+    command = [*compiler, *_OPTIONS, tune, *macros]
     key = _key([*command, *_LIBRARIES, _version(compiler)])
-    library = cache / f"conv-{'float32' if single else 'float64'}-{key}.so"
+    kind = f"{'float32' if single else 'float64'}{'-narrow' if narrow else ''}"
+    library = cache / f"conv-{kind}-{key}.so"
     if not library.exists():
         _build(command, library)
     try:

@@ -57,9 +57,14 @@ class DiagonalConv2d(nn.Module):
         """Return the kernel's kept entries, in parts of which each has ID entries."""
         return [self.weight]
 
+    def of_kernel(self, kernel: Tensor) -> list[Tensor]:
+        """Return those entries of ``kernel``, [C_out, C_in, 3, 3], that ``kept`` returns."""
+        return [_diagonal(kernel)]
+
     def set_kernel(self, kernel: Tensor) -> None:
         """Keep of ``kernel``, [C_out, C_in, 3, 3], what is not 0 here."""
-        self.weight.copy_(_diagonal(kernel))
+        for part, values in zip(self.kept(), self.of_kernel(kernel), strict=True):
+            part.copy_(values)
 
 
 class LowerFullConv2d(nn.Module):
@@ -93,11 +98,15 @@ class LowerFullConv2d(nn.Module):
         """Return the kernel's kept entries, in parts of which each has ID entries."""
         return [self.upper, self.lower]
 
+    def of_kernel(self, kernel: Tensor) -> list[Tensor]:
+        """Return those entries of ``kernel``, [C_out, C_in, 3, 3], that ``kept`` returns."""
+        inputs = self.kernel_shape[1]
+        return [_diagonal(kernel[:inputs]), kernel[inputs:]]
+
     def set_kernel(self, kernel: Tensor) -> None:
         """Keep of ``kernel``, [C_out, C_in, 3, 3], what is not 0 here."""
-        inputs = self.kernel_shape[1]
-        self.upper.copy_(_diagonal(kernel[:inputs]))
-        self.lower.copy_(kernel[inputs:])
+        for part, values in zip(self.kept(), self.of_kernel(kernel), strict=True):
+            part.copy_(values)
 
 
 class DominantPathNet(SimplifiedNet):

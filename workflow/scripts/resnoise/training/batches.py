@@ -14,6 +14,9 @@ from torch import Tensor
 
 from resnoise.seeds import generator
 
+# Values of pictures that are made inputs together: few enough for a processor's cache.
+_VALUES_TOGETHER = 1 << 16
+
 
 class Normalisation:
     """Per-channel standardisation of uint8 pictures with the training set's mean and deviation."""
@@ -89,13 +92,20 @@ class TrainingBatches:
         rows = torch.randint(self.offsets, (self.count,), generator=numbers)
         columns = torch.randint(self.offsets, (self.count,), generator=numbers)
         flips = torch.rand(self.count, generator=numbers) < 0.5
+        # Small batches are made several at a time: each call of PyTorch takes longer than its work.
+        values = self.batch_size * self.height * self.width * self.channels
+        together = max(1, _VALUES_TOGETHER // values) * self.batch_size
         plan = [
-            torch.split(tensor.to(device), self.batch_size)
-            for tensor in (order, rows, columns, flips)
+            torch.split(tensor.to(device), together) for tensor in (order, rows, columns, flips)
         ]
         for chosen, y, x, flip in zip(*plan, strict=True):
             pictures = self.windows[chosen, y, x]
             pictures = pictures.view(-1, self.height, self.width, self.channels)
             if self.horizontal_flip:
                 pictures = torch.where(flip[:, None, None, None], pictures.flip(2), pictures)
-            yield self.normalise(pictures), self.labels[chosen]
+            inputs, labels = self.normalise(pictures), self.labels[chosen]
+            yield from zip(
+                torch.split(inputs, self.batch_size),
+                torch.split(labels, self.batch_size),
+                strict=True,
+            )

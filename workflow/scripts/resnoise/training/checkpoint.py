@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from resnoise.errors import ResnoiseError
 from resnoise.storage import tensorfile
+from resnoise.training.descent import Descent
 from resnoise.training.history import Row
 
 _log = logging.getLogger(__name__)
@@ -60,22 +61,22 @@ def set_weights(network: nn.Module, weights: Weights) -> None:
     network.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
 
 
-def copy_momentum(network: nn.Module, optimizer: torch.optim.SGD) -> Weights:
+def copy_momentum(network: nn.Module, optimizer: Descent) -> Weights:
     """Return copies of the momentum of every parameter, by name, as arrays on the CPU."""
-    buffers = {
-        name: optimizer.state[parameter].get("momentum_buffer")
+    return {
+        name: _copy(optimizer.velocity[parameter])
         for name, parameter in network.named_parameters()
+        if parameter in optimizer.velocity
     }
-    return {name: _copy(buffer) for name, buffer in buffers.items() if buffer is not None}
 
 
-def set_momentum(network: nn.Module, optimizer: torch.optim.SGD, momentum: Weights) -> None:
+def set_momentum(network: nn.Module, optimizer: Descent, momentum: Weights) -> None:
     """Set the momentum that ``copy_momentum`` returned, laid out in memory as the parameters."""
     for name, parameter in network.named_parameters():
         if name in momentum:
             buffer = torch.empty_like(parameter, memory_format=torch.preserve_format)
             buffer.detach_().copy_(torch.from_numpy(momentum[name]))
-            optimizer.state[parameter]["momentum_buffer"] = buffer
+            optimizer.velocity[parameter] = buffer
 
 
 def flatten(groups: dict[str, Weights]) -> Weights:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from resnoise.networks.transfer import id_entries
 from resnoise.specs.run import RecipeSpec
+from resnoise.training.descent import Descent, Group
 
 
 @runtime_checkable
@@ -64,20 +65,14 @@ class Penalty:
 
         The optimiser adds the rest, c times the weights, as weight decay.
         """
-        for kernel, identity in self._identities:
-            assert kernel.grad is not None
-            kernel.grad.add_(identity, alpha=self.coefficient)
+        if self._identities:
+            kernels, identities = zip(*self._identities, strict=True)
+            gradients = [kernel.grad for kernel in kernels]
+            # All in one call, which takes a third of the time of a call for each.
+            torch._foreach_add_(gradients, identities, alpha=self.coefficient)
 
 
-def sgd(penalty: Penalty, recipe: RecipeSpec) -> torch.optim.SGD:
+def sgd(penalty: Penalty, recipe: RecipeSpec) -> Descent:
     """Return stochastic gradient descent with momentum on the cost."""
-    groups = [
-        {"params": penalty.penalised, "weight_decay": penalty.coefficient},
-        {"params": penalty.free, "weight_decay": 0.0},
-    ]
-    return torch.optim.SGD(
-        [group for group in groups if group["params"]],
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        fused=True,
-    )
+    groups = [Group(penalty.penalised, penalty.coefficient), Group(penalty.free, 0.0)]
+    return Descent(groups, recipe.learning_rate, recipe.momentum)

@@ -244,8 +244,7 @@ class Epoch:
         self.run = run
         self.number = number
         self.rate = learning_rate(run.spec.recipe, number)
-        for group in run.optimizer.param_groups:
-            group["lr"] = self.rate
+        run.optimizer.rate = self.rate
         steps, device = len(run.batches), run.test_labels.device
         self.losses = torch.zeros(steps, dtype=run.normalise.dtype, device=device)
         self.sizes = torch.zeros(steps, dtype=torch.float64, device=device)
