@@ -23,19 +23,14 @@ ROOT = Path(workflow.basedir)
 SCRIPTS = ROOT / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from resnoise import provenance
-from resnoise import registry
+from resnoise import provenance, registry
 from resnoise.claims import definition as claim_definition
 from resnoise.claims import files as claim_sources
 from resnoise.claims import scale as claim_scale
 from resnoise.config import load as configuration
 from resnoise.data.remembered import source_digest
 from resnoise.errors import ResnoiseError
-from resnoise.plan import artefacts
-from resnoise.plan import estimates
-from resnoise.plan import grid
-from resnoise.plan import specs
-from resnoise.plan import studies
+from resnoise.plan import artefacts, estimates, grid, specs, studies
 from resnoise.specs import metrics as metric_specs
 from resnoise.specs.theory import TrivialCaseSpec
 from resnoise.storage.checksum import compare

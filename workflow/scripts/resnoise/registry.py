@@ -110,7 +110,7 @@ METRICS = {
     "interlayer_cushion": Metric(
         "resnoise.metrics.interlayer_cushion", spec="InterlayerCushionSpec"
     ),
-    "gradient_flow": Metric("resnoise.metrics.path_gradients", spec="GradientFlowSpec"),
+    "gradient_flow": Metric("resnoise.metrics.gradient_flow", spec="GradientFlowSpec"),
     "weight_statistics": Metric("resnoise.metrics.weight_statistics", spec="WeightStatisticsSpec"),
     "margin": Metric("resnoise.metrics.margin", figure="resnoise.figures.margin"),
 }

@@ -21,7 +21,7 @@ _BINS = 81
 
 
 def read(files: Iterable[Path]) -> pd.DataFrame:
-    """Read the entries of all files (see ``resnoise.metrics.path_gradients``).
+    """Read the entries of all files (see ``resnoise.metrics.gradient_flow``).
 
     Raises:
         ResnoiseError: a file is missing, damaged or lacks a column.

@@ -29,7 +29,7 @@ _COLUMNS = (
 
 
 def read(files: Iterable[Path]) -> pd.DataFrame:
-    """Read the rows of all files (see ``resnoise.metrics.path_gradients``).
+    """Read the rows of all files (see ``resnoise.metrics.gradient_flow``).
 
     Raises:
         ResnoiseError: a file is missing, damaged or lacks a column.
