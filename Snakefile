@@ -8,6 +8,9 @@ from snakemake.utils import min_version
 min_version("9.14")
 
 
+include: "rules/console.smk"
+
+
 configfile: "config/config.yaml"
 
 
@@ -43,6 +46,14 @@ container: CONFIG["container"]
 # Written when jobs are about to run, whatever the target, so that it is always beside the results.
 onstart:
     save_configuration()
+
+
+onsuccess:
+    show_success()
+
+
+onerror:
+    show_failure(log)
 
 
 include: "rules/templates.smk"

@@ -535,6 +535,5 @@ def report_command(wildcards, output):
 
 def unnamed(wildcards):
     """End with one line if a template (see templates.smk) is used as a target."""
-    raise WorkflowError(
-        "measurement, figure and table are templates, not targets; name one, such as figure3"
-    )
+    # Not a WorkflowError, which Snakemake shows with a traceback where an input is computed.
+    sys.exit("figure and table are templates, not targets: name one, such as figure3 or table1")

@@ -78,4 +78,4 @@ rule table:
         script=script("table.py"),
     shell:
         "python {params.script:q} {params.name:q} --files {input.files:q} --paper {input.paper:q}"
-        " --options {params.options:q} --output {output:q} > {log:q} 2>&1 && cat {log:q}"
+        " --options {params.options:q} --output {output:q} > {log:q} 2>&1"

@@ -29,8 +29,9 @@ from resnoise import devices
 from resnoise.data.dataset import Dataset
 from resnoise.networks import build
 from resnoise.specs.run import NetworkSpec, RecipeSpec, RunSpec
-from resnoise.training.loop import Run
+from resnoise.training.loop import train_epoch
 from resnoise.training.progress import Progress
+from resnoise.training.run import Run
 
 BATCH = 128
 
@@ -87,8 +88,7 @@ def project_epoch(spec: RunSpec, data: Dataset, device: torch.device) -> Callabl
 
     def epoch() -> None:
         with Progress(1, len(run.batches), 0) as progress:
-            for _ in run.train_epoch(1):
-                progress.step()
+            train_epoch([run], 1, [progress])
 
     return epoch
 

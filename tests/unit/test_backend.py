@@ -20,7 +20,8 @@ from resnoise.plan.specs import recipe_spec
 from resnoise.specs.run import DataSpec, NetworkSpec, RecipeSpec, RunSpec
 from resnoise.storage import tensorfile
 from resnoise.training import backend
-from resnoise.training.loop import RunFiles, train
+from resnoise.training.loop import train
+from resnoise.training.run import RunFiles
 
 RECIPE = dataclasses.replace(
     recipe_spec(config.load({}), "plain"), epochs=1, batch_size=30, learning_rate=0.02
@@ -61,7 +62,7 @@ def test_torch_is_torch() -> None:
         ("full-residual", {}, 16, "no native code for full-residual networks"),
         ("plain", {"precision": "bfloat16"}, 16, "neither bfloat16"),
         ("plain", {"compile": True}, 16, "nor torch.compile"),
-        ("plain", {}, 4, "multiple of 16, not 4"),
+        ("plain", {}, 4, "multiple of 8, not 4"),
     ],
 )
 def test_torch_takes_over_with_a_reason(
@@ -110,9 +111,8 @@ def weights(
     spec = RunSpec(
         NetworkSpec("residual", 8, 16), "hmwi", 1, dataclasses.replace(RECIPE, **changes)
     )
-    names = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
-    files = RunFiles(*(folder / name for name in names))
-    train(spec, data, files, device="cpu", threads=threads, code="code")
+    files = RunFiles.in_folder(folder)
+    train([spec], data, [files], device="cpu", threads=threads, code="code")
     record = json.loads(files.record.read_text("utf-8"))
     return tensorfile.load(files.weights)[0], record["sessions"][0]["conv_backend"]
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from resnoise.training import batches as training_batches
 from resnoise.training.batches import Normalisation, TrainingBatches
 
 CPU = torch.device("cpu")
@@ -92,6 +93,17 @@ def test_only_the_last_batch_is_smaller(count: int, batch_size: int) -> None:
     full, rest = divmod(count, batch_size)
     assert sizes == [batch_size] * full + [rest] * (rest > 0)
     assert len(of) == len(sizes)
+
+
+@pytest.mark.parametrize("values", [1, 200, 10**6])
+def test_how_many_batches_are_made_together_does_not_matter(
+    values: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = batches(random_pictures(20))
+    expected = [*of.epoch(3)]
+    monkeypatch.setattr(training_batches, "_VALUES_TOGETHER", values)
+    for one, two in zip(of.epoch(3), expected, strict=True):
+        assert torch.equal(one[0], two[0]) and torch.equal(one[1], two[1])
 
 
 def test_all_crops_and_both_directions_are_equally_frequent() -> None:

@@ -56,7 +56,7 @@ def test_later_files_win_key_by_key(tmp_path: Path) -> None:
     expected = read("quick.yaml")
     update_config(expected, yaml.safe_load(mine.read_text("utf-8")))
     assert config.read([FOLDER / "quick.yaml", mine]) == expected
-    assert expected["table1"] == {"depths": [8], "seeds": [1]}
+    assert expected["table1"] == {"depths": [8], "seeds": [1, 2]}
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", "key: [", "\xff"])
@@ -521,7 +521,7 @@ def test_specifications_go_to_json_and_back() -> None:
         assert RunSpec.from_json(run.to_json()) == run
         assert run.recipe == recipe
         assert (run.network.architecture, run.network.depth) == (architecture, 8)
-        assert (run.network.width, run.initialisation, run.seed) == (16, "kwi", 2)
+        assert (run.network.width, run.initialisation, run.seed) == (8, "kwi", 2)
 
 
 def test_architectures_take_the_recipe_of_their_family() -> None:

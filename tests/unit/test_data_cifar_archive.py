@@ -171,7 +171,7 @@ def test_malicious_pickle_is_refused_without_being_run(
     write(path, members() | {f"{FOLDER}/data_batch_3": content})
     message = refused(path)
     assert f"{FOLDER}/data_batch_3" in message
-    assert "refers to posix.system, allowed are NumPy arrays of bytes only" in message
+    assert "refers to posix.system, allowed: NumPy arrays of bytes only" in message
     assert not marker.exists()
     pickle.loads(content)
     assert marker.exists(), "the pickle would have been harmless anyway"
@@ -215,15 +215,15 @@ def test_pickle_must_be_a_dictionary(path: Path, value: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data": np.zeros((6, 3071), dtype=np.uint8)}, "data is (6, 3071), needed is a uint8"),
-        ({"data": np.zeros(3072, dtype=np.uint8)}, "data is (3072,), needed is a uint8 array (n,"),
-        ({"data": [1, 2]}, "data is list, needed is a uint8 array (n, 3072)"),
+        ({"data": np.zeros((6, 3071), dtype=np.uint8)}, "data is (6, 3071), allowed: a uint8"),
+        ({"data": np.zeros(3072, dtype=np.uint8)}, "data is (3072,), allowed: a uint8 array (n,"),
+        ({"data": [1, 2]}, "data is list, allowed: a uint8 array (n, 3072)"),
         ({"labels": [0] * 5}, "labels is not a list of 6 labels"),
         ({"labels": "012012"}, "labels is not a list of 6 labels"),
-        ({"labels": [0, 1, 2, 3, 0, 1]}, "label 3, allowed are 0 to 2"),
-        ({"labels": [0, 1, -1, 0, 0, 1]}, "label -1, allowed are 0 to 2"),
-        ({"labels": [0, 1, True, 0, 0, 1]}, "label True, allowed are 0 to 2"),
-        ({"labels": [0, 1, 1.0, 0, 0, 1]}, "label 1.0, allowed are 0 to 2"),
+        ({"labels": [0, 1, 2, 3, 0, 1]}, "label 3, allowed: 0 to 2"),
+        ({"labels": [0, 1, -1, 0, 0, 1]}, "label -1, allowed: 0 to 2"),
+        ({"labels": [0, 1, True, 0, 0, 1]}, "label True, allowed: 0 to 2"),
+        ({"labels": [0, 1, 1.0, 0, 0, 1]}, "label 1.0, allowed: 0 to 2"),
     ],
 )
 def test_wrong_batches_are_refused(path: Path, changes: dict[str, Any], message: str) -> None:
@@ -255,7 +255,7 @@ def test_member_twice_is_refused(path: Path) -> None:
     write(path, members(), "w")
     with tarfile.open(path, "a") as tar:
         tar.addfile(tarfile.TarInfo(f"{FOLDER}/test_batch"))
-    assert f"member {FOLDER}/test_batch is there twice" in refused(path)
+    assert f"member {FOLDER}/test_batch appears twice" in refused(path)
 
 
 def bare(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
@@ -272,10 +272,10 @@ def bare(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.Ta
         (bare("/etc/passwd"), "member '/etc/passwd' leads out of the archive's folder"),
         (bare("../up"), "member '../up' leads out of"),
         (bare(f"{FOLDER}/../../up"), "/../../up' leads out of"),
-        (bare(f"{FOLDER}/x", tarfile.SYMTYPE, "/etc"), "/x' is a link or device, allowed are"),
-        (bare(f"{FOLDER}/x", tarfile.LNKTYPE, "y"), "/x' is a link or device, allowed are"),
-        (bare(f"{FOLDER}/x", tarfile.CHRTYPE), "/x' is a link or device, allowed are"),
-        (bare(f"{FOLDER}/x", tarfile.FIFOTYPE), "/x' is a link or device, allowed are"),
+        (bare(f"{FOLDER}/x", tarfile.SYMTYPE, "/etc"), "/x' is a link or device, allowed: files"),
+        (bare(f"{FOLDER}/x", tarfile.LNKTYPE, "y"), "/x' is a link or device, allowed: files"),
+        (bare(f"{FOLDER}/x", tarfile.CHRTYPE), "/x' is a link or device, allowed: files"),
+        (bare(f"{FOLDER}/x", tarfile.FIFOTYPE), "/x' is a link or device, allowed: files"),
     ],
 )
 def test_unsafe_members_are_refused(path: Path, info: tarfile.TarInfo, message: str) -> None:
@@ -286,7 +286,7 @@ def test_too_large_member_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(cifar_archive, "_SIZE_LIMIT", 1000)
     message = refused(write(path, members()))
     assert f"member '{FOLDER}/data_batch_1' has " in message
-    assert "bytes, allowed are 1000" in message
+    assert "bytes, allowed: 1000" in message
 
 
 DAMAGED = "damaged, incomplete, or not a tar, tar.gz or tar.xz archive"

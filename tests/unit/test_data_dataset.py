@@ -74,6 +74,21 @@ def test_constant_channel_is_named_and_nothing_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_pictures_may_have_one_channel(tmp_path: Path) -> None:
+    samples = make_samples()
+    grey = {name: getattr(samples, name)[..., :1] for name in ("train_images", "test_images")}
+    path = tmp_path / "data"
+    dataset.save(path, make_samples(**grey), "")
+    loaded = dataset.load(path)
+    assert np.array_equal(loaded.train_images, grey["train_images"])
+    scaled = grey["train_images"] / 255
+    np.testing.assert_allclose(loaded.channel_mean, [scaled.mean()], rtol=1e-14)
+    np.testing.assert_allclose(loaded.channel_std, [scaled.std()], rtol=1e-13)
+    grey["train_images"][:] = 9
+    with pytest.raises(ResnoiseError, match="grey channel of the training pictures is 9 everywh"):
+        dataset.save(path, make_samples(**grey), "")
+
+
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ResnoiseError, match="nothing: no such file"):
         dataset.load(tmp_path / "nothing")
@@ -116,7 +131,8 @@ def pictures(count: int, height: int = 8, width: int = 8) -> np.ndarray:
         ({"class_names": ("cat", "cat")}, "classes .'cat', 'cat'., needed are two or more diff"),
         ({"class_names": ("cat", "dog", "emu")}, "'emu' has 0 pictures in train and 0 in test"),
         ({"train_images": pictures(5).astype(float)}, r"train pictures are float64 \(5, 8, 8, 3\)"),
-        ({"test_images": pictures(3)[..., :1]}, r"test pictures are uint8 \(3, 8, 8, 1\)"),
+        ({"test_images": pictures(3)[..., :2]}, r"test pictures are uint8 \(3, 8, 8, 2\)"),
+        ({"test_images": pictures(3)[..., :1]}, "train pictures have channels: 3, test pictures 1"),
         ({"test_images": pictures(3)[0]}, r"test pictures are uint8 \(8, 8, 3\), needed is"),
         ({"train_labels": np.zeros(5)}, r"train labels are float64 \(5,\), needed is int64 .5."),
         ({"test_labels": np.array([0, 1])}, r"test labels are int64 \(2,\), needed is int64 .3."),

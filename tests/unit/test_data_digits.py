@@ -11,11 +11,8 @@ def test_digits_are_suitable_and_complete() -> None:
     samples = digits.read()
     check(samples, "digits")
     assert samples.class_names == tuple("0123456789")
-    assert samples.train_images.shape == (1442, 32, 32, 3)
-    assert samples.test_images.shape == (355, 32, 32, 3)
-    for images, _ in samples.parts().values():
-        assert np.array_equal(images[..., 0], images[..., 1])
-        assert np.array_equal(images[..., 0], images[..., 2])
+    assert samples.train_images.shape == (1442, 8, 8, 1)
+    assert samples.test_images.shape == (355, 8, 8, 1)
 
 
 def test_a_fifth_of_each_class_is_for_testing() -> None:
@@ -25,19 +22,17 @@ def test_a_fifth_of_each_class_is_for_testing() -> None:
     assert np.array_equal(test, (train + test) // 5)
 
 
-def test_enlarging_keeps_range_and_shape() -> None:
-    original = load_digits()
-    enlarged = np.stack([digits._enlarge(picture) for picture in original.images[:100]])
-    assert enlarged.min() == 0
-    # Averages over the 4 x 4 pixels of each original pixel; the enlargement blurs.
-    blocks = enlarged[..., 0].reshape(100, 8, 4, 8, 4).mean((2, 4))
-    correlation = np.corrcoef(blocks.ravel(), original.images[:100].ravel())[0, 1]
-    assert correlation > 0.98
-    full = digits._enlarge(np.full((8, 8), 16.0))
-    assert np.all(full == 255)
+def test_pictures_are_the_originals_on_a_scale_to_255() -> None:
+    samples = digits.read()
+    kept = np.concatenate([images for images, _ in samples.parts().values()])[..., 0]
+    original = load_digits().images
+    assert {picture.tobytes() for picture in np.rint(kept * (16 / 255)).astype(np.uint8)} == {
+        picture.tobytes() for picture in original.astype(np.uint8)
+    }
+    assert (kept.min(), kept.max()) == (0, 255)
 
 
 def test_digits_never_change() -> None:
     # The checksum that a user may put into the configuration.
-    expected = "1489e01537f993baff34ebe9869eeafb8198f9ae0546be8f070343a40797fef1"
+    expected = "2b63459db4cb6a6a30e2ac91f453625d24850bd64b59f66a5e7d0cb1e4439878"
     assert digest(digits.read()) == expected

@@ -214,10 +214,10 @@ def test_old_file_stays_when_the_download_fails(server: Server, target: Path) ->
 @pytest.mark.parametrize(
     ("mirrors", "retries", "message"),
     [
-        ([], 1, "mirrors is empty, needed is at least one address"),
-        (["torchvision"], 0, "retries is 0, needed is 1 or more"),
-        (["example.org/x"], 1, "mirror 'example.org/x': allowed are torchvision and addresses"),
-        (["ftp://example.org/x"], 1, "mirror 'ftp://example.org/x': allowed are torchvision and"),
+        ([], 1, "mirrors is empty, allowed: one address or more"),
+        (["torchvision"], 0, "retries is 0, allowed: 1 or more"),
+        (["example.org/x"], 1, "mirror 'example.org/x' given, allowed: torchvision and addresses"),
+        (["ftp://example.org/x"], 1, "mirror 'ftp://example.org/x' given, allowed: torchvision"),
     ],
 )
 def test_wrong_arguments_are_named(

@@ -192,9 +192,9 @@ BROKEN[60] ^= 1
         ("train/four/9.png", encode(GREY, "BMP"), "train/four/9.png: cannot be decoded"),
         ("train/four/9.png", encode(LARGE), "9.png: 16 x 16 pixels, the first picture has 8 x 8"),
         ("train/four/9.png", encode(LARGE[:8]), "9.png: 16 x 8 pixels, the first picture has 8 x"),
-        ("train/four/9.png", encode(DEEP), "train/four/9.png: colour mode I;16, allowed are 1, L"),
-        ("train/four/9.gif", encode(GREY, "GIF"), "train/four/9.gif is not a picture, allowed are"),
-        ("train/four/Thumbs.db", b"x", "train/four/Thumbs.db is not a picture, allowed are .png,"),
+        ("train/four/9.png", encode(DEEP), "train/four/9.png: colour mode I;16, allowed: 1, L"),
+        ("train/four/9.gif", encode(GREY, "GIF"), "train/four/9.gif is not a picture, allowed:"),
+        ("train/four/Thumbs.db", b"x", "train/four/Thumbs.db is not a picture, allowed: .png,"),
     ],
 )
 def test_bad_pictures_are_named(write, name: str, content: bytes, message: str) -> None:
@@ -284,7 +284,7 @@ def test_picture_twice_is_refused(tmp_path: Path) -> None:
         info = tarfile.TarInfo("./train/four/00.png")
         info.size = len(encode(GREY))
         tar.addfile(info, io.BytesIO(encode(GREY)))
-    assert "train/four/00.png is there twice" in refused(path)
+    assert "train/four/00.png appears twice" in refused(path)
 
 
 def test_too_large_file_in_archive_is_refused(
@@ -292,7 +292,7 @@ def test_too_large_file_in_archive_is_refused(
 ) -> None:
     monkeypatch.setattr(pictures, "_SIZE_LIMIT", 10)
     path = write_archive(tmp_path / "archive.tar", FILES)
-    assert "bytes, allowed are 10" in refused(path)
+    assert "bytes, allowed: 10" in refused(path)
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.BLKTYPE])

@@ -90,7 +90,7 @@ def test_too_few_samples_name_class_count_and_asked() -> None:
 
 def test_numbers_out_of_range_are_named() -> None:
     labels = np.array([0, 1, 2])
-    with pytest.raises(ResnoiseError, match="train_per_class is 0, needed is 1 or more"):
+    with pytest.raises(ResnoiseError, match="train_per_class is 0, allowed: 1 or more"):
         stratified_subset(labels, 0, NAMES, "train", 0)
-    with pytest.raises(ResnoiseError, match="subset_seed is -1, needed is 0 or more"):
+    with pytest.raises(ResnoiseError, match="subset_seed is -1, allowed: 0 or more"):
         stratified_subset(labels, 1, NAMES, "train", -1)

@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from resnoise.devices import Computing
 from resnoise.errors import ResnoiseError
 from resnoise.metrics import resumable as batches
 from resnoise.metrics import spans
 from resnoise.metrics.blocks import Block, Convolution, LinearBlock, chain
-from resnoise.metrics.interlayer_cushion import Meter, measure
+from resnoise.metrics.interlayer_cushion import Meter, measure_run
 from resnoise.metrics.jacobian_norm import ExactNorm, has_closed_form
 from resnoise.metrics.spans import SpanNorms
 from resnoise.networks import build
@@ -353,23 +355,33 @@ NORMALISE = Normalisation(
 )
 
 
-def pictures(count: int = 9) -> np.ndarray:
-    return np.random.default_rng(0).integers(256, size=(count, 8, 8, 3), dtype=np.uint8)
+class TwoNetworks:
+    """Stands for a run with two sets of weights."""
+
+    def __init__(self) -> None:
+        images = np.random.default_rng(0).integers(256, size=(9, 8, 8, 3), dtype=np.uint8)
+        self.dataset = SimpleNamespace(train_images=images)
+        self.digests = {"weights": "x"}
+
+    def usable(self, every_snapshot: bool) -> list[str]:
+        assert every_snapshot
+        return ["initial", "final"]
+
+    def network(self, label: str, device: torch.device) -> nn.Module:
+        return network("residual", seed={"initial": 1, "final": 2}[label])
+
+    def normalisation(self, device: torch.device) -> Normalisation:
+        return NORMALISE
 
 
-def write(folder: Path, name: str, **settings: object) -> Path:
+def write(folder: Path, name: str, memory_mb: int = 500, **settings: object) -> Path:
     """Measure two networks, as a run with snapshots has them."""
     output = folder / f"{name}.csv"
-    memory = settings.pop("memory_mb", 500)
-    measure(
-        {"initial": network("residual", seed=1), "final": network("residual", seed=2)},
-        pictures(),
-        NORMALISE,
-        spec(samples=7, **settings),
-        output,
-        device=torch.device("cpu"),
-        memory_mb=memory,  # type: ignore[arg-type]
-        identity={"weights": "x"},
+    measure_run(
+        TwoNetworks(),  # type: ignore[arg-type]
+        spec(samples=7, every_snapshot=True, **settings),
+        [output],
+        Computing("cpu", memory_mb=memory_mb),
     )
     return output
 
@@ -398,7 +410,7 @@ def test_the_memory_budget_changes_the_batches_and_no_result(
         sizes.append(size)
         return original(state, count, size, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("resnoise.metrics.interlayer_cushion.in_batches", watch)
+    monkeypatch.setattr(batches, "in_batches", watch)
     large = pd.read_csv(write(tmp_path, "large"))
     small = pd.read_csv(write(tmp_path, "small", memory_mb=1))
     assert sizes[0] > sizes[1] >= 1

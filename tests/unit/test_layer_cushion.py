@@ -19,7 +19,7 @@ from resnoise.errors import ResnoiseError
 from resnoise.metrics import resumable as batches
 from resnoise.metrics.layer_cushion import layer_cushions, measure_run
 from resnoise.metrics.layers import layers, responses_from, stages
-from resnoise.metrics.resumable import batch_size, choose_samples, in_batches
+from resnoise.metrics.resumable import Measurement, activation_bytes, choose_samples, in_batches
 from resnoise.networks import build
 from resnoise.networks.transfer import kernel_to_plain
 from resnoise.specs.metrics import LayerCushionSpec
@@ -233,15 +233,40 @@ def test_all_samples_and_too_many() -> None:
         choose_samples(5, 6, 0)
 
 
-def test_the_batch_follows_the_budget() -> None:
+def test_activations_are_the_outputs_of_layers_with_weights() -> None:
     network = random_network("plain")
     one = random_inputs(1)
     # conv1 and two blocks of 3x8x8, two of 6x4x4, two of 12x2x2, ten... the last has 4 numbers.
     numbers = 3 * (3 * 64) + 2 * (6 * 16) + 2 * (12 * 4) + 4
-    for copies, memory_mb in ((1.0, 1), (50.0, 3)):
-        expected = memory_mb * 1_000_000 // (copies * numbers * 8)
-        assert batch_size(network, one, copies, memory_mb) == min(64, expected)
-    assert batch_size(network, one, 1e9, 1) == 1
+    assert activation_bytes(network, one) == numbers * 8
+
+
+@pytest.mark.parametrize(
+    ("need", "largest", "size"),
+    [(50_000, None, 20), (60_000, None, 16), (50_000, 7, 7), (1, None, 64), (1e9, None, 1)],
+)
+def test_a_batch_is_as_large_as_the_memory_allows(
+    tmp_path: Path, need: float, largest: int | None, size: int
+) -> None:
+    run = run_of(random_network("plain"), "plain", pictures=70)
+    spec = LayerCushionSpec(samples=None, sample_seed=0, every_snapshot=True)
+    output = tmp_path / "out.csv"
+    measured = Measurement(run, spec, output, Computing("cpu", memory_mb=1))
+    # The network that needs most decides.
+    needs = {"initial": need, "final": need / 2}
+    shapes = []
+
+    def picture_bytes(label: str, one: Tensor) -> float:
+        shapes.append(one.shape)
+        return needs[label]
+
+    found = [*measured.batches({}, picture_bytes, largest)]
+    assert {*shapes} == {(1, 3, 8, 8)}
+    assert found[0][0] == slice(0, size)
+    assert found[-1][0].stop == 70
+    for part, inputs in found:
+        images = torch.from_numpy(run.dataset.train_images[part])
+        assert torch.equal(inputs, run.normalisation(torch.device("cpu"))(images))
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -328,4 +353,4 @@ def test_a_torn_checkpoint_is_refused(tmp_path: Path, caplog: pytest.LogCaptureF
     assert list(state["a"]) == [1, 1, 1]
     checkpoint.write_bytes(checkpoint.read_bytes()[:-5])
     assert list(in_batches(state, 3, 2, checkpoint, {"x": "1"})) == [slice(0, 2), slice(2, 3)]
-    assert "checkpoint refused, starting anew" in caplog.text
+    assert "checkpoint refused, starting over" in caplog.text

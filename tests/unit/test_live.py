@@ -95,7 +95,7 @@ def write_checkpoint(job: Job, epoch: int, **identity: str) -> None:
     rows = [row(epoch + 1) for epoch in range(epoch)]
     state = checkpoint.State(epoch, weights, weights, {"initial": weights}, rows, [{}])
     own = {"spec": job.plan.spec.to_json(), "data": "data", "code": job.plan.code}
-    checkpoint.save(job.folder / "resume.safetensors", {"run": state}, {**own, **identity})
+    checkpoint.save(job.folder / "resume.safetensors", [state], [{**own, **identity}], [])
 
 
 def write_record(job: Job, **values: Any) -> None:
@@ -464,14 +464,14 @@ def watch(*arguments: object) -> subprocess.CompletedProcess[str]:
 def test_the_command_without_a_terminal(tmp_path: Path) -> None:
     found = watch(tmp_path, "--only", "table1", "--configfile", SCRIPTS / "../../config/quick.yaml")
     assert found.returncode == 0, found.stderr
-    assert found.stdout.startswith("4 runs: 4 waiting\n") and "\x1b" not in found.stdout
+    assert found.stdout.startswith("12 runs: 12 waiting\n") and "\x1b" not in found.stdout
     assert watch(tmp_path).stdout.startswith("no runs\n")
 
 
 def test_the_command_takes_the_configuration_that_lies_in_the_folder(tmp_path: Path) -> None:
     quick = SCRIPTS.parents[1] / "config" / "quick.yaml"
     (tmp_path / configuration.SAVED).write_text(quick.read_text("utf-8"), "utf-8")
-    assert watch(tmp_path, "--only", "table1", "twins").stdout.startswith("5 runs: 5 waiting\n")
+    assert watch(tmp_path, "--only", "table1", "twins").stdout.startswith("15 runs: 15 waiting\n")
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:

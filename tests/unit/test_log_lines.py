@@ -72,10 +72,10 @@ def test_a_log_tells_what_is_going_on(
     monkeypatch.setattr(log_lines, "INTERVAL", 4.0)
     with caplog.at_level(logging.INFO), Progress(epochs=3, steps=10, done=1) as progress:
         for _ in range(10):
-            progress.step()
-        progress.epoch(row(2))
+            progress.on_step_end([], [])
+        progress.on_epoch_end([], [row(2)])
         for _ in range(5):
-            progress.step()
+            progress.on_step_end([], [])
     found = [record.getMessage() for record in caplog.records]
     start = Start(socket.gethostname(), os.getpid(), 2, 3, 10)
     assert found[0] == str(start)

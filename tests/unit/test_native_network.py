@@ -131,6 +131,21 @@ def test_wider_network_and_as_many_input_channels_as_outputs():
     check_against_autograd(network, *make_batch(3, in_channels=32, size=(16, 16)))
 
 
+# A chunk has 16 pictures of these sizes, so that the numbers stand for a part, a whole and several.
+@pytest.mark.parametrize("count", [3, 16, 35])
+@pytest.mark.parametrize("size", [(8, 8), (16, 16)])
+@pytest.mark.parametrize("width", [8, 24])
+@pytest.mark.parametrize("residual", [True, False])
+def test_narrow_networks_on_small_pictures(residual, width, size, count):
+    network = make_network(residual, width=width, in_channels=1)
+    check_against_autograd(network, *make_batch(count, in_channels=1, size=size))
+
+
+def test_a_narrow_network_in_float32():
+    network = make_network(dtype=torch.float32, width=8)
+    check_against_autograd(network, *make_batch(20, torch.float32, size=(8, 8)))
+
+
 @settings(max_examples=12, deadline=None)
 @given(
     residual=st.booleans(),
@@ -175,6 +190,13 @@ def test_same_bits_for_any_number_of_threads_and_from_call_to_call(dtype):
         gradients = [parameter.grad for parameter in network.parameters()]
         assert all_equal([*results, *gradients], expected)
         assert torch.equal(backend.logits(images), logits)
+
+
+def test_threads_do_not_matter_where_pictures_are_small():
+    network, (images, labels) = make_network(width=8), make_batch(300, size=(8, 8))
+    expected = bits(network, 1, images, labels)
+    for threads in (2, 3, 16):
+        assert all_equal(bits(network, threads, images, labels), expected)
 
 
 def test_torch_threads_do_not_matter():
@@ -248,6 +270,35 @@ def test_parameters_are_read_at_each_call():
     network.conv1.weight = nn.Parameter(network.conv1.weight.detach() * 2)
     other.conv1.weight.data.mul_(2)
     assert torch.equal(backend.logits(images), NativeSimplifiedNet(other, 1).logits(images))
+
+
+def test_gradients_of_an_object_stay_where_they_are():
+    network, (images, labels) = make_network(), make_batch(4)
+    backend = NativeSimplifiedNet(network, 2)
+    backend.loss_and_gradients(images, labels)
+    first = [parameter.grad for parameter in network.parameters()]
+    network.load_state_dict(make_network(seed=5).state_dict())
+    backend.loss_and_gradients(images, labels)
+    now = [parameter.grad for parameter in network.parameters()]
+    assert all(gradient is before for gradient, before in zip(now, first, strict=True))
+    assert all_equal(now, bits(make_network(seed=5), 2, images, labels)[2:])
+    # Whoever clears or replaces one gets others.
+    network.fc.bias.grad = None
+    backend.loss_and_gradients(images, labels)
+    assert network.fc.bias.grad is not first[-1]
+    assert torch.equal(network.fc.bias.grad, first[-1])
+
+
+def test_a_network_that_is_altered_between_calls_is_refused():
+    network, (images, labels) = make_network(), make_batch(4)
+    backend = NativeSimplifiedNet(network, 2)
+    backend.loss_and_gradients(images, labels)
+    network.layer1[1].conv = nn.Conv2d(16, 16, 5, padding=2, dtype=torch.float64)
+    with pytest.raises(ResnoiseError, match="altered"):
+        backend.loss_and_gradients(images, labels)
+    network.layer1[1].conv = nn.Conv2d(16, 16, 3, padding=1, bias=False, dtype=torch.float64)
+    with pytest.raises(ResnoiseError, match="altered"):
+        backend.logits(images)
 
 
 def test_gradients_are_overwritten_and_older_ones_left_alone():
@@ -345,7 +396,7 @@ def test_what_is_supported():
     assert "SimplifiedNet only, not for Linear" in supported(nn.Linear(2, 2), 32, 32)
     assert "multiples of 8, not 28x32" in supported(network, 28, 32)
     assert "multiples of 8, not 0x8" in supported(network, 0, 8)
-    assert "multiple of 16, not 8" in supported(make_network(width=8), 32, 32)
+    assert "multiple of 8, not 12" in supported(make_network(width=12), 32, 32)
     assert "float32 or float64, not in torch.bfloat16" in supported(network.bfloat16(), 32, 32)
     assert "on meta" in supported(make_network().to("meta"), 32, 32)
 
@@ -392,8 +443,8 @@ def test_arguments_that_do_not_fit_are_refused():
     assert all(parameter.grad is None for parameter in network.parameters())
     with pytest.raises(ResnoiseError, match="threads"):
         NativeSimplifiedNet(network, 0)
-    with pytest.raises(ResnoiseError, match="multiple of 16"):
-        NativeSimplifiedNet(make_network(width=8), 1)
+    with pytest.raises(ResnoiseError, match="multiple of 8"):
+        NativeSimplifiedNet(make_network(width=12), 1)
     network.float()
     with pytest.raises(ResnoiseError, match="no longer"):
         backend.logits(images)

@@ -2,6 +2,9 @@
 
 import dataclasses
 import itertools
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,11 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnoise import devices
+from resnoise import devices, provenance
 from resnoise.config import load as config
 from resnoise.networks import build
 from resnoise.plan.specs import recipe_spec
 from resnoise.specs.run import NetworkSpec, RecipeSpec
+from resnoise.training.descent import Descent, Group
 from resnoise.training.objective import Penalty, sgd
 
 ARCHITECTURES = ("plain", "residual", "full-plain", "full-residual")
@@ -85,9 +89,9 @@ def gradients_of_cost(
     return list(torch.autograd.grad(cost, list(net.parameters())))
 
 
-def trained_gradients(net: nn.Module, penalty: Penalty, optimizer: torch.optim.SGD) -> None:
+def trained_gradients(net: nn.Module, penalty: Penalty) -> None:
     """Set the gradients as the training loop does before a step of the optimiser."""
-    optimizer.zero_grad()
+    net.zero_grad()
     inputs, labels = batch()
     F.cross_entropy(net(inputs), labels).backward()
     penalty.add_identity_gradient()
@@ -106,9 +110,10 @@ def test_gradients_with_weight_decay_are_those_of_the_cost(
 ) -> None:
     net, chosen = network(architecture), recipe(**flags)
     penalty = Penalty(net, chosen)
-    optimizer = sgd(penalty, chosen)
-    trained_gradients(net, penalty, optimizer)
-    decay = {p: group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    trained_gradients(net, penalty)
+    decay = {
+        p: group.weight_decay for group in sgd(penalty, chosen).groups for p in group.parameters
+    }
     expected = gradients_of_cost(net, architecture, chosen, 0)
     for (name, parameter), gradient in zip(net.named_parameters(), expected, strict=True):
         assert parameter.grad is not None
@@ -123,7 +128,7 @@ def test_every_parameter_is_in_one_group_of_the_optimiser(
 ) -> None:
     net = network(architecture)
     optimizer = sgd(Penalty(net, recipe(penalty_on_biases=on_biases)), recipe())
-    grouped = [p for group in optimizer.param_groups for p in group["params"]]
+    grouped = [p for group in optimizer.groups for p in group.parameters]
     assert len(grouped) == len({id(p) for p in grouped})
     assert {id(p) for p in grouped} == {id(p) for p in net.parameters()}
 
@@ -140,9 +145,8 @@ def test_steps_are_those_of_hand_written_momentum_descent_on_the_cost(
     optimizer = sgd(penalty, chosen)
     velocity = [torch.zeros_like(p) for p in by_hand.parameters()]
     for rate in (0.05, 0.05, 0.005):
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        trained_gradients(net, penalty, optimizer)
+        optimizer.rate = rate
+        trained_gradients(net, penalty)
         optimizer.step()
         gradients = gradients_of_cost(by_hand, architecture, chosen, 0)
         with torch.no_grad():
@@ -166,7 +170,7 @@ def test_without_penalty_the_gradients_are_those_of_the_risk() -> None:
     net, chosen = network("residual"), dataclasses.replace(recipe(), penalty=0.0)
     penalty = Penalty(net, chosen)
     assert penalty.value() == 0
-    trained_gradients(net, penalty, sgd(penalty, chosen))
+    trained_gradients(net, penalty)
     inputs, labels = batch()
     risk = F.cross_entropy(net(inputs), labels)
     for parameter, gradient in zip(
@@ -180,3 +184,47 @@ def test_the_weight_term_of_float32_weights_is_summed_in_float64() -> None:
     net = network("residual", "float32")
     exact = written_out_term(network("residual", "float32").double(), "residual", chosen).item()
     assert Penalty(net, chosen).value() == pytest.approx(exact, rel=1e-13)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_steps_have_the_bits_of_the_fused_optimiser(momentum: float, precision: str) -> None:
+    ours, theirs = network("residual", precision), network("residual", precision)
+    groups: list[list[nn.Parameter]] = [[p for p in ours.parameters() if p.dim() > 1], []]
+    groups.append([p for p in ours.parameters() if p.dim() <= 1])
+    descent = Descent([Group(group, 0.1 * i) for i, group in enumerate(groups)], 0.05, momentum)
+    reference = torch.optim.SGD(
+        [
+            {"params": [p for p in theirs.parameters() if (p.dim() > 1) == kernels]}
+            | {"weight_decay": decay}
+            for kernels, decay in ((True, 0.0), (False, 0.2))
+        ],
+        lr=0.05,
+        momentum=momentum,
+        fused=True,
+    )
+    for rate in (0.05, 0.05, 0.005):
+        descent.rate = rate
+        for group in reference.param_groups:
+            group["lr"] = rate
+        for net, optimizer in ((ours, descent), (theirs, reference)):
+            net.zero_grad()
+            inputs, labels = batch()
+            F.cross_entropy(net(inputs.to(next(net.parameters()).dtype)), labels).backward()
+            optimizer.step()
+    for found, expected in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_training_does_not_import_the_compiler_of_pytorch() -> None:
+    code = """
+import sys, torch
+from resnoise.training.descent import Descent, Group
+weight = torch.nn.Parameter(torch.ones(3))
+weight.grad = torch.ones(3)
+Descent([Group([weight], 0.0)], 0.1, 0.9).step()
+assert torch.allclose(weight.detach(), torch.tensor(0.9))
+assert "torch._dynamo" not in sys.modules
+"""
+    environment = {**os.environ, "PYTHONPATH": str(provenance.SCRIPTS)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)

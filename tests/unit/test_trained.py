@@ -19,7 +19,7 @@ from resnoise.storage import tensorfile
 from resnoise.storage.digests import read_json, write_json
 from resnoise.trained import run as trained
 from resnoise.training import loop
-from resnoise.training.loop import RunFiles
+from resnoise.training.run import RunFiles
 
 NAMES = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
 
@@ -50,7 +50,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "training": {"simplified": {"epochs": 1, "batch_size": 10}},
         }
         spec = run_spec(config.load(raw), "residual", 8, "hmwi", seed)
-        loop.train(spec, data, files(folder / str(seed)), device="cpu", threads=1, code="code")
+        loop.train([spec], data, [files(folder / str(seed))], device="cpu", threads=1, code="code")
     return folder
 
 

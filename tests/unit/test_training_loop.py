@@ -43,8 +43,9 @@ from resnoise.storage.digests import digest_file
 from resnoise.storage.files import exclusive
 from resnoise.trained import run as trained
 from resnoise.training import checkpoint, evaluation, loop
+from resnoise.training import run as run_module
 from resnoise.training.batches import Normalisation, TrainingBatches
-from resnoise.training.loop import RunFiles
+from resnoise.training.run import RunFiles
 
 ARCHITECTURES = ("plain", "residual", "full-plain", "full-residual")
 EPOCHS = 3
@@ -98,16 +99,11 @@ def run_spec(
     )
 
 
-def run_files(folder: Path) -> RunFiles:
-    names = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
-    return RunFiles(*(folder / name for name in names))
-
-
 def train(
     spec: RunSpec, data: Dataset, folder: Path, threads: int = 1, code: str = "code"
 ) -> RunFiles:
-    files = run_files(folder)
-    loop.train(spec, data, files, device="cpu", threads=threads, code=code)
+    files = RunFiles.in_folder(folder)
+    loop.train([spec], data, [files], device="cpu", threads=threads, code=code)
     return files
 
 
@@ -145,16 +141,16 @@ def stop_after(
 ) -> RunFiles:
     """Train and die when the checkpoint of an epoch has been written."""
 
-    def save(path: Path, states: dict[str, checkpoint.State], identity: dict[str, str]) -> None:
-        saved(path, states, identity)
-        if states["run"].epoch == epochs:
+    def save(path: Path, states: list[checkpoint.State], *arguments: Any) -> None:
+        saved(path, states, *arguments)
+        if states[0].epoch == epochs:
             raise Killed
 
     saved = checkpoint.save
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         patch.setattr(checkpoint, "save", save)
         train(spec, data, folder, threads, code)
-    files = run_files(folder)
+    files = RunFiles.in_folder(folder)
     assert files.checkpoint.exists()
     assert not files.weights.exists()
     return files
@@ -277,9 +273,9 @@ def test_a_run_that_is_resumed_elsewhere_warns(
 ) -> None:
     spec = run_spec()
     stop_after(1, spec, data, tmp_path)
-    file = run_files(tmp_path).checkpoint
+    file = RunFiles.in_folder(tmp_path).checkpoint
     arrays, facts, _ = tensorfile.load(file)
-    session = facts["runs"]["run"]["sessions"][0]
+    session = facts["runs"][0]["sessions"][0]
     (session["packages"] if what == "torch" else session)[what] = "another"
     tensorfile.save(file, {name: array.copy() for name, array in arrays.items()}, facts)
     train(spec, data, tmp_path)
@@ -357,7 +353,7 @@ def test_a_script_killed_at_random_moments_ends_with_the_same_bits(
     plugins = registry.plugin_modules(spec.network.architecture, spec.initialisation)
     code = provenance.code_digest("train.py", *plugins)
     whole = train(spec, data, tmp_path / "whole", code=code)
-    files = run_files(tmp_path / "killed")
+    files = RunFiles.in_folder(tmp_path / "killed")
     command = [sys.executable, provenance.SCRIPTS / "train.py", "--spec", spec.to_json()]
     command += ["--data", data_file, "--device", "cpu"]
     for name in ("weights", "snapshots", "history", "record"):
@@ -549,7 +545,7 @@ def test_a_torn_checkpoint_is_refused_and_the_run_starts_anew(
     damage(files.checkpoint)
     with caplog.at_level(logging.WARNING):
         train(run_spec(), data, tmp_path / "torn")
-    assert "checkpoint refused, starting anew" in caplog.text
+    assert "checkpoint refused, starting over" in caplog.text
     assert "resume.safetensors" in caplog.text
     assert [session["first_epoch"] for session in record(files)["sessions"]] == [1]
     assert result(files) == result(whole)
@@ -569,7 +565,7 @@ def test_the_checkpoint_of_another_run_is_refused_and_the_run_starts_anew(
     )
     with caplog.at_level(logging.WARNING):
         train(run_spec(), data, tmp_path / "other")
-    assert f"starting anew: it belongs to another run (different {different})" in caplog.text
+    assert f"starting over: it belongs to another run (different {different})" in caplog.text
     assert [session["first_epoch"] for session in record(files)["sessions"]] == [1]
     assert result(files) == result(whole)
 
@@ -632,7 +628,7 @@ def test_divergence_is_recorded_with_epoch_and_step(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(loop, "STEPS_BETWEEN_CHECKS", checks)
+    monkeypatch.setattr(run_module, "STEPS_BETWEEN_CHECKS", checks)
     spec = run_spec(learning_rate=1e20, penalty=0.0, batch_size=4, snapshot_epochs=(2,))
     step = first_infinite_loss(spec, data)
     assert 1 < step < TRAIN / 4
@@ -660,7 +656,7 @@ def test_divergence_in_a_later_epoch_keeps_the_rows_before(
     data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calm = train(run_spec(), data, tmp_path / "calm")
-    monkeypatch.setattr(loop, "learning_rate", lambda _recipe, e: 1e30 if e == 3 else 0.05)
+    monkeypatch.setattr(run_module, "learning_rate", lambda _recipe, e: 1e30 if e == 3 else 0.05)
     files = train(run_spec(), data, tmp_path / "whole")
     assert record(files)["diverged_at"]["epoch"] == 3
     assert [row["status"] for row in history(files)] == ["ok", "ok", "diverged"]
@@ -669,6 +665,40 @@ def test_divergence_in_a_later_epoch_keeps_the_rows_before(
     stopped = train(run_spec(), data, tmp_path / "stopped")
     assert record(stopped)["diverged_at"] == record(files)["diverged_at"]
     assert history(stopped) == history(files)
+
+
+def train_in_step(specs: list[RunSpec], data: Dataset, folders: list[Path]) -> list[RunFiles]:
+    files = [RunFiles.in_folder(folder) for folder in folders]
+    loop.train(specs, data, files, device="cpu", threads=1, code="code")
+    return files
+
+
+def test_runs_that_are_trained_in_step_end_as_each_does_alone(
+    data: Dataset, tmp_path: Path
+) -> None:
+    specs = [run_spec("plain"), run_spec("full-residual", seed=2, precision="float64")]
+    found = train_in_step(specs, data, [tmp_path / "one", tmp_path / "two"])
+    for spec, files in zip(specs, found, strict=True):
+        alone = train(spec, data, tmp_path / "alone" / spec.network.architecture)
+        assert result(files) == result(alone)
+
+
+def test_a_run_that_diverges_ends_those_that_are_trained_in_step_with_it(
+    data: Dataset, tmp_path: Path
+) -> None:
+    specs = [run_spec(), run_spec(learning_rate=1e30)]
+    for files in train_in_step(specs, data, [tmp_path / "calm", tmp_path / "wild"]):
+        assert record(files)["status"] == "diverged"
+        assert [row["status"] for row in history(files)] == ["diverged"]
+
+
+@pytest.mark.parametrize("recipe", [{"epochs": EPOCHS + 1}, {"batch_size": 10}])
+def test_runs_of_different_length_are_not_trained_in_step(
+    data: Dataset, tmp_path: Path, recipe: dict[str, int]
+) -> None:
+    specs = [run_spec(), run_spec(**recipe)]
+    with pytest.raises(ValueError, match="cannot be trained in step"):
+        train_in_step(specs, data, [tmp_path / "one", tmp_path / "two"])
 
 
 def evaluate(files: RunFiles, data: Dataset) -> list[dict[str, str]]:
@@ -792,7 +822,7 @@ def test_training_leaves_evaluation_mode_to_evaluation(data: Dataset, tmp_path: 
         return network
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "build", with_probe)
+        patch.setattr(run_module, "build", with_probe)
         train(run_spec("full-residual", epochs=2), data, tmp_path)
     batches = [(True, True, 16)] * 3 + [(True, True, TRAIN - 48)]
     assert modes == [*batches, (False, False, TEST)] * 2
@@ -810,7 +840,7 @@ def test_a_second_process_waits_and_takes_the_finished_run(
         while "another process is writing here, waiting" not in caplog.text:
             second.join(0.05)
     second.join()
-    assert "the other process has finished the run" in caplog.text
+    assert "the other process has finished the training" in caplog.text
     assert files.record.read_bytes() == before
 
 
@@ -826,4 +856,4 @@ def test_a_second_process_trains_what_the_first_did_not_finish(
         while "another process is writing here, waiting" not in caplog.text:
             second.join(0.05)
     second.join()
-    assert result(run_files(folder)) == whole
+    assert result(RunFiles.in_folder(folder)) == whole

@@ -23,8 +23,8 @@ from resnoise.plan.specs import recipe_spec
 from resnoise.specs.run import DataSpec, NetworkSpec, RunSpec
 from resnoise.storage import tensorfile
 from resnoise.storage.files import exclusive
-from resnoise.training import checkpoint, twins
-from resnoise.training.loop import RunFiles
+from resnoise.training import checkpoint, loop, twins
+from resnoise.training.run import RunFiles
 
 RECIPE = dataclasses.replace(
     recipe_spec(config.load({}), "plain"),
@@ -34,7 +34,7 @@ RECIPE = dataclasses.replace(
     precision="float64",
 )
 RESIDUAL = RunSpec(NetworkSpec("residual", 8, 16), "hmwi", 1, RECIPE)
-PLAIN = RunSpec(NetworkSpec("plain", 8, 16), "t-hmwi", 1, RECIPE)
+PLAIN = twins.plain_twin(RESIDUAL)
 
 
 @pytest.fixture(scope="module")
@@ -49,25 +49,18 @@ def train(
     data: Dataset, folder: Path, plain: RunSpec = PLAIN, every: int = 2, masks: int = 4
 ) -> pd.DataFrame:
     """Train twins in ``folder`` and return their drift."""
-    files = {}
-    for name in (twins.RESIDUAL, twins.PLAIN):
-        place = folder / name
-        place.mkdir(parents=True, exist_ok=True)
-        outputs = ("weights.safetensors", "snapshots.safetensors", "history.csv", "run.json")
-        files[name] = RunFiles(*(place / output for output in outputs))
-    twins.train_twins(
-        dataclasses.replace(RESIDUAL, recipe=plain.recipe),
-        plain,
+    drift = folder / "drift.csv"
+    recorder = twins.DriftRecorder(drift, every_step_epochs=every, mask_pictures=masks)
+    loop.train(
+        [RESIDUAL, plain],
         data,
-        files,
-        folder / "drift.csv",
-        every_step_epochs=every,
-        mask_pictures=masks,
+        [RunFiles.in_folder(folder / name) for name in ("residual", "plain")],
         device="cpu",
         threads=1,
         code="code",
+        observers=[recorder],
     )
-    return pd.read_csv(folder / "drift.csv")
+    return pd.read_csv(drift)
 
 
 def weights(folder: Path, name: str) -> dict[str, torch.Tensor]:
@@ -96,9 +89,9 @@ def kill(data: Dataset, folder: Path) -> None:
     """Train twins in ``folder`` up to the checkpoint after epoch 2."""
     saved = checkpoint.save
 
-    def save(path: Path, states: dict[str, checkpoint.State], identity: dict[str, str]) -> None:
-        saved(path, states, identity)
-        if states["residual"].epoch == 2:
+    def save(path: Path, states: list[checkpoint.State], *arguments: Any) -> None:
+        saved(path, states, *arguments)
+        if states[0].epoch == 2:
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -139,7 +132,7 @@ def test_a_second_process_takes_finished_twins_of_the_same_drift(
     before = [file.read_bytes() for file in records]
     train_after_another(data, tmp_path, caplog, masks)
     same = masks == 4
-    assert ("the other process has finished the runs" in caplog.text) == same
+    assert ("the other process has finished the training" in caplog.text) == same
     assert ([file.read_bytes() for file in records] == before) == same
 
 
@@ -171,9 +164,16 @@ def test_the_live_view_knows_whether_a_killed_training_would_continue(
         assert look(**changes) == (states.State.OUTDATED, 0)
 
 
-def test_runs_that_are_no_twins_are_refused(data: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(ResnoiseError, match="differ in architecture and initialisation only"):
-        train(data, tmp_path, dataclasses.replace(PLAIN, seed=2))
+def test_the_plain_twin_differs_in_architecture_and_initialisation_only() -> None:
+    assert RunSpec(NetworkSpec("plain", 8, 16), "t-hmwi", 1, RECIPE) == PLAIN
+
+
+@pytest.mark.parametrize(
+    "spec", [PLAIN, dataclasses.replace(RESIDUAL, initialisation="kwi")], ids=["plain", "kwi"]
+)
+def test_a_run_without_a_plain_twin_is_refused(spec: RunSpec) -> None:
+    with pytest.raises(ResnoiseError, match="given to be trained with its plain twin, allowed: "):
+        twins.plain_twin(spec)
 
 
 def test_another_start_is_seen_at_once(data: Dataset, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def serve(checkout: str | None) -> None:
 def _read_library(scripts: Path) -> None:
     """Import what the rules import, and read all code for its digests."""
     sys.path.insert(0, str(scripts))
-    for name in ("config", "estimates", "claims.files", "claims.scale"):
+    for name in ("config.load", "plan.estimates", "claims.files", "claims.scale"):
         importlib.import_module(f"resnoise.{name}")
     provenance = importlib.import_module("resnoise.provenance")
     registry = importlib.import_module("resnoise.registry")

@@ -75,7 +75,7 @@ def test_additions_make_nothing_stale_and_their_commands_work(extended: Project)
     architecture, initialisation, metric, keyed, source, compare = COMMANDS
     printed = run(extended, architecture)
     # The residual run is there.
-    assert printed.count("rule train:") == 1
+    assert printed.count(": train/") == 1
     assert "| alternating " in printed and "| residual " in printed
     table = pd.read_csv(extended.results / "runs.csv").set_index(["architecture", "snapshot"])
     assert set(table["depth"]) == {8} and table["risk_mean"].notna().all()

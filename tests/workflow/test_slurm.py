@@ -162,6 +162,10 @@ def test_cancelled_killed_preempted_and_starved_jobs_come_back_to_the_same_bits(
             started.wait(60)
     text = printed.read_text("utf-8")
     assert "Traceback" not in text
+    # Each failed attempt is told, with what Slurm says of it, and so is each finished job.
+    assert re.search(r"^Error in train/plain-8-kwi-seed1.*\n  SLURM-job", text, re.MULTILINE)
+    assert "\nTrying again: train/plain-8-kwi-seed1\n" in text
+    assert len(re.findall(r"^\d+ of \d+ jobs, .*: train/", text, re.MULTILINE)) == 2
     assert digests(project) == digests(local)
     assert [sessions(project, run) for run in (PLAIN, RESIDUAL)] == [3, 3]
     attempts = [job for job in cluster.jobs() if "prepare_data" in job.rule]
@@ -183,7 +187,10 @@ def test_every_rule_gives_the_bits_of_a_local_run(everything: Project, tmp_path:
     project = fresh_project(tmp_path / "project")
     project.configure_everything()
     project.configure_external()
-    printed = project.snakemake("--profile", "slurm", *QUICK, *EVERYTHING_TARGETS)
+    # With Snakemake's own log, which tells what ran on this host.
+    printed = project.snakemake(
+        "--profile", "slurm", "--printshellcmds", *QUICK, *EVERYTHING_TARGETS
+    )
     assert "Traceback" not in printed
     assert faults.results(project) == faults.results(everything)
     rules, local = (

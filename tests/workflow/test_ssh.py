@@ -111,6 +111,6 @@ def test_the_workflow_runs_on_slots_and_a_killed_job_comes_back(
         process.kill()
         process.wait()
     assert process.returncode == 0, printed
-    assert "Trying to restart job" in printed
+    assert "Trying again: " in printed
     assert digests(project) == digests(finished)
     assert set(asked.read_text("utf-8").split()) == {"node1"}

@@ -774,7 +774,8 @@ def test_what_is_planned_is_what_is_run(
     project.replace(LIBRARY + file, old, new)
     targets = targets or EVERYTHING_TARGETS
     planned = planner.jobs(project, targets=targets)
-    run = read_plan(project.snakemake(*targets))
+    # Snakemake's own log, which has the reasons.
+    run = read_plan(project.snakemake("--printshellcmds", *targets))
     assert names(run) == names(planned)
     assert len(run) == len(planned) > 3
     assert planner.jobs(project, targets=targets) == []

@@ -8,7 +8,8 @@ from resnoise.data import dataset
 from resnoise.networks import build
 from resnoise.provenance import code_digest
 from resnoise.specs.run import NetworkSpec, RunSpec
-from resnoise.training.loop import RunFiles, train
+from resnoise.training.loop import train
+from resnoise.training.run import RunFiles
 
 
 def main() -> None:
@@ -45,9 +46,9 @@ def main() -> None:
     spec = RunSpec.from_json(arguments.spec)
     plugins = registry.plugin_modules(spec.network.architecture, spec.initialisation)
     train(
-        spec,
+        [spec],
         dataset.load(arguments.data),
-        RunFiles(arguments.weights, arguments.snapshots, arguments.history, arguments.record),
+        [RunFiles(arguments.weights, arguments.snapshots, arguments.history, arguments.record)],
         device=arguments.device,
         threads=arguments.threads,
         code=code_digest(Path(__file__).name, *plugins),

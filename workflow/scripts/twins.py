@@ -1,15 +1,15 @@
 """Train a residual network and the equal plain network in step; record how they drift apart."""
 
 import argparse
-import dataclasses
 from pathlib import Path
 
 from resnoise import commandline, registry
 from resnoise.data import dataset
 from resnoise.provenance import code_digest
 from resnoise.specs.run import RunSpec
-from resnoise.training.loop import RunFiles
-from resnoise.training.twins import PLAIN, RESIDUAL, train_twins
+from resnoise.training.loop import train
+from resnoise.training.run import RunFiles
+from resnoise.training.twins import DriftRecorder, plain_twin
 
 
 def main() -> None:
@@ -17,7 +17,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, help="RunSpec of the residual network as JSON")
     parser.add_argument("--data", type=Path, required=True, help="prepared data set")
-    for name in (RESIDUAL, PLAIN):
+    for name in ("residual", "plain"):
         parser.add_argument(f"--{name}", type=Path, required=True, help="output: folder of the run")
     parser.add_argument("--drift", type=Path, required=True, help="output: CSV with the drift")
     parser.add_argument(
@@ -29,35 +29,25 @@ def main() -> None:
     commandline.add_computing(parser)
     arguments = parser.parse_args()
     residual = RunSpec.from_json(arguments.spec)
-    plain = dataclasses.replace(
-        residual,
-        network=dataclasses.replace(residual.network, architecture="plain"),
-        initialisation="t-hmwi",
-    )
+    specs = (residual, plain_twin(residual))
     plugins = {
         name
-        for spec in (residual, plain)
+        for spec in specs
         for name in registry.plugin_modules(spec.network.architecture, spec.initialisation)
     }
-    train_twins(
-        residual,
-        plain,
-        dataset.load(arguments.data),
-        {
-            name: RunFiles(
-                folder / "weights.safetensors",
-                folder / "snapshots.safetensors",
-                folder / "history.csv",
-                folder / "run.json",
-            )
-            for name, folder in ((RESIDUAL, arguments.residual), (PLAIN, arguments.plain))
-        },
+    drift = DriftRecorder(
         arguments.drift,
         every_step_epochs=arguments.every_step_epochs,
         mask_pictures=arguments.mask_pictures,
+    )
+    train(
+        specs,
+        dataset.load(arguments.data),
+        [RunFiles.in_folder(folder) for folder in (arguments.residual, arguments.plain)],
         device=arguments.device,
         threads=arguments.threads,
         code=code_digest(Path(__file__).name, *plugins),
+        observers=[drift],
     )
 
 

@@ -60,12 +60,16 @@ ARCHITECTURES = {
         "resnoise.networks.fully_fledged", family="fully_fledged", residual=True
     ),
     "dominant-path": Architecture(
-        "resnoise.networks.dominant_path", family="simplified", residual=True
+        "resnoise.networks.dominant_path",
+        family="simplified",
+        residual=True,
+        native="resnoise.native.dominant_path",
     ),
     "dominant-path-lower-full": Architecture(
         "resnoise.networks.dominant_path",
         family="simplified",
         residual=True,
+        native="resnoise.native.dominant_path",
         builder="build_lower_full",
     ),
 }

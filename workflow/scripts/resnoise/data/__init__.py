@@ -1,5 +1,5 @@
 """From a source of labelled pictures to one prepared, self-checking data set file.
 
-One source a module; ``resnoise.registry`` lists them. Everything after the preparation reads
-the file through ``resnoise.data.dataset`` and knows nothing of sources.
+Each source is a module; ``resnoise.registry`` lists them. Everything after the preparation reads
+the file through ``resnoise.data.dataset`` and knows nothing about sources.
 """

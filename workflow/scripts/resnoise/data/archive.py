@@ -16,7 +16,7 @@ _SKIP_SIZE = 1 << 20
 
 
 class _StrictTarInfo(tarfile.TarInfo):
-    """A member header; a damaged or missing one is an error instead of the archive's end."""
+    """A member header that, if damaged or missing, is an error and not the end of the archive."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
@@ -53,7 +53,7 @@ class Member:
         if self._info.size > self._size_limit:
             raise ResnoiseError(
                 f"{self._archive}: member {self._info.name!r} has {self._info.size} bytes, "
-                f"allowed are {self._size_limit}"
+                f"allowed: {self._size_limit}"
             )
         with _clear_errors(self._archive):
             # extractfile() opens a member for reading; it extracts nothing.
@@ -89,7 +89,7 @@ def _safe_parts(path: Path, info: tarfile.TarInfo) -> tuple[str, ...]:
         raise ResnoiseError(f"{path}: member {info.name!r} leads out of the archive's folder")
     if not info.isdir() and not info.isfile():
         raise ResnoiseError(
-            f"{path}: member {info.name!r} is a link or device, allowed are files and folders"
+            f"{path}: member {info.name!r} is a link or device, allowed: files and folders"
         )
     return name.parts
 
@@ -107,7 +107,7 @@ def _decompressed(path: Path) -> IO[bytes]:
 
 @contextmanager
 def _clear_errors(path: Path) -> Iterator[None]:
-    """Turn the many errors of reading an archive into one line."""
+    """Turn the many kinds of errors in reading an archive into a ResnoiseError."""
     try:
         yield
     except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:

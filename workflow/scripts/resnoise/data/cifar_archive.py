@@ -1,9 +1,9 @@
-"""CIFAR-10 as its authors distribute it: ``cifar-10-python.tar.gz``, six pickles and their names.
+"""CIFAR-10 as its authors distribute it: ``cifar-10-python.tar.gz``, an archive of pickles.
 
-A pickle can run any code when it is loaded. This one is read by an unpickler that knows nothing but
-arrays of bytes: the few names that NumPy's pickles refer to lead to stand-ins in this module, never
-to NumPy or anything else. That also spares NumPy's old and new names, and its warnings about
-pickles of Python 2.
+Loading a pickle can run any code. These are therefore read by an unpickler that knows nothing but
+arrays of bytes: the few names that NumPy's pickles refer to are replaced by stand-ins in this
+module, never by NumPy or anything else. So NumPy's renamed modules and its warnings about pickles
+of Python 2 do not matter either.
 """
 
 import io
@@ -50,7 +50,7 @@ def read(source: Path) -> Samples:
             continue
         name = member.parts[1]
         if name in contents:
-            raise ResnoiseError(f"{source}: member {_FOLDER}/{name} is there twice")
+            raise ResnoiseError(f"{source}: member {_FOLDER}/{name} appears twice")
         if name in wanted:
             contents[name] = _unpickle(member.read(), f"{source}: {_FOLDER}/{name}")
     missing = sorted(wanted - contents.keys())
@@ -85,14 +85,14 @@ def _batch(
     stored, labels = batch.get("data"), batch.get("labels")
     if not isinstance(stored, _Array) or stored.content.shape[1:] != (_ROW,):
         found = stored.content.shape if isinstance(stored, _Array) else type(stored).__name__
-        raise ResnoiseError(f"{where}: data is {found}, needed is a uint8 array (n, {_ROW})")
+        raise ResnoiseError(f"{where}: data is {found}, allowed: a uint8 array (n, {_ROW})")
     rows = stored.content
     if not isinstance(labels, list) or len(labels) != len(rows):
         raise ResnoiseError(f"{where}: labels is not a list of {len(rows)} labels")
     for label in labels:
         # bool is an int to Python, but not a label.
         if type(label) is not int or not 0 <= label < classes:
-            raise ResnoiseError(f"{where}: label {label!r}, allowed are 0 to {classes - 1}")
+            raise ResnoiseError(f"{where}: label {label!r}, allowed: 0 to {classes - 1}")
     # A row holds the red, then the green, then the blue picture.
     planes = rows.reshape(-1, 3, _SIDE, _SIDE)
     images = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
@@ -102,9 +102,9 @@ def _batch(
 def _unpickle(content: bytes, where: str) -> dict[str, Any]:
     """Return a pickled dictionary with its keys as str, executing nothing."""
     try:
-        # Strings of Python 2 were bytes, which here are pixels as well as names.
+        # Strings of Python 2 are read as bytes: they hold pixels as well as names.
         value = _Unpickler(io.BytesIO(content), encoding="bytes").load()
-    except Exception as error:  # Damaged pickles raise nearly every type there is.
+    except Exception as error:  # Damaged pickles raise nearly every type of exception.
         raise ResnoiseError(f"{where}: not a CIFAR pickle ({error})") from error
     if not isinstance(value, dict) or not all(isinstance(key, str | bytes) for key in value):
         raise ResnoiseError(f"{where}: holds no dictionary with names as keys")
@@ -112,7 +112,7 @@ def _unpickle(content: bytes, where: str) -> dict[str, Any]:
 
 
 def _text(name: str | bytes) -> str:
-    """Return a name of either Python's pickles as str."""
+    """Return a name as str; pickles of Python 2 have it as bytes."""
     return name if isinstance(name, str) else name.decode("utf-8", "backslashreplace")
 
 
@@ -125,13 +125,13 @@ class _Unpickler(pickle.Unpickler):
         found = _STAND_INS.get((module.replace("numpy._core", "numpy.core"), name))
         if found is None:
             raise pickle.UnpicklingError(
-                f"refers to {module}.{name}, allowed are NumPy arrays of bytes only"
+                f"refers to {module}.{name}, allowed: NumPy arrays of bytes only"
             )
         return found
 
 
 class _Array:
-    """Stands for ``numpy.ndarray``; the pickle gives its state after creating it empty."""
+    """Stands for ``numpy.ndarray``, which a pickle creates empty before it sets its state."""
 
     content: NDArray[np.uint8]
 
@@ -150,10 +150,10 @@ class _Dtype:
 
     def __init__(self, name: str | bytes, _align: Any, _copy: Any) -> None:
         if _text(name) != "u1":
-            raise pickle.UnpicklingError(f"an array of type {_text(name)!r}, allowed is 'u1'")
+            raise pickle.UnpicklingError(f"an array of type {_text(name)!r}, allowed: 'u1'")
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        """Ignore the state, the order of bytes in a number: bytes have none."""
+        """Ignore the state, which is a byte order: single bytes have none."""
 
 
 def _reconstruct(_kind: Any, _shape: Any, _code: Any) -> _Array:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from resnoise.data.samples import Samples, check
+from resnoise.data.samples import CHANNEL_NAMES, Samples, check
 from resnoise.errors import ResnoiseError
 from resnoise.storage import tensorfile
 
@@ -20,8 +20,8 @@ class Dataset(Samples):
     """Labelled pictures as ``load`` returns them, memory-mapped.
 
     Attributes:
-        channel_mean: float64 [3], mean of the training pictures' channels on the scale 0 ... 1.
-        channel_std: float64 [3], their standard deviations on the same scale, none of them 0.
+        channel_mean: float64 [C], mean of the training pictures' channels on the scale 0 ... 1.
+        channel_std: float64 [C], their standard deviations on the same scale, none of them 0.
         source_digest: SHA-256 of the source that the pictures came from.
         digest: SHA-256 of this data set: pictures, labels, class names, ``source_digest``.
     """
@@ -86,22 +86,23 @@ def channel_statistics(
     The sums are exact integers, so that the results are the same on every machine.
 
     Args:
-        images: uint8 [N, H, W, 3].
+        images: uint8 [N, H, W, C] with a number of channels of ``CHANNEL_NAMES``.
 
     Returns:
-        Two arrays, float64 [3].
+        Two arrays, float64 [C].
 
     Raises:
         ResnoiseError: a channel has the same value everywhere, so that it cannot be normalised.
     """
     # How often each value occurs in each channel. In chunks, because bincount makes int64 copies.
-    counts = np.zeros((3, 256), dtype=np.int64)
+    names = CHANNEL_NAMES[images.shape[3]]
+    counts = np.zeros((len(names), 256), dtype=np.int64)
     for start in range(0, len(images), _CHUNK):
-        for channel in range(3):
+        for channel in range(len(names)):
             values = images[start : start + _CHUNK, :, :, channel].ravel()
             counts[channel] += np.bincount(values, minlength=256)
     means, deviations = [], []
-    for channel, name in enumerate(("red", "green", "blue")):
+    for channel, name in enumerate(names):
         histogram = counts[channel].tolist()
         total = sum(histogram)
         first = sum(value * count for value, count in enumerate(histogram))

@@ -1,4 +1,4 @@
-"""Downloading CIFAR-10: several mirrors, several tries, and nothing accepted unverified."""
+"""Downloading CIFAR-10: several mirrors, several tries, and no file accepted unverified."""
 
 import hashlib
 import http.client
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class _MirrorError(Exception):
-    """Why one try failed. ``again`` tells whether another try may end better."""
+    """Why one try failed; ``again`` tells whether another try may succeed."""
 
     def __init__(self, reason: str, again: bool) -> None:
         super().__init__(reason)
@@ -59,14 +59,14 @@ def download_cifar10(
             message gives the reason for each.
     """
     if retries < 1:
-        raise ResnoiseError(f"retries is {retries}, needed is 1 or more")
+        raise ResnoiseError(f"retries is {retries}, allowed: 1 or more")
     if not mirrors:
-        raise ResnoiseError("mirrors is empty, needed is at least one address")
+        raise ResnoiseError("mirrors is empty, allowed: one address or more")
     addresses = [CIFAR10.url if mirror == "torchvision" else mirror for mirror in mirrors]
     for address in addresses:
         if urlsplit(address).scheme not in _SCHEMES:
             raise ResnoiseError(
-                f"mirror {address!r}: allowed are torchvision and addresses that begin with "
+                f"mirror {address!r} given, allowed: torchvision and addresses that begin with "
                 f"{', '.join(f'{scheme}://' for scheme in _SCHEMES)}"
             )
     expected = {"md5": md5.lower()} | ({"sha256": sha256.lower()} if sha256 else {})
@@ -105,11 +105,11 @@ def _try_mirror(
 
 
 def _download(address: str, temporary: Path, expected: dict[str, str]) -> None:
-    """Download once and verify; _MirrorError if that fails, whatever is then in the file."""
+    """Download once and verify; _MirrorError if that fails, and the file may then hold anything."""
     states = {name: hashlib.new(name, usedforsecurity=False) for name in expected}
     with temporary.open("wb") as stream:
         for chunk in _chunks(address):
-            # Outside of _chunks, so that a full disk is not taken for the mirror's fault.
+            # Not in _chunks, so that a full disk is not blamed on the mirror.
             stream.write(chunk)
             for state in states.values():
                 state.update(chunk)
@@ -122,7 +122,7 @@ def _download(address: str, temporary: Path, expected: dict[str, str]) -> None:
 
 
 def _chunks(address: str) -> Iterator[bytes]:
-    """Yield what an address delivers; _MirrorError for every way in which that can fail."""
+    """Yield the content behind an address; _MirrorError for every way in which that can fail."""
     request = urllib.request.Request(address, headers={"User-Agent": "resnoise"})
     received = 0
     try:

@@ -1,8 +1,9 @@
 """Pictures as image files in a folder or a tar archive, one folder for each class.
 
 The layout is ``train/<class>/<name>`` and ``test/<class>/<name>`` with PNG or JPEG files. Hidden
-files and whatever lies beside train and test are ignored; in an archive, all may lie in one folder
-more. Any other file between the pictures is an error, since it might be one of them.
+files and whatever lies beside train and test are ignored; in an archive, train and test may lie in
+a common folder. Any other file among the pictures is an error, because it might be meant as one of
+them.
 """
 
 import io
@@ -29,7 +30,7 @@ _SIZE_LIMIT = 16 << 20
 
 
 class _Picture(NamedTuple):
-    """A file, or, with ``file_name`` None, merely the folder of a class."""
+    """A picture file or, with ``file_name`` None, just the folder of a class."""
 
     part: str
     class_name: str
@@ -44,8 +45,8 @@ class _Picture(NamedTuple):
 def read(source: Path) -> Samples:
     """Read a folder or archive of pictures.
 
-    Pictures are ordered by class and file name, classes by name, so that a folder and an archive
-    of it give the same. Grey and palette pictures become RGB, transparency is dropped.
+    Pictures are ordered by class and file name, classes by name, so that a folder and an archive of
+    it give the same samples. Grey and palette pictures become RGB, transparency is dropped.
 
     Args:
         source: a folder, or a tar, tar.gz or tar.xz file.
@@ -56,7 +57,7 @@ def read(source: Path) -> Samples:
     Raises:
         ResnoiseError: the folder or archive is unreadable, damaged or unsafe, contains files that
             are not pictures, a picture cannot be decoded or has another size than the first, or
-            there is none.
+            there are no pictures.
     """
     pictures = _in_folder(source) if source.is_dir() else _in_archive(source)
     decoded: dict[tuple[str, str, str], NDArray[np.uint8]] = {}
@@ -68,11 +69,11 @@ def read(source: Path) -> Samples:
             continue
         if not picture.file_name.lower().endswith(_SUFFIXES):
             raise ResnoiseError(
-                f"{source}: {picture} is not a picture, allowed are {', '.join(_SUFFIXES)}"
+                f"{source}: {picture} is not a picture, allowed: {', '.join(_SUFFIXES)}"
             )
         key = (picture.part, picture.class_name, picture.file_name)
         if key in decoded:
-            raise ResnoiseError(f"{source}: {picture} is there twice")
+            raise ResnoiseError(f"{source}: {picture} appears twice")
         decoded[key] = _decode(picture.read(), f"{source}: {picture}", side)
         side = len(decoded[key])
     classes = sorted(class_names)
@@ -101,7 +102,7 @@ def _decode(content: bytes, where: str, side: int | None) -> NDArray[np.uint8]:
     """Return one picture as uint8 [side, side, 3]; ``side`` None allows any suitable one."""
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
-            # Size and mode stand in the header, so unsuitable pictures are never decoded.
+            # Size and mode are in the header, so unsuitable pictures are never decoded.
             width, height = picture.size
             if side is None:
                 check_size(where, width, height)
@@ -111,12 +112,13 @@ def _decode(content: bytes, where: str, side: int | None) -> NDArray[np.uint8]:
                 )
             if picture.mode not in _MODES:
                 raise ResnoiseError(
-                    f"{where}: colour mode {picture.mode}, allowed are {', '.join(_MODES)}"
+                    f"{where}: colour mode {picture.mode}, allowed: {', '.join(_MODES)}"
                 )
             return np.asarray(picture.convert("RGB"))
     except ResnoiseError:
         raise
-    except Exception as error:  # Decoders of damaged pictures raise nearly every type there is.
+    # For damaged pictures, decoders raise nearly every type of exception.
+    except Exception as error:
         raise ResnoiseError(f"{where}: cannot be decoded as PNG or JPEG") from error
 
 
@@ -132,7 +134,7 @@ def _in_folder(folder: Path) -> Iterator[_Picture]:
 
 
 def _visible(folder: Path) -> list[Path]:
-    """Return what is in a folder except hidden entries, sorted; nothing if it is not there."""
+    """Return the sorted entries of a folder without hidden ones; none if it does not exist."""
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if not entry.name.startswith("."))

@@ -1,4 +1,4 @@
-"""From a source to checked samples: what is common to all sources of ``resnoise.registry``."""
+"""From a source to checked samples: the steps that all sources of ``resnoise.registry`` share."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from resnoise.storage.checksum import check_sha256, compare
 
 
 def prepare(spec: DataSpec, source: Path | None) -> tuple[Samples, str]:
-    """Read, check and cut down a source.
+    """Read and check a source, and choose the subset that ``spec`` asks for.
 
     Args:
         spec: which source, which part of it, and optionally its SHA-256: that of the file, the
@@ -27,8 +27,8 @@ def prepare(spec: DataSpec, source: Path | None) -> tuple[Samples, str]:
         The samples and the SHA-256 of the source.
 
     Raises:
-        ResnoiseError: unknown source, a path too many or too few, another SHA-256, contents that
-            are damaged or unsuitable, or too few pictures of a class.
+        ResnoiseError: unknown source, a path that is missing or not wanted, another SHA-256,
+            contents that are damaged or unsuitable, or too few pictures of a class.
     """
     has_path = bool(registry.source(spec.source).path)
     read = registry.load_source(spec.source).read

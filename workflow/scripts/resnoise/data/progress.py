@@ -1,4 +1,4 @@
-"""Progress of a long loop over pictures: a bar on a terminal, now and then a line in a log."""
+"""Progress of a long loop over pictures: a bar on a terminal, or a line in the log now and then."""
 
 import logging
 import sys
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 def counted(items: Iterable[Item], action: str) -> Iterator[Item]:
-    """Yield ``items`` and show how many there were, e.g. with ``action`` "decoded"."""
+    """Yield ``items`` and report their number so far and ``action``: "10000 pictures decoded"."""
     if sys.stderr.isatty():
         yield from tqdm(items, desc=f"pictures {action}", unit="")
         return

@@ -1,7 +1,7 @@
 """Digests of sources, remembered from one start of the workflow to the next.
 
-Reading a source takes seconds; asking for sizes and times of its files does not. A digest is
-remembered with them and computed anew when any has changed, be it by a mere ``touch``.
+Reading a source takes seconds; asking for sizes and times of its files does not. So a digest is
+stored with them, and computed again when one of them has changed, even if only by ``touch``.
 Standard library only, because the rules import this module.
 """
 
@@ -16,8 +16,8 @@ from resnoise.errors import ResnoiseError
 from resnoise.storage.checksum import check_sha256, visible_files
 from resnoise.storage.digests import read_json, write_json
 
-# A file that is written twice within the resolution of its times looks unchanged. Two seconds are
-# the coarsest in use.
+# A file that is written twice within the resolution of its times looks unchanged. The coarsest
+# resolution in use is two seconds.
 _UNSETTLED_NS = 2_000_000_000
 
 
@@ -26,10 +26,10 @@ def source_digest(source: Path, memory: Path) -> str:
 
     Args:
         source: the file or folder.
-        memory: file for what is to be remembered; it may be deleted at any time.
+        memory: file that keeps the digests; it may be deleted at any time.
 
     Raises:
-        ResnoiseError: something of the source cannot be read.
+        ResnoiseError: a part of the source cannot be read.
     """
     known = _remembered(memory)
     place = str(source.absolute())
@@ -38,16 +38,16 @@ def source_digest(source: Path, memory: Path) -> str:
     if isinstance(found, dict) and found.get("state") == state:
         return str(found["sha256"])
     digest = check_sha256(source, None)
-    # What changes while it is read, or has just changed, may change once more without a trace.
+    # A source that changed just before or during reading may change again unnoticed: not stored.
     if newest + _UNSETTLED_NS < time.time_ns() and _state(source)[0] == state:
-        # Without a memory it is computed anew next time.
+        # If it cannot be stored, it is computed again next time.
         with contextlib.suppress(ResnoiseError):
             write_json(memory, {**known, place: {"state": state, "sha256": digest}})
     return digest
 
 
 def _remembered(memory: Path) -> dict[str, Any]:
-    """Return what is remembered: nothing, if the file is missing or damaged."""
+    """Return the stored digests; none if the file is missing or damaged."""
     try:
         return read_json(memory)
     except ResnoiseError:
@@ -55,9 +55,9 @@ def _remembered(memory: Path) -> dict[str, Any]:
 
 
 def _state(source: Path) -> tuple[str, int]:
-    """Return a digest of names, places on disk, sizes and times of all files, and the last time.
+    """Return a digest of names, inodes, sizes and times of all files, and the latest time.
 
-    The time of change (ctime) counts beside that of modification, which programs can set back.
+    Besides the time of modification, which programs can set back, that of change (ctime) counts.
     """
     names = visible_files(source) if source.is_dir() else [b""]
     state = hashlib.sha256()

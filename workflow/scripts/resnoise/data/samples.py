@@ -1,4 +1,4 @@
-"""What every source is read into, and the conditions that all of them must meet."""
+"""The form into which every source is read, and the conditions that all sources must meet."""
 
 import dataclasses
 import hashlib
@@ -8,15 +8,18 @@ from numpy.typing import NDArray
 
 from resnoise.errors import ResnoiseError
 
+# Names of the channels of pictures by their number: which numbers there are, in their order.
+CHANNEL_NAMES = {1: ("grey",), 3: ("red", "green", "blue")}
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Samples:
     """Labelled pictures for training and testing.
 
     Attributes:
-        train_images: uint8 [N, H, W, 3], red, green and blue.
+        train_images: uint8 [N, H, W, C], the channels as ``CHANNEL_NAMES`` has them.
         train_labels: int64 [N], indices into ``class_names``.
-        test_images: uint8 [M, H, W, 3].
+        test_images: uint8 [M, H, W, C].
         test_labels: int64 [M].
         class_names: one name for each class.
     """
@@ -39,21 +42,22 @@ def check(samples: Samples, origin: str) -> None:
     """Check what networks and training rely on.
 
     Args:
-        samples: what a reader made of a source.
+        samples: a source as it was read.
         origin: names the source in messages.
 
     Raises:
-        ResnoiseError: wrong types or shapes, pictures of different or unsuitable size, labels
-            out of range, fewer than two classes, or a class without pictures in train or test.
+        ResnoiseError: wrong types or shapes, pictures of different or unsuitable size or with
+            different channels, labels out of range, fewer than two classes, or a class without
+            pictures in train or test.
     """
     names = samples.class_names
     if len(names) < 2 or len(set(names)) < len(names):
         raise ResnoiseError(f"{origin}: classes {list(names)}, needed are two or more different")
     for part, (images, labels) in samples.parts().items():
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in CHANNEL_NAMES:
             raise ResnoiseError(
-                f"{origin}: {part} pictures are {images.dtype} {images.shape}, "
-                "needed is uint8 [N, H, W, 3]"
+                f"{origin}: {part} pictures are {images.dtype} {images.shape}, needed is "
+                f"uint8 [N, H, W, {' or '.join(map(str, CHANNEL_NAMES))}]"
             )
         if labels.dtype != np.int64 or labels.shape != images.shape[:1]:
             raise ResnoiseError(
@@ -66,11 +70,13 @@ def check(samples: Samples, origin: str) -> None:
                 f"{origin}: {part} label {outside[0]}, allowed are 0 to {len(names) - 1}"
             )
         check_size(f"{origin}: {part} pictures", width=images.shape[2], height=images.shape[1])
-    if samples.train_images.shape[1] != samples.test_images.shape[1]:
-        raise ResnoiseError(
-            f"{origin}: train pictures have side {samples.train_images.shape[1]}, "
-            f"test pictures {samples.test_images.shape[1]}; all need the same"
-        )
+    for axis, what in ((1, "side"), (3, "channels:")):
+        in_train, in_test = samples.train_images.shape[axis], samples.test_images.shape[axis]
+        if in_train != in_test:
+            raise ResnoiseError(
+                f"{origin}: train pictures have {what} {in_train}, test pictures {in_test}; "
+                "all need the same"
+            )
     counts = {
         part: np.bincount(labels, minlength=len(names))
         for part, (_, labels) in samples.parts().items()

@@ -1,4 +1,4 @@
-"""Seeded choices that are the same for ever, whatever the version of NumPy."""
+"""Seeded random choices that are the same with every version of NumPy."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ def random_order(count: int, *seed: int) -> NDArray[np.int64]:
     """Return a permutation of 0 ... count - 1 as int64 [count].
 
     NumPy promises to keep the raw output of its bit generators, but not what its ``Generator``
-    makes of it; so the indices are sorted by raw 64-bit numbers.
+    derives from it. So the indices are sorted by raw 64-bit numbers.
     """
     keys = np.random.PCG64(np.random.SeedSequence(seed)).random_raw(count)
     return np.argsort(keys, kind="stable").astype(np.int64)
@@ -38,9 +38,9 @@ def stratified_subset(
         ResnoiseError: a class has too few samples, or a number is out of its range.
     """
     if per_class < 1:
-        raise ResnoiseError(f"{part}_per_class is {per_class}, needed is 1 or more")
+        raise ResnoiseError(f"{part}_per_class is {per_class}, allowed: 1 or more")
     if seed < 0:
-        raise ResnoiseError(f"subset_seed is {seed}, needed is 0 or more")
+        raise ResnoiseError(f"subset_seed is {seed}, allowed: 0 or more")
     chosen = []
     for label, name in enumerate(class_names):
         members = np.flatnonzero(labels == label)

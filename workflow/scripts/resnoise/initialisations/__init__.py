@@ -1,6 +1,6 @@
-"""Weights before training (appendix A): kernels by KWI or HMWI, biases 0, linear layer by default.
+"""Weights before training (appendix A): kernels by KWI or HMWI, biases 0, PyTorch's linear layer.
 
-One initialisation a module, each with ``draw_kernel``; ``resnoise.registry`` lists them.
+Each initialisation is a module with a function ``draw_kernel``; ``resnoise.registry`` lists them.
 """
 
 import math
@@ -21,7 +21,7 @@ class PartialConvolution(Protocol):
     bias: nn.Parameter
 
     def set_kernel(self, kernel: Tensor) -> None:
-        """Keep what is not 0 here of a kernel of shape ``kernel_shape``."""
+        """Take over, from a kernel of shape ``kernel_shape``, the entries that are kept here."""
         ...
 
 
@@ -29,9 +29,9 @@ def initialise(network: nn.Module, initialisation: str, seed: int) -> None:
     """Set all parameters of ``network`` in place as ``initialisation`` says.
 
     Numbers are drawn in float64, layer by layer in the order of execution, and then rounded to the
-    parameters' type, so that float32 and float64 runs with one seed start from the same weights. A
-    convolution that keeps a part of its kernel gets that part of the whole one, so that with one
-    seed its weights are among those of the network with whole kernels.
+    parameters' type, so that float32 and float64 runs with the same seed start from the same
+    weights. For a ``PartialConvolution`` the whole kernel is drawn and a part of it kept, so that
+    with the same seed its weights are among those of the network with whole kernels.
 
     The linear layer has PyTorch's default: uniform in +-1/sqrt(inputs), bias included; batch
     normalisation starts as the identity.

@@ -30,13 +30,13 @@ class Checkpoint:
         """Read the header of an open checkpoint.
 
         Raises:
-            KeyError, TypeError, ValueError: the header is damaged, or this is not a checkpoint.
+            LookupError, TypeError, ValueError: the header is damaged, or this is not a checkpoint.
         """
         size = int.from_bytes(stream.buffer.read(8), "little")
         if size > os.fstat(stream.fileno()).st_size:
             raise ValueError("not a safetensors file")
         header = json.loads(stream.buffer.read(size))
         metadata = json.loads(header["__metadata__"]["resnoise"])["metadata"]
-        # Twins have two runs, which are trained in step.
-        epochs = {run["epoch"] for run in metadata["runs"].values()}
-        return cls(min(epochs), metadata["identity"])
+        # Of twins, which are trained in step, the residual network comes first.
+        run = metadata["runs"][0]
+        return cls(run["epoch"], run["identity"])

@@ -39,9 +39,7 @@ class Plan:
         network's part is given; the plain network's follows from it.
         """
         own = {"spec": self.spec.to_json(), "code": self.code}
-        if self.drift is None:
-            return own
-        return {f"residual {key}": value for key, value in {**own, "drift": self.drift}.items()}
+        return own if self.drift is None else {**own, "drift": self.drift}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -120,7 +120,7 @@ class Files:
                 version = (facts.st_mtime_ns, facts.st_size)
                 if path not in self._known or self._known[path][0] != version:
                     self._known[path] = (version, parse(stream))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError):
             return None, None
         return self._known[path][1], facts.st_mtime
 

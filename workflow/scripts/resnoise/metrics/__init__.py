@@ -1,1 +1,1 @@
-"""What is measured on trained networks (section 5), one quantity a module."""
+"""What is measured on trained networks (section 5), one module for each quantity."""

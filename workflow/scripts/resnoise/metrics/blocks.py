@@ -23,7 +23,7 @@ from resnoise.networks.transfer import id_entries
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Convolution:
-    """A convolution with odd kernel and zero padding that keeps the size but for the stride.
+    """A convolution with an odd kernel, zero-padded so that only the stride changes the size.
 
     Attributes:
         kernel: [C_out, C_in, k, k].
@@ -37,7 +37,7 @@ class Convolution:
 
     @property
     def padding(self) -> int:
-        """Return the zeros on every side."""
+        """Return the number of zeros added on each side."""
         return self.kernel.shape[2] // 2
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ class Convolution:
     def transposed(self, y: Tensor, height: int, width: int) -> Tensor:
         """Map [B, C_out, h, w] to [B, C_in, height, width] by the transposed linear map."""
         if self.stride == 1:
-            # PyTorch's transposed convolution is slower than the convolution that it is.
+            # The same as a convolution with the flipped kernel, which PyTorch computes faster.
             return F.conv2d(y, self._flipped, None, 1, self.padding)
         lacking = tuple(
             size - (small - 1) * self.stride - 1
@@ -67,13 +67,13 @@ class Convolution:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Block:
-    """Convolutions with ReLU between them and, after the shortcut is added, behind them.
+    """Convolutions, each followed by a ReLU; the shortcut is added before the last ReLU.
 
     Attributes:
         convolutions: at least one.
         shortcut: None for a plain block; otherwise [C_out, C_in], applied to every pixel that the
             stride keeps: the unit matrix, zero padding or stacking of channels, a projection.
-        shortcut_bias: [C_out], or None for none.
+        shortcut_bias: [C_out]; None if there is none.
     """
 
     convolutions: tuple[Convolution, ...]
@@ -138,7 +138,7 @@ class LinearBlock:
     Attributes:
         block: the block.
         size: height and width of the inputs.
-        masks: for every convolution, [S, C, h, w]: 1 where the ReLU behind it is active, else 0.
+        masks: for every convolution, [S, C, h, w]: 1 where the ReLU after it is active, else 0.
         output: the block's output at the inputs, [S, C_out, h, w].
     """
 
@@ -148,9 +148,9 @@ class LinearBlock:
     output: Tensor
 
     def forward(self, v: Tensor) -> Tensor:
-        """Return J v for every one of k vectors a sample: [k, S, C_in, H, W] -> [k, S, C_out, ...].
+        """Return J v for k vectors per sample: [k, S, C_in, H, W] -> [k, S, C_out, ...].
 
-        ``v`` stays as it is.
+        ``v`` is not changed.
         """
         shape = v.shape[:2]
         x = v.flatten(0, 1)
@@ -164,7 +164,7 @@ class LinearBlock:
         return y.view(*shape, *y.shape[1:])
 
     def backward(self, u: Tensor) -> Tensor:
-        """Return J^T u for every one of k vectors a sample: the reverse of ``forward``.
+        """Return J^T u for k vectors per sample: the transpose of ``forward``.
 
         ``u`` [k, S, C_out, h, w] is overwritten.
         """
@@ -207,7 +207,7 @@ class Chain:
 
 @torch.no_grad()
 def chain(network: nn.Module) -> Chain:
-    """Return the chain of blocks of a network, batch normalisation as in evaluation mode.
+    """Return the chain of blocks of a network, with batch normalisation as in evaluation mode.
 
     The network is recognised by its parts: ``conv1``, perhaps ``bn1`` and ``maxpool``, and groups
     ``layer1``, ``layer2``, ... of blocks, each with ``conv``, or with ``conv1``, ``bn1``,
@@ -255,7 +255,7 @@ def _shortcut(
         return None, None
     kernel = convolutions[0].kernel
     if "conv" in parts:
-        # A simplified network: the identity is where the ID entries are.
+        # In a simplified network the identity connection is at the ID entries.
         return id_entries(kernel.shape).any(3).any(2).to(kernel), None
     if isinstance(projection := parts.get("downsample"), nn.Sequential):
         folded = _fold(*projection)
@@ -265,12 +265,12 @@ def _shortcut(
     shortcut = getattr(block, "shortcut", None)
     if shortcut is None:
         return unit, None
-    # What the block itself makes of pictures that are one pixel with a 1 in one channel.
+    # Apply the block's own shortcut to pictures of one pixel with a 1 in one channel.
     return shortcut(unit[:, :, None, None])[:, :, 0, 0].t().contiguous(), None
 
 
 def _fold(convolution: nn.Module, norm: nn.Module | None) -> Convolution:
-    """Return a convolution with the batch normalisation behind it folded in."""
+    """Return a convolution with the batch normalisation that follows it folded in."""
     assert isinstance(convolution, nn.Conv2d)
     kernel = convolution.weight
     bias = kernel.new_zeros(len(kernel)) if convolution.bias is None else convolution.bias

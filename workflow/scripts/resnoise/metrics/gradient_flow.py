@@ -36,12 +36,12 @@ def measure_run(
 ) -> None:
     """Write f_l of a run's networks, and the entries of dR/da.
 
-    The pictures are training pictures without augmentation, the same for all runs with one data
-    set. Batch normalisation uses their statistics.
+    The pictures are training pictures without augmentation, the same for all runs on one data set.
+    Batch normalisation uses their statistics.
 
     The first file has a row for each snapshot and layer but the last: architecture, family,
     residual, depth, initialisation, seed, snapshot, epoch, layer (from 1), group (1 to 3 by the
-    size of the activations, the first convolution among group 1), channels, pictures, f_mean and
+    size of the activations; the first convolution is in group 1), channels, pictures, f_mean and
     f_median (by the mean and by the median of the ratios) and their standard errors over the
     pictures.
 
@@ -87,7 +87,7 @@ def measure_run(
 
 
 def snapshots(run: TrainedRun, spec: GradientFlowSpec) -> dict[str, float]:
-    """Return the labels of the weights to measure and the epochs, with fractions, they stand for.
+    """Return the labels of the weights to measure, each with its epoch (fractional within epochs).
 
     Raises:
         ResnoiseError: the run did not keep the weights of an epoch.
@@ -136,7 +136,7 @@ def _flow_rows(at: Linearised, gradients: Tensor) -> pd.DataFrame:
     )
     for name, shares in kinds:
         table[name] = shares.mean(0).cpu().numpy()
-        # Of one picture there is no deviation.
+        # One picture has no standard deviation.
         deviation = shares.std(0) if len(shares) > 1 else torch.full_like(shares[0], math.nan)
         table[f"{name}_error"] = (deviation / math.sqrt(len(shares))).cpu().numpy()
     return table

@@ -5,8 +5,8 @@ at x (batch normalisation in evaluation mode), the cushion is
 
     sqrt(h w) ||J x|| / (||J||_F ||x||).
 
-J x is computed, and so is ||J||_F of one block of at most two convolutions; that of longer spans is
-estimated with a standard error (``resnoise.metrics.spans``).
+J x is exact, and so is ||J||_F of a single block of at most two convolutions. For longer spans
+||J||_F is estimated, with a standard error (``resnoise.metrics.spans``).
 """
 
 import dataclasses
@@ -23,15 +23,14 @@ from torch import Tensor, nn
 from resnoise import devices
 from resnoise.devices import Computing
 from resnoise.metrics.blocks import Chain, LinearBlock, chain
-from resnoise.metrics.resumable import choose_samples, in_batches
+from resnoise.metrics.resumable import Measurement
 from resnoise.metrics.spans import METHODS, ROUND, SKETCH, SpanNorms
 from resnoise.specs.metrics import InterlayerCushionSpec
 from resnoise.storage.digests import csv_path
 from resnoise.storage.files import remove
 from resnoise.trained.run import Measurable
-from resnoise.training.batches import Normalisation
 
-# More pictures at a time are no faster.
+# Larger batches are no faster.
 LARGEST_BATCH = 32
 COLUMNS = ["snapshot", "first", "last", "sample", "cushion", "standard_error", "method", "probes"]
 
@@ -41,10 +40,10 @@ class Cushions:
     """Interlayer cushions, float64 [B, blocks, blocks], at [b, i, j] with i <= j.
 
     Attributes:
-        value: the cushion; NaN for i > j, and where x or J is 0, so that there is none.
+        value: the cushion; NaN for i > j and where x or J is 0, so that it is undefined.
         standard_error: of ``value``; 0 where it is exact.
         method: position in ``resnoise.metrics.spans.METHODS``.
-        probes: vectors that ||J||_F was estimated from.
+        probes: number of vectors from which ||J||_F was estimated.
     """
 
     value: NDArray[np.float64]
@@ -57,7 +56,7 @@ class Meter:
     """Measures the interlayer cushions of one network."""
 
     def __init__(self, network: nn.Module, spec: InterlayerCushionSpec) -> None:
-        """Prepare; see ``resnoise.metrics.blocks.chain`` for the networks that are possible."""
+        """Prepare for a network; ``resnoise.metrics.blocks.chain`` says which ones it can take."""
         self.chain: Chain = chain(network)
         self.norms = SpanNorms(
             self.chain.blocks,
@@ -68,7 +67,7 @@ class Meter:
 
     @torch.no_grad()
     def __call__(self, inputs: Tensor, samples: Sequence[int]) -> Cushions:
-        """Return the cushions at inputs [B, C, H, W], the type that of the network.
+        """Return the cushions at inputs [B, C, H, W] of the network's dtype.
 
         Args:
             inputs: standardised pictures.
@@ -87,7 +86,7 @@ class Meter:
             lengths = np.stack([_norms(x[None])[0].cpu().numpy() for x in points], axis=1)
             scale = (size / lengths)[:, :, None]
             value = scale * numerator / np.sqrt(estimates.squared)
-            # A root's relative error is half that of what it is the root of.
+            # The relative error of a square root is half that of its argument.
             error = np.where(
                 estimates.deviation > 0, value * estimates.deviation / (2 * estimates.squared), 0
             )
@@ -97,10 +96,10 @@ class Meter:
 
     @torch.no_grad()
     def picture_bytes(self, inputs: Tensor) -> int:
-        """Return how much memory one picture [1, C, H, W] takes, about.
+        """Return roughly how many bytes measuring one picture [1, C, H, W] takes.
 
-        Inputs and masks of all blocks are held throughout, and besides them the random vectors of
-        one round or the sketch, eight copies of them in the largest layer.
+        Inputs and masks of all blocks are held throughout. Besides them there are the random
+        vectors of one round, or the sketch: about eight copies at the size of the largest layer.
         """
         x = self.chain.stem(inputs)
         held, largest = x.numel(), x.numel()
@@ -139,9 +138,13 @@ def measure_run(
     outputs: Sequence[Path],
     computing: Computing,
 ) -> None:
-    """Write the interlayer cushions of a run for the chosen training pictures; see ``measure``.
+    """Write the interlayer cushions of a run as CSV, a row for each picture and span.
 
-    The final weights of a diverged run have no rows.
+    Columns: snapshot ("final", or every kept one), first and last (numbers of the span's blocks,
+    from 1), sample (index of the picture in the training set), cushion, standard_error, method
+    ("closed form", "signs" or "sketch"), probes (number of vectors from which it was estimated).
+    Cushion and error are empty where the span's input or its Jacobian is 0. The final weights of a
+    diverged run have no rows. A killed measurement continues where it was.
 
     Args:
         run: the run, or a network trained elsewhere.
@@ -153,74 +156,26 @@ def measure_run(
         ResnoiseError: more pictures are wanted than the training set has.
     """
     (output,) = outputs
-    chosen = computing.set_up()
-    networks = {name: run.network(name, chosen) for name in run.usable(spec.every_snapshot)}
-    measure(
-        networks,
-        run.dataset.train_images,
-        run.normalisation(chosen),
-        spec,
-        output,
-        device=chosen,
-        memory_mb=computing.memory_mb,
-        identity={**run.digests, "code": computing.code},
-    )
-
-
-def measure(
-    networks: Mapping[str, nn.Module],
-    images: NDArray[np.uint8],
-    normalise: Normalisation,
-    spec: InterlayerCushionSpec,
-    output: Path,
-    *,
-    device: torch.device,
-    memory_mb: int,
-    identity: Mapping[str, str],
-) -> None:
-    """Write the interlayer cushions of networks as CSV, a row for each picture and span.
-
-    Columns: snapshot (label of the network), first and last (numbers of the span's blocks, from 1),
-    sample (index of the picture), cushion, standard_error, method ("closed form", "signs" or
-    "sketch"), probes (vectors that it was estimated from). Cushion and error are empty where the
-    span's input or its Jacobian is 0. A killed measurement continues where it was.
-
-    Args:
-        networks: networks of one structure by label, in evaluation mode, on ``device``.
-        images: pictures, uint8 [N, H, W, C], of which ``spec`` chooses.
-        normalise: what makes the networks' inputs of pictures.
-        spec: which pictures, and how exact.
-        output: CSV file to write.
-        device: where to compute.
-        memory_mb: budget for activations in megabytes.
-        identity: digests of what the results depend on besides ``spec``.
-
-    Raises:
-        ResnoiseError: more pictures are wanted than there are.
-    """
-    samples = choose_samples(len(images), spec.samples, spec.sample_seed)
+    measured = Measurement(run, spec, output, computing)
     dtype = devices.WEIGHT_DTYPES[spec.precision]
-    meters = {name: Meter(network.to(dtype), spec) for name, network in networks.items()}
+    meters = {label: Meter(network.to(dtype), spec) for label, network in measured.networks.items()}
     fields = [field.name for field in dataclasses.fields(Cushions)]
     state: dict[str, NDArray[np.float64]] = {}
-    for name, meter in meters.items():
-        shape = (len(samples), *2 * (len(meter.chain.blocks),))
-        state |= {f"{name}/{field}": np.full(shape, np.nan) for field in fields}
-    checkpoint = output.with_name(f"{output.stem}_resume.safetensors")
-    if meters:
-        one = normalise(torch.from_numpy(images[:1]).to(device)).to(dtype)
-        need = max(meter.picture_bytes(one) for meter in meters.values())
-        size = int(min(LARGEST_BATCH, max(1, memory_mb * 1e6 // need)))
-        whole = {**identity, "spec": spec.to_json()}
-        for part in in_batches(state, len(samples), size, checkpoint, whole):
-            inputs = normalise(torch.from_numpy(images[samples[part]]).to(device)).to(dtype)
-            for name, meter in meters.items():
-                found = meter(inputs, samples[part].tolist())
-                for field in fields:
-                    state[f"{name}/{field}"][part] = getattr(found, field)
+    for label, meter in meters.items():
+        shape = (len(measured.samples), *2 * (len(meter.chain.blocks),))
+        state |= {f"{label}/{field}": np.full(shape, np.nan) for field in fields}
+
+    def picture_bytes(label: str, one: Tensor) -> int:
+        return meters[label].picture_bytes(one.to(dtype))
+
+    for part, inputs in measured.batches(state, picture_bytes, LARGEST_BATCH):
+        for label, meter in meters.items():
+            found = meter(inputs.to(dtype), measured.samples[part].tolist())
+            for field in fields:
+                state[f"{label}/{field}"][part] = getattr(found, field)
     with csv_path(output) as temporary:
-        _write(temporary, list(meters), state, samples)
-    remove(checkpoint)
+        _write(temporary, list(meters), state, measured.samples)
+    remove(measured.checkpoint)
 
 
 def _write(
@@ -229,7 +184,7 @@ def _write(
     state: Mapping[str, NDArray[np.float64]],
     samples: NDArray[np.int64],
 ) -> None:
-    """Write the rows of one span after the other, so that memory holds one span's text."""
+    """Write the rows span by span, so that only the text of one span is in memory."""
     pd.DataFrame(columns=COLUMNS).to_csv(path, index=False)
     for label in labels:
         value, error, method, probes = (

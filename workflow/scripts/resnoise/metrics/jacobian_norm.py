@@ -1,4 +1,4 @@
-"""The Frobenius norm of a block's Jacobian from masks and weights, without forming the Jacobian.
+"""The Frobenius norm of a block's Jacobian, from masks and weights, without forming the Jacobian.
 
 For two convolutions, J = D2 (W2 D1 W1 + S). The row of W2 D1 W1 for output channel k at pixel q is
 A T, where
@@ -19,14 +19,14 @@ from torch import Tensor
 
 from resnoise.metrics.blocks import Block, LinearBlock
 
-# Rows of A at a time: enough for a matrix product at full speed, few enough to stay in the caches.
+# Rows of A in one matrix product: enough for full speed, few enough to stay in the caches.
 _ROWS = 4096
 
 
 class ExactNorm:
     """Squared Frobenius norms of the Jacobians of a block with one or two convolutions.
 
-    What depends on weights only is computed once.
+    All that depends only on the weights is computed once.
     """
 
     def __init__(self, block: Block, height: int, width: int) -> None:
@@ -73,7 +73,7 @@ class ExactNorm:
         samples, channels, rows, columns = last.shape
         side = second.kernel.shape[2]
         taps = side * side
-        # [S, pixels, taps, M]: what every output pixel sees of D1.
+        # [S, pixels, taps, M]: the entries of D1 on which each output pixel depends.
         p = second.padding
         seen = F.pad(middle, (p, p, p, p)).permute(0, 2, 3, 1).contiguous()
         seen = seen.unfold(1, side, second.stride).unfold(2, side, second.stride)
@@ -122,10 +122,10 @@ def _row_norms(block: Block, height: int, width: int) -> Tensor:
 
 
 def _border_classes(block: Block, height: int, width: int) -> list[tuple[Tensor, list[Tensor]]]:
-    """Return, for every way in which the border clips the window, its pixels and its G in strips.
+    """Return the output pixels and the G of each way in which the border clips the window.
 
-    G is symmetric, so strip number i holds the rows of the i-th row of taps and the columns from
-    there on only, those behind the diagonal doubled.
+    G comes in strips. Because it is symmetric, strip i holds the rows of the i-th row of taps and
+    only the columns from there on; columns beyond the diagonal block are doubled.
     """
     first, second = block.convolutions
     radius = first.stride * second.padding + first.padding
@@ -144,7 +144,7 @@ def _border_classes(block: Block, height: int, width: int) -> list[tuple[Tensor,
 
 
 def _clippings(size: int, stride: int, radius: int) -> dict[tuple[int, int], list[int]]:
-    """Return the output rows (or columns) by how many lines of their window are cut off."""
+    """Group the output rows (or columns) by how many lines of their window the border cuts off."""
     found: dict[tuple[int, int], list[int]] = {}
     for index in range(len(range(0, size, stride))):
         centre = index * stride
@@ -157,7 +157,7 @@ _Positions = dict[tuple[int, int], tuple[slice, slice, Tensor]]
 
 
 def _position_grams(block: Block, radius: int) -> _Positions:
-    """Return for positions of the window the taps that reach them and their Gram matrix.
+    """Return, for positions of the window, the taps that reach them and their Gram matrix.
 
     The matrix is [rows of taps, columns of taps, M] twice, the inner products over the input
     channels.
@@ -203,7 +203,7 @@ def _gram(
 
 
 def _strips(gram: Tensor, taps: int) -> list[Tensor]:
-    """Return a symmetric matrix as rows of taps, without what lies before the diagonal."""
+    """Return a symmetric matrix in strips by rows of taps, without columns before the diagonal."""
     step = len(gram) // taps
     strips = []
     for begin in range(0, len(gram), step):
@@ -214,10 +214,10 @@ def _strips(gram: Tensor, taps: int) -> list[Tensor]:
 
 
 def _cross_kernel(block: Block) -> tuple[Tensor, int]:
-    """Return the kernel whose convolution of D1 is the inner product of rows of W2 D1 W1 and S.
+    """Return the kernel that turns D1 into the inner products of the rows of W2 D1 W1 and S.
 
-    The row of S for output channel k at pixel q is at the input pixel below q, which tap d of W2
-    and tap -stride d of W1 lead to.
+    It is used as a convolution. The row of S for output channel k and pixel q is nonzero at the
+    input pixel that the stride assigns to q, to which tap d of W2 and tap -stride d of W1 lead.
     """
     first, second = block.convolutions
     assert block.shortcut is not None

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from resnoise.devices import Computing
 from resnoise.metrics.layers import Layer, layers, norms
-from resnoise.metrics.resumable import batch_size, choose_samples, in_batches
+from resnoise.metrics.resumable import Measurement, activation_bytes
 from resnoise.specs.metrics import LayerCushionSpec
 from resnoise.storage.digests import csv_path
 from resnoise.storage.files import remove
@@ -32,8 +32,8 @@ _COPIES = 1.0
 def layer_cushions(network: nn.Module, inputs: Tensor) -> Tensor:
     """Return the cushions of all layers for each picture, float64 [B, layers].
 
-    A cushion is NaN where x is 0: such a picture sets the layer no bound. Norms are summed in
-    float64, the network computes in its own precision. In fully-fledged networks W is the kernel
+    A cushion is NaN where x is 0: such a picture does not bound the layer cushion. Norms are summed
+    in float64, the network computes in its own precision. In fully-fledged networks W is the kernel
     alone, without the batch normalisation that follows.
 
     Args:
@@ -45,7 +45,7 @@ def layer_cushions(network: nn.Module, inputs: Tensor) -> Tensor:
     weights = [layer.weight_norm() for layer in found]
 
     def measure(layer: Layer, x: Tensor, output: Tensor) -> None:
-        # Within the hook, because the network goes on to overwrite the output.
+        # Computed within the hook, because the network overwrites the output afterwards.
         column = layer.number - 1
         response = norms(layer.linear_response(x, output))
         cushions[:, column] = response / (weights[column] * norms(x))
@@ -86,29 +86,22 @@ def measure_run(
         ResnoiseError: more pictures are wanted than the training set has.
     """
     (output,) = outputs
-    chosen = computing.set_up()
-    labels = run.usable(spec.every_snapshot)
-    images = run.dataset.train_images
-    samples = choose_samples(len(images), spec.samples, spec.sample_seed)
-    networks = {label: run.network(label, chosen) for label in labels}
-    normalise = run.normalisation(chosen)
+    measured = Measurement(run, spec, output, computing)
     names: list[str] = []
     state: dict[str, NDArray[np.float64]] = {}
-    for label, network in networks.items():
+    for label, network in measured.networks.items():
         names = [layer.name for layer in layers(network)]
-        state[label] = np.full((len(samples), len(names)), np.nan)
-    checkpoint = output.with_name("layer_cushion_resume.safetensors")
-    identity = {**run.digests, "spec": spec.to_json(), "code": computing.code}
-    if labels:
-        one = normalise(torch.from_numpy(images[:1]).to(chosen))
-        size = batch_size(networks[labels[-1]], one, _COPIES, computing.memory_mb)
-        for part in in_batches(state, len(samples), size, checkpoint, identity):
-            inputs = normalise(torch.from_numpy(images[samples[part]]).to(chosen))
-            for label, network in networks.items():
-                state[label][part] = layer_cushions(network, inputs).cpu().numpy()
+        state[label] = np.full((len(measured.samples), len(names)), np.nan)
+
+    def picture_bytes(label: str, one: Tensor) -> float:
+        return _COPIES * activation_bytes(measured.networks[label], one)
+
+    for part, inputs in measured.batches(state, picture_bytes):
+        for label, network in measured.networks.items():
+            state[label][part] = layer_cushions(network, inputs).cpu().numpy()
     with csv_path(output) as temporary:
-        _write(temporary, state, names, samples)
-    remove(checkpoint)
+        _write(temporary, state, names, measured.samples)
+    remove(measured.checkpoint)
 
 
 def _write(
@@ -117,7 +110,7 @@ def _write(
     names: list[str],
     samples: NDArray[np.int64],
 ) -> None:
-    """Write the rows of one layer after the other, so that memory holds one layer's text."""
+    """Write the rows layer by layer, so that only the text of one layer is in memory."""
     columns = ["snapshot", "layer", "name", "sample", "cushion"]
     pd.DataFrame(columns=columns).to_csv(path, index=False)
     for label, values in cushions.items():

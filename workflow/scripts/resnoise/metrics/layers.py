@@ -27,8 +27,8 @@ class Layer:
         module: the layer itself; its weight is without the ones of ID entries.
         identity: whether an identity connection runs across this one layer, as it does in
             simplified residual networks.
-        takes_stage_input: whether the module gets what its stage gets, and not what another layer
-            or the pooling made of it.
+        takes_stage_input: whether the module reads the stage's input directly, with no layer or
+            pooling before it.
     """
 
     number: int
@@ -46,7 +46,7 @@ class Layer:
 
         Args:
             inputs: x, [B, C, H, W] or [B, C].
-            output: what the module makes of it.
+            output: the module's output for ``inputs``.
         """
         bias = self.module.bias
         if bias is not None:
@@ -61,7 +61,7 @@ class Layer:
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """Layers between two points at which all that the network knows is one tensor.
+    """Consecutive layers with one tensor in and one tensor out: no shortcut crosses their ends.
 
     A stage of a simplified network is one layer, one of a fully-fledged network is a block.
 
@@ -90,7 +90,7 @@ def layers(network: nn.Module) -> list[Layer]:
 
 
 def stages(network: nn.Module) -> list[Stage]:
-    """Return the stages of ``network``; run one after the other with ReLU between, they are it.
+    """Return the stages of ``network``: applied in order, with ReLU between them, they compute it.
 
     Raises:
         ResnoiseError: the network is not built as the project's own are.

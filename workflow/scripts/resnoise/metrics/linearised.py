@@ -1,4 +1,4 @@
-"""A network at given pictures as a chain of linear layers: what its gradients depend on.
+"""A network at given pictures as a chain of linear layers, which determine its gradients.
 
 With the ReLUs' signs and the statistics of batch normalisation held constant, layer l computes
 ``x_l = live_l * (kernel_l x_{l-1} + shortcut_l)``, and the layers' transposes carry gradients back.
@@ -20,8 +20,9 @@ class Shortcut:
     """An identity connection into a layer.
 
     Attributes:
-        layers: how many layers it bridges; it starts at the activation that many layers before.
-        stride: of the subsampling on the way.
+        layers: number of layers that it bridges; it starts at the activation that many layers
+            before.
+        stride: stride of its subsampling.
         stacked: where channels double, the input is stacked on itself (simplified networks);
             otherwise half of the new channels, which are 0, stand before it and half after.
     """
@@ -38,8 +39,8 @@ class Layer:
     Attributes:
         kernel: [C_out, C_in, 3, 3].
         stride: of the convolution.
-        live: bool [B, C_out, H, W], where the ReLU lets signals pass.
-        shortcut: the identity connection whose end is before the ReLU, if any.
+        live: bool [B, C_out, H, W], where the ReLU is active.
+        shortcut: the identity connection that is added before the ReLU, if any.
     """
 
     kernel: Tensor
@@ -50,7 +51,7 @@ class Layer:
 
 @dataclasses.dataclass(frozen=True)
 class Linearised:
-    """A network at a mini-batch of pictures.
+    """A network, linearised at a mini-batch of pictures.
 
     Attributes:
         layers: all convolutions from input to output.
@@ -65,7 +66,7 @@ class Linearised:
 
 @torch.no_grad()
 def linearise(network: nn.Module, inputs: Tensor) -> Linearised:
-    """Return ``network`` at ``inputs``; batch normalisation uses the statistics of ``inputs``.
+    """Linearise ``network`` at ``inputs``; batch normalisation uses the statistics of ``inputs``.
 
     Args:
         network: a simplified or fully-fledged network; it is not changed.

@@ -1,8 +1,8 @@
 """Margins: by how much the logit of the right class exceeds all others (Arora et al. 2018).
 
-A change of the logits by less than margin / sqrt(2) in the 2-norm changes no prediction, so the
-margin relative to the norm of the logits is how much relative noise at the output, which is what
-cushions bound, a prediction withstands but for the factor sqrt(2).
+A change of the logits whose 2-norm is below margin / sqrt(2) changes no prediction. So margin /
+norm of the logits is, up to the factor sqrt(2), the relative noise at the output that a prediction
+withstands. Cushions bound this noise.
 """
 
 import pandas as pd

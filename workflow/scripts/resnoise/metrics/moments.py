@@ -13,8 +13,8 @@ class Summary(NamedTuple):
 
     Attributes:
         mean: over all pictures and repeats.
-        standard_error: of the mean, for drawing pictures and noise anew; NaN if one of the two was
-            drawn only once.
+        standard_error: of the mean over new draws of both pictures and noise; NaN with one picture
+            or one repeat.
         standard_deviation: of single values, over pictures and repeats.
         minimum: smallest value.
         maximum: largest value.
@@ -28,7 +28,7 @@ class Summary(NamedTuple):
 
 
 class Moments:
-    """Sums over pictures of values that were measured ``repeats`` times with other noise.
+    """Sums over pictures of values that were measured ``repeats`` times, each with new noise.
 
     The noise of a repeat can be the same for all pictures (noise on weights), so that values of one
     repeat are not independent. The standard error therefore adds the variance of the means of the
@@ -45,7 +45,7 @@ class Moments:
         Args:
             shape: shape of the entries.
             repeats: values for each picture and entry.
-            random: whether repeats differ by noise; without noise there is one.
+            random: whether repeats differ in their noise; without noise there is one repeat.
         """
         self.repeats = repeats
         self.random = random
@@ -81,7 +81,7 @@ class Moments:
             variance = _unbiased(arrays["squares"], mean, pictures * repeats)
             error = _unbiased(arrays["picture_squares"], mean, pictures) / pictures
             if self.random:
-                # As deviations from the mean: they are few, and squares could cancel.
+                # From deviations, not from sums of squares, which could cancel: repeats are few.
                 spread = np.square(repeat_means - mean).sum(0)
                 error = error + spread / (np.float64(repeats - 1) * repeats)
         return Summary(

@@ -1,7 +1,8 @@
 """Noise stability (section 5; Arora et al. 2018): what noise in one layer does to all later ones.
 
-Layers are numbered from 1; ``z_j`` is the response of layer j, which its ReLU is applied to. In
-fully-fledged networks responses are those of the first layer, of blocks and of the linear layer.
+Layers are numbered from 1; ``z_j`` is the response of layer j, to which its ReLU is applied.
+Fully-fledged networks have responses of the first layer, of the blocks and of the linear layer
+only.
 Four kinds of quantity, for each picture:
 
 - ``weight_noise`` and ``input_noise``: the relative change ``||z_j' - z_j|| / ||z_j||`` when
@@ -30,7 +31,7 @@ from torch import Tensor, nn
 from resnoise.devices import Computing
 from resnoise.metrics.layers import Layer, Stage, layers, norms, responses_from, stages
 from resnoise.metrics.moments import Moments, Summary
-from resnoise.metrics.resumable import batch_size, choose_samples, in_batches
+from resnoise.metrics.resumable import Measurement, activation_bytes
 from resnoise.seeds import generator
 from resnoise.specs.metrics import NoiseStabilitySpec
 from resnoise.storage import csvfile
@@ -43,7 +44,8 @@ COLUMNS = (
     *Summary._fields,
     *("samples", "repeats"),
 )
-# Responses without and with noise, their tangents, and what the network itself needs on the way.
+# Copies of all activations that are held at once: without noise, with noise, tangents, and some
+# that the network itself needs.
 _COPIES = 6.0
 
 
@@ -59,7 +61,7 @@ class NoiseStability:
     """
 
     def __init__(self, network: nn.Module, spec: NoiseStabilitySpec) -> None:
-        """Start with no pictures.
+        """Prepare the sums, with no pictures in them yet.
 
         Args:
             network: a network in evaluation mode.
@@ -82,8 +84,8 @@ class NoiseStability:
 
         Args:
             inputs: [B, C, H, W].
-            samples: [B], numbers of the pictures, which decide their noise: results do not depend
-                on how pictures are divided into batches.
+            samples: [B], numbers of the pictures. They decide the noise, so that results do not
+                depend on how pictures are divided into batches.
         """
         first = self.stages[0]
         clean = responses_from(self.stages, 0, first.response(inputs))
@@ -164,7 +166,7 @@ class NoiseStability:
                 else:
                     noisy = ends if quantity == "inverse_smoothness" else self.layers
                     size, layer = self.spec.sizes[entry[0]], noisy[entry[1]]
-                    # Flips have no third index: they are seen at the output.
+                    # Flips have no third index: they are measured at the output.
                     at = ends[entry[2]] if len(entry) == 3 else ends[-1]
                 yield {
                     "quantity": quantity,
@@ -187,7 +189,7 @@ def relative_changes(noisy: list[Tensor], clean: list[Tensor]) -> NDArray[np.flo
 def weight_noise(layer: Layer, seed: int, repeat: int) -> Tensor:
     """Return Gaussian noise for a layer's weights, scaled to their Frobenius norm.
 
-    Two networks whose layers have the same shape get the same direction.
+    Layers with the same number and shape get the same direction in all networks.
 
     Args:
         layer: the layer; its weights are without the ones of ID entries.
@@ -204,12 +206,12 @@ def weight_noise(layer: Layer, seed: int, repeat: int) -> Tensor:
 def sample_noise(
     like: Tensor, seed: int, purpose: str, repeat: int, samples: NDArray[np.int64]
 ) -> Tensor:
-    """Return Gaussian noise for each picture, which depends on the picture's number only.
+    """Return Gaussian noise for each picture; it depends on the picture's number only.
 
     Args:
         like: shape [B, ...], type and device.
         seed: seed of the noise.
-        purpose: what it is for.
+        purpose: use of the noise; each use has random numbers of its own.
         repeat: number of the draw.
         samples: [B], numbers of the pictures.
     """
@@ -234,14 +236,14 @@ def _noisy_response(
     repeat: int,
     samples: NDArray[np.int64],
 ) -> Callable[[Tensor, float], Tensor]:
-    """Return what maps a stage's input and a size to the response with noise in ``layer``."""
+    """Return a function of a stage's input and a noise size: the response with noisy ``layer``."""
     if target == "weight":
         return _weight_noise_response(layer, stage, weight_noise(layer, spec.noise_seed, repeat))
     purpose = f"input noise/{layer.number}"
     drawn: list[Tensor] = []
 
     def add_noise(x: Tensor, size: float) -> Tensor:
-        # Drawn once for all sizes.
+        # Drawn once and used for all sizes.
         if not drawn:
             drawn.append(sample_noise(x, spec.noise_seed, purpose, repeat, samples))
         return x + size * scaled_to(drawn[0], x)
@@ -252,7 +254,7 @@ def _noisy_response(
 def _weight_noise_response(
     layer: Layer, stage: Stage, noise: Tensor
 ) -> Callable[[Tensor, float], Tensor]:
-    """Return what maps a stage's input and a size to the response with noise on weights."""
+    """Return a function of a stage's input and a noise size: the response with noisy weights."""
 
     def respond(x: Tensor, size: float) -> Tensor:
         weight = layer.module.weight
@@ -269,11 +271,11 @@ def _weight_noise_response(
 def _input_noise_response(
     layer: Layer, stage: Stage, add_noise: Callable[[Tensor, float], Tensor]
 ) -> Callable[[Tensor, float], Tensor]:
-    """Return what maps a stage's input and a size to the response with noise on a layer's input."""
+    """Return a function of a stage's input and a noise size: the response with noisy input."""
 
     def respond(x: Tensor, size: float) -> Tensor:
         if layer.takes_stage_input:
-            # Noise is on the activation, so that shortcuts carry it too.
+            # The noise is added to the activation, so that shortcuts carry it too.
             return stage.response(add_noise(x, size))
         hook = layer.module.register_forward_pre_hook(
             lambda _module, arguments: (add_noise(arguments[0], size),)
@@ -307,32 +309,25 @@ def measure_run(
         ResnoiseError: more pictures are wanted than the training set has.
     """
     (output,) = outputs
-    chosen = computing.set_up()
-    images = run.dataset.train_images
-    samples = choose_samples(len(images), spec.samples, spec.sample_seed)
-    labels = run.usable(spec.every_snapshot)
-    networks = {label: run.network(label, chosen) for label in labels}
-    measured = {label: NoiseStability(network, spec) for label, network in networks.items()}
+    measured = Measurement(run, spec, output, computing)
+    found = {label: NoiseStability(network, spec) for label, network in measured.networks.items()}
     state = {
         f"{label}/{quantity}/{name}": array
-        for label, stability in measured.items()
+        for label, stability in found.items()
         for quantity, moments in stability.moments.items()
         for name, array in moments.arrays.items()
     }
-    normalise = run.normalisation(chosen)
-    checkpoint = output.with_name("noise_stability_resume.safetensors")
-    identity = {**run.digests, "spec": spec.to_json(), "code": computing.code}
-    if labels:
-        one = normalise(torch.from_numpy(images[:1]).to(chosen))
-        size = batch_size(networks[labels[-1]], one, _COPIES, computing.memory_mb)
-        for part in in_batches(state, len(samples), size, checkpoint, identity):
-            inputs = normalise(torch.from_numpy(images[samples[part]]).to(chosen))
-            for stability in measured.values():
-                stability.add(inputs, samples[part])
+
+    def picture_bytes(label: str, one: Tensor) -> float:
+        return _COPIES * activation_bytes(measured.networks[label], one)
+
+    for part, inputs in measured.batches(state, picture_bytes):
+        for stability in found.values():
+            stability.add(inputs, measured.samples[part])
     rows = [
         {"snapshot": label, **row}
-        for label, stability in measured.items()
-        for row in stability.rows(len(samples))
+        for label, stability in found.items()
+        for row in stability.rows(len(measured.samples))
     ]
     csvfile.write(output, pd.DataFrame(rows, columns=list(COLUMNS)), float_format="%.7g")
-    remove(checkpoint)
+    remove(measured.checkpoint)

@@ -10,17 +10,19 @@ through channel c. Sub-activation c has a dominant gradient flow when
 has a mean over p above 1 (inequality 5); f_l is the share of such sub-activations (equation 13).
 Entries where both sums are 0 have ratio 0.
 
-The mean is ill-conditioned where a denominator is near 0, so that it is computed in float64 unless
-asked otherwise, and the share of sub-activations whose median ratio exceeds 1 stands beside it.
+The mean is ill-conditioned where a denominator is near 0. So it is computed in float64 by default,
+and beside it the share of sub-activations whose median ratio exceeds 1 is reported.
 Measured by tests/benchmarks/gradient_flow_speed.py on plain-32 and residual-32 at 32 pictures, each
 after the first iteration and after three epochs of CIFAR-10: in float32 99 % of the means of ratios
-are off by less than 1 %, the worst by 500 %. Of the plain network up to 0.42 % of the f_l of single
-pictures (0.01 % of the sub-activations) differ from those in float64, by up to 0.062, and f_l over
-the pictures by up to 0.002; of the residual network none differ. By the median none differ at all.
+are off by less than 1 %, the worst by 500 %. For the plain network, up to 0.42 % of the f_l of
+single pictures (0.01 % of the sub-activations) differ from those in float64, by up to 0.062, and
+f_l over all pictures by up to 0.002; for the residual network none differ. By the median, none
+differ for either network.
 
-G is linear in what starts at the features, and a layer with C channels needs only the C sums over
-own(c). So the seeds of j and j + C are added as soon as channels halve on the way down, which is
-exact: 64, 32 and 16 seeds in the three groups instead of 64 in all.
+G is linear in the gradient that starts at feature j (its seed), and a layer with C channels needs
+only the C sums over own(c). So on the way down, seeds j and j + C are added as soon as the number
+of channels halves. This is exact and leaves 64, 32 and 16 seeds in the three groups instead of 64
+everywhere.
 """
 
 import logging
@@ -39,7 +41,7 @@ from resnoise.native.input_gradient import NativeInputGradient, supported
 
 _log = logging.getLogger(__name__)
 
-# Seeds of a chunk of pictures that stay in the processor's cache are several times as fast.
+# Pictures are processed in chunks whose seeds fit into the cache: several times as fast.
 _CHUNK_BYTES = 4 * 2**20
 _COPY_BYTES = 8 * 2**20
 
@@ -51,7 +53,7 @@ def feature_gradients(features: Tensor, logits: Tensor, labels: Tensor, weight: 
         features: a, [B, F].
         logits: [B, classes].
         labels: int64 [B].
-        weight: of the linear layer, [classes, F].
+        weight: weights of the linear layer, [classes, F].
     """
     errors = logits.softmax(1)
     errors[torch.arange(len(labels), device=labels.device), labels] -= 1
@@ -63,9 +65,9 @@ def dominant_shares(
 ) -> tuple[Tensor, Tensor]:
     """Return f_l of every picture and layer, by the mean and by the median over positions.
 
-    On a CPU every thread of PyTorch takes a part of the pictures and works alone: what a layer has
-    to do for a few pictures is too short to be divided. Memory is bounded by a chunk of pictures
-    for each thread, whatever their number, and the results are the same for any number of threads.
+    On a CPU, each of PyTorch's threads takes a part of the pictures and works alone, because the
+    work of one layer for a few pictures is too short to be divided. Each thread holds one chunk of
+    pictures in memory at a time. The results are the same for any number of threads.
 
     Args:
         network: at B pictures.
@@ -80,7 +82,7 @@ def dominant_shares(
     threads = min(torch.get_num_threads(), count) if gradients.device.type == "cpu" else 1
     edges = [count * part // threads for part in range(threads + 1)]
     parts = [range(*pair) for pair in pairwise(edges)]
-    # New threads start with the number of threads that is set now.
+    # New threads take over PyTorch's number of threads as it is now: one each.
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -118,14 +120,15 @@ def path_gradients(
     Args:
         network: at B pictures.
         gradients: dR/da of the pictures, [B, F].
-        pictures: which of them; all are in memory with their seeds at once.
-        transposes: what computes the transposes of convolutions.
+        pictures: positions of the pictures to compute; the seeds of all of them are in memory at
+            once.
+        transposes: computes the transposes of convolutions.
 
     Yields:
         Two tensors [pictures, C_l, H_l, W_l] for each layer.
     """
     layers = network.layers
-    # What has come down so far to each activation: [seeds, pictures, C, H, W].
+    # Gradient that has reached each activation so far: [seeds, pictures, C, H, W].
     sums: list[Tensor | None] = [None] * len(layers)
     for index in range(len(layers) - 1, 0, -1):
         layer, target = layers[index], layers[index - 1].live.shape[1:]
@@ -133,7 +136,7 @@ def path_gradients(
         if index == len(layers) - 1:
             seeds = gradients[pictures, :, None, None] / live[0, 0].numel() * live
             down = _first_step(layer.kernel, seeds)
-            # Seed j at channel j.
+            # Seed j in channel j.
             arrived = torch.diag_embed(seeds.movedim(1, 3), dim1=0, dim2=2)
         else:
             arrived = _taken(sums, index).mul_(live)
@@ -143,7 +146,7 @@ def path_gradients(
             source = index - layer.shortcut.layers
             shape = layers[source].live.shape[1:]
             _add(sums, source, _shortcut_back(layer.shortcut, _merged(arrived, shape[0]), shape))
-        # Layers above bridge at most two, so all that leads to this activation has come down.
+        # Shortcuts bridge at most two layers, so nothing else can reach this activation any more.
         total = _present(sums, index - 1)
         # A copy, because the sums are overwritten on the way down.
         own = torch.diagonal(total, 0, 0, 2).movedim(-1, 1).clone()
@@ -168,15 +171,15 @@ def dominant(own: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Transposes:
-    """Carries gradients back through convolutions: by C code where it can, else by PyTorch."""
+    """Carries gradients back through convolutions: in C where possible, otherwise by PyTorch."""
 
     def __init__(self, native: bool) -> None:
-        """Start without any layer; ``native`` allows C code."""
+        """Prepare; ``native`` allows C code."""
         self._native = native
         self._known: dict[tuple[object, ...], NativeInputGradient | None] = {}
 
     def __call__(self, layer: Layer, sums: Tensor, target: torch.Size) -> Tensor:
-        """Map sums [S, B, C_out, ...] behind a convolution to those before it, [S, B, *target].
+        """Map gradients [S, B, C_out, ...] of a convolution's output to its input, [S, B, *target].
 
         Args:
             layer: the layer.
@@ -192,7 +195,7 @@ class Transposes:
         return result.reshape(*sums.shape[:2], *target)
 
     def _native_code(self, layer: Layer, target: torch.Size) -> NativeInputGradient | None:
-        """Return what computes layers of this shape in C, None if nothing does."""
+        """Return the C code for layers of this shape; None if it cannot compute them."""
         kernel = layer.kernel
         key = (kernel.shape, kernel.dtype, layer.stride, target)
         if key not in self._known:
@@ -213,7 +216,7 @@ class Transposes:
 
 
 def _transposed(layer: Layer, images: Tensor, target: torch.Size) -> Tensor:
-    """Map gradients [N, C_out, ...] behind a convolution to those before it, by PyTorch."""
+    """Map gradients [N, C_out, ...] of a convolution's output to its input, by PyTorch."""
     if layer.stride == 1:
         return F.conv2d(images, layer.kernel.transpose(0, 1).flip(2, 3), padding=1)
     size = len(images), *target
@@ -224,9 +227,10 @@ def _transposed(layer: Layer, images: Tensor, target: torch.Size) -> Tensor:
 
 
 def _groups(images: Tensor) -> tuple[Tensor, ...]:
-    """Return images in groups whose 3x3 windows PyTorch copies on a CPU without new pages.
+    """Split images into groups, so that PyTorch's copies of their 3x3 windows stay small on a CPU.
 
-    Up to twice as fast as all at once: larger copies are fresh memory of the system at every call.
+    Up to twice as fast as all images at once: for larger copies the system provides new memory at
+    every call.
     """
     if images.device.type != "cpu":
         return (images,)
@@ -235,7 +239,7 @@ def _groups(images: Tensor) -> tuple[Tensor, ...]:
 
 
 def _chunk(network: Linearised) -> int:
-    """Return how many pictures' seeds fit into the cache, at least 1."""
+    """Return for how many pictures the seeds fit into the cache, at least 1."""
     largest = max(
         layer.live[0].numel() * layer.live.shape[1] * layer.kernel.element_size()
         for layer in network.layers
@@ -244,7 +248,7 @@ def _chunk(network: Linearised) -> int:
 
 
 def _first_step(kernel: Tensor, seeds: Tensor) -> Tensor:
-    """Return the last convolution's transpose of seeds that are in one channel each.
+    """Apply the transpose of the last convolution to seeds that are in one channel each.
 
     Args:
         kernel: [F, C, 3, 3] of a convolution with stride 1.
@@ -261,7 +265,7 @@ def _first_step(kernel: Tensor, seeds: Tensor) -> Tensor:
 
 
 def _shortcut_back(shortcut: Shortcut, sums: Tensor, target: torch.Size) -> Tensor:
-    """Return the transpose of an identity connection: [S, B, C_out, ...] to [S, B, *target]."""
+    """Apply the transpose of an identity connection: [S, B, C_out, ...] to [S, B, *target]."""
     copies = sums.shape[2] // target[0]
     if copies == 1:
         return sums
@@ -276,27 +280,27 @@ def _shortcut_back(shortcut: Shortcut, sums: Tensor, target: torch.Size) -> Tens
 
 
 def _merged(sums: Tensor, channels: int) -> Tensor:
-    """Return ``sums`` [S, ...] with those seeds added that one of ``channels`` channels owns."""
+    """Return ``sums`` [S, ...] with all seeds added up that belong to the same channel."""
     if len(sums) == channels:
         return sums
     return sums.reshape(-1, channels, *sums.shape[1:]).sum(0)
 
 
 def _add(sums: list[Tensor | None], index: int, more: Tensor) -> None:
-    """Add to what has come down to an activation."""
+    """Add to the gradient that has reached an activation."""
     present = sums[index]
     sums[index] = more if present is None else present.add_(more)
 
 
 def _present(sums: list[Tensor | None], index: int) -> Tensor:
-    """Return what has come down to an activation."""
+    """Return the gradient that has reached an activation."""
     present = sums[index]
     assert present is not None
     return present
 
 
 def _taken(sums: list[Tensor | None], index: int) -> Tensor:
-    """Return what has come down to an activation and forget it."""
+    """Return the gradient that has reached an activation, and drop it."""
     present = _present(sums, index)
     sums[index] = None
     return present

@@ -23,7 +23,7 @@ def measure_run(
     outputs: Sequence[Path],
     computing: Computing,
 ) -> None:
-    """Write what a metric without a specification says of a run as CSV.
+    """Write the table that a metric without a specification returns for a run, as CSV.
 
     Args:
         run: the run.
@@ -33,7 +33,8 @@ def measure_run(
         computing: where to compute.
 
     Raises:
-        ResnoiseError: the metric returns no table that can stand beside those of other runs.
+        ResnoiseError: the metric returns no DataFrame, or one with a column that the run's record
+            gives.
     """
     (output,) = outputs
     chosen = computing.set_up(run.spec.recipe.allow_tf32)

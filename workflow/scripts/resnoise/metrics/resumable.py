@@ -1,32 +1,35 @@
-"""Long measurements over many pictures: chosen by a seed, a batch at a time, resumable.
+"""Long measurements over many pictures, which continue where they were after a stop.
 
-A measurement keeps its state in arrays whose size does not depend on the batches, and brings them
-up to date batch by batch. Now and then they are saved beside the output, so that a killed
-measurement continues with the pictures that are left.
+A seed chooses the pictures. A measurement keeps its results so far in arrays whose size does not
+depend on the batches, and updates them batch by batch. From time to time they are saved beside the
+output, so that a killed measurement continues with the pictures that are left.
 """
 
 import datetime
 import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
+from resnoise.devices import Computing
 from resnoise.errors import ResnoiseError
 from resnoise.seeds import generator
+from resnoise.specs.metrics import SampledSpec
 from resnoise.storage import tensorfile
+from resnoise.trained.run import Measurable
 
 _log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_SAVES = 30.0
-# Larger batches do not fit into caches, and the memory of their activations is fetched anew from
-# the system at each layer, which takes as long as the convolution itself.
+# Larger batches do not fit into the caches, and the system has to provide new memory for their
+# activations at each layer, which takes as long as the convolution itself.
 LARGEST_BATCH = 64
 
 
@@ -36,10 +39,10 @@ def choose_samples(available: int, samples: int | None, seed: int) -> NDArray[np
     Args:
         available: pictures in the training set.
         samples: how many to draw without replacement; None for all.
-        seed: decides which. A larger number with the same seed keeps those of a smaller one.
+        seed: decides which. With the same seed, more pictures include those of a smaller number.
 
     Raises:
-        ResnoiseError: more are wanted than there are.
+        ResnoiseError: ``samples`` exceeds ``available``.
     """
     if samples is None:
         return np.arange(available)
@@ -51,18 +54,16 @@ def choose_samples(available: int, samples: int | None, seed: int) -> NDArray[np
     return np.sort(order[:samples].numpy())
 
 
-def batch_size(network: nn.Module, inputs: torch.Tensor, copies: float, memory_mb: int) -> int:
-    """Return how many pictures fit into a budget of memory, from 1 to ``LARGEST_BATCH``.
+def activation_bytes(network: nn.Module, inputs: Tensor) -> int:
+    """Return the total size in bytes of the outputs of all convolutions and linear layers.
 
     Args:
         network: a network in evaluation mode.
-        inputs: one picture [1, C, H, W].
-        copies: how many times all activations of a picture are held at once.
-        memory_mb: the budget for activations in megabytes (10^6 bytes).
+        inputs: [B, C, H, W].
     """
     numbers = 0
 
-    def count(_module: nn.Module, _inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+    def count(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal numbers
         numbers += output.numel()
 
@@ -74,8 +75,76 @@ def batch_size(network: nn.Module, inputs: torch.Tensor, copies: float, memory_m
     finally:
         for hook in hooks:
             hook.remove()
-    picture = copies * numbers * inputs.element_size()
-    return int(min(LARGEST_BATCH, max(1, memory_mb * 1e6 // picture)))
+    return numbers * inputs.element_size()
+
+
+class Measurement:
+    """Networks of a run and the training pictures to measure them on.
+
+    Attributes:
+        networks: the networks to measure, by label of their weights, in evaluation mode.
+        samples: indices of the chosen pictures in the training set, in increasing order.
+        checkpoint: file beside the output, to be removed when the output is written.
+    """
+
+    def __init__(
+        self,
+        run: Measurable,
+        spec: SampledSpec,
+        output: Path,
+        computing: Computing,
+    ) -> None:
+        """Set up the device and build the networks.
+
+        Args:
+            run: the run, or a network trained elsewhere.
+            spec: which pictures and snapshots.
+            output: the file that the measurement will be written to.
+            computing: where to compute; a checkpoint of another program is refused.
+
+        Raises:
+            ResnoiseError: no such device, or more pictures are wanted than the training set has.
+        """
+        self._device = computing.set_up()
+        self._memory_mb = computing.memory_mb
+        self._images = run.dataset.train_images
+        self._normalise = run.normalisation(self._device)
+        self._identity = {**run.digests, "spec": spec.to_json(), "code": computing.code}
+        labels = run.usable(spec.every_snapshot)
+        self.networks = {label: run.network(label, self._device) for label in labels}
+        self.samples = choose_samples(len(self._images), spec.samples, spec.sample_seed)
+        self.checkpoint = output.with_name(f"{output.stem}_resume.safetensors")
+
+    def batches(
+        self,
+        state: Mapping[str, NDArray[np.float64]],
+        picture_bytes: Callable[[str, Tensor], float],
+        largest: int | None = None,
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Yield the chosen pictures batch by batch; see ``in_batches`` for ``state``.
+
+        Args:
+            state: arrays with all results so far; the caller updates them for each batch.
+            picture_bytes: returns the bytes that measuring one picture takes, given the label of
+                the network and the picture's input [1, C, H, W].
+            largest: largest number of pictures in a batch, instead of ``LARGEST_BATCH``.
+
+        Yields:
+            The positions in ``samples`` of a batch, and its inputs [B, C, H, W] without
+            augmentation.
+        """
+        if not self.networks:
+            return
+        one = self._inputs(slice(1))
+        need = max(picture_bytes(label, one) for label in self.networks)
+        size = int(min(largest or LARGEST_BATCH, max(1, self._memory_mb * 1e6 // need)))
+        count = len(self.samples)
+        for part in in_batches(state, count, size, self.checkpoint, self._identity):
+            yield part, self._inputs(self.samples[part])
+
+    def _inputs(self, chosen: slice | NDArray[np.int64]) -> Tensor:
+        """Return the network inputs [B, C, H, W] of some training pictures."""
+        return self._normalise(torch.from_numpy(self._images[chosen]).to(self._device))
 
 
 def in_batches(
@@ -85,14 +154,14 @@ def in_batches(
     checkpoint: Path,
     identity: Mapping[str, str],
 ) -> Iterator[slice]:
-    """Yield slices of ``range(count)``; the caller updates ``state`` for each before the next.
+    """Yield slices of ``range(count)``; the caller updates ``state`` for each before the next one.
 
-    A checkpoint of the same measurement is read into ``state`` first, and what it covers is not
-    yielded again. Progress is a bar on a terminal and otherwise a line in the log at each save.
-    The caller removes the checkpoint when the output is written.
+    If there is a checkpoint of the same measurement, it is first read into ``state``, and the
+    pictures that it covers are skipped. Progress is a bar on a terminal, otherwise a line in the
+    log at each save. The caller removes the checkpoint when the output is written.
 
     Args:
-        state: arrays that hold all that is known, updated in place.
+        state: arrays with all results so far, updated in place.
         count: number of pictures.
         size: pictures in a batch.
         checkpoint: file beside the output.
@@ -129,11 +198,11 @@ def _restore(
     try:
         arrays, metadata, _ = tensorfile.load(checkpoint)
     except ResnoiseError as error:
-        _log.warning("checkpoint refused, starting anew: %s", error)
+        _log.warning("checkpoint refused, starting over: %s", error)
         return 0
     if metadata.get("identity") != dict(identity):
         _log.warning(
-            "checkpoint %s refused, starting anew: it belongs to another measurement", checkpoint
+            "checkpoint %s refused, starting over: it belongs to another measurement", checkpoint
         )
         return 0
     for name, array in state.items():

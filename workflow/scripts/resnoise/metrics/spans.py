@@ -5,16 +5,16 @@ given input. One block has a closed form (``resnoise.metrics.jacobian_norm``). F
 
     E ||J^T u||^2 = ||J||_F^2    for random signs u,
 
-and one u sent backward from block j gives the estimate for every i at once. The spread between
-several u says how exact the mean is, and so how many are needed: few where the singular values of J
+and one u sent backward from block j gives an estimate for every i at once. The spread over several
+u tells how exact their mean is, and so how many are needed: few where the singular values of J
 are alike, hundreds where a few of them dominate, as in the late blocks of trained plain networks.
 There the estimate is split, as in Hutch++ (Meyer et al. 2021): with orthonormal columns Q,
 
     ||J||_F^2 = ||J^T Q||_F^2 + E ||J^T (1 - Q Q^T) u||^2,
 
 where the first part is exact and the second has little spread if Q spans the dominant directions at
-the output of block j. Any Q that is independent of u is right; here it is what the blocks make of a
-few random vectors at the input of the first block, so that one forward pass serves all spans.
+the output of block j. Any Q that is independent of u is right. Here the blocks map a few random
+vectors at the input of the first block to it, so that one forward pass serves all spans.
 """
 
 import dataclasses
@@ -29,14 +29,14 @@ from torch import Tensor
 from resnoise.metrics.blocks import Block, LinearBlock
 from resnoise.metrics.jacobian_norm import ExactNorm, has_closed_form
 
-# How many random vectors are drawn at first, and then at a time; the spread is looked at after each
-# round. After the few first ones it is known badly, so that estimates stop there only if it says
-# that they are exact enough with half of the vectors.
+# Random vectors in the first round and in each later one; the spread is checked after each round.
+# The first round is too small to estimate the spread well: estimates stop after it only if half as
+# many vectors would have been enough.
 FIRST_ROUND = 4
 ROUND = 8
 CLEARLY = 2
-# Columns of Q, and the number of random signs from which on it pays to make Q: its columns are sent
-# through the blocks twice, forward and backward.
+# Columns of Q, and the number of vectors above which computing Q pays: its columns pass through the
+# blocks twice, forward and backward.
 SKETCH = 24
 WORTH_A_SKETCH = 60
 
@@ -50,8 +50,9 @@ class Estimates:
 
     Attributes:
         squared: ||J||_F^2 or its estimate; NaN for i > j.
-        deviation: standard error of ``squared``; 0 where it is exact. It is widened for few vectors
-            as Student's distribution asks, so that 1.96 of it are a 95 % interval in any case.
+        deviation: standard error of ``squared``; 0 where it is exact. For few vectors it is widened
+            according to Student's distribution, so that +-1.96 times it is a 95 % interval for any
+            number.
         probes: vectors sent through the blocks for it; 0 for the closed form.
         method: position in ``METHODS``; 0 for i > j.
     """
@@ -63,7 +64,7 @@ class Estimates:
 
 
 class SpanNorms:
-    """Norms of a chain of blocks for inputs of one size; keeps what depends on weights only."""
+    """Norms of a chain of blocks for inputs of one size; all that needs only weights is kept."""
 
     def __init__(
         self,
@@ -79,9 +80,9 @@ class SpanNorms:
         Args:
             blocks: the chain.
             relative_error: standard error of ||J||_F, relative to it, at which to stop.
-            max_probes: random signs after which to stop in any case, for each sample and span.
-            seed: of the random vectors, which depend on it and the number of the sample only.
-            closed_form: use it where there is one; otherwise single blocks are estimated too.
+            max_probes: number of random signs after which to stop, for each sample and span.
+            seed: of the random vectors, which otherwise depend only on the number of the sample.
+            closed_form: use the closed form of blocks that have one; False estimates these too.
         """
         self.blocks = blocks
         self.relative_error = relative_error
@@ -95,8 +96,7 @@ class SpanNorms:
 
         Args:
             chain: the blocks' Jacobians at S inputs.
-            samples: numbers of the samples, S of them. What is drawn for a sample does not depend
-                on the others.
+            samples: numbers of the S samples. The vectors of a sample do not depend on the others.
         """
         count = len(chain)
         shape = (len(samples), count, count)
@@ -127,7 +127,7 @@ class SpanNorms:
     def _signs(
         self, chain: Sequence[LinearBlock], j: int, samples: Sequence[int], result: Estimates
     ) -> Tensor:
-        """Estimate all spans that end with block j; return which samples need a sketch for it."""
+        """Estimate all spans that end with block j; return the samples that need a sketch."""
         device = chain[j].output.device
         spans = self._first_estimated(chain, j)
         active = torch.arange(len(samples), device=device)
@@ -202,7 +202,7 @@ class SpanNorms:
             j: number of the last one.
             q: orthonormal columns, [columns, S, C, h, w].
             samples: numbers of the samples.
-            positions: where they are in ``result``.
+            positions: their positions in ``result``.
             result: written to.
         """
         spans = self._first_estimated(chain, j)
@@ -224,7 +224,7 @@ class SpanNorms:
 
 
 class _Signs:
-    """Random signs, the same for a sample whatever the other samples are."""
+    """Random signs; those of a sample do not depend on the other samples."""
 
     def __init__(self, seed: int, samples: Sequence[int], purpose: str) -> None:
         words = list(purpose.encode())
@@ -247,7 +247,7 @@ class _Signs:
         return shaped.permute(0, 1, 4, 2, 3).to(like.device)
 
 
-# The eight signs that stand for each byte.
+# The eight signs that each byte stands for.
 _SIGNS_OF_BYTES = torch.from_numpy(
     np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.float64) * 2 - 1
 )
@@ -259,7 +259,7 @@ class _Tally:
     def __init__(
         self, samples: int, spans: int, device: torch.device, head: Tensor | None = None
     ) -> None:
-        """Start; ``head`` [S, spans] is the part of the squared norms that is known."""
+        """Start at 0; ``head`` [S, spans] is the part of the squared norms that is exact."""
         self.drawn = 0
         self.first = torch.zeros(samples, spans, dtype=torch.float64, device=device)
         self.second = torch.zeros_like(self.first)
@@ -289,8 +289,8 @@ class _Tally:
     def needed(self, samples: Tensor, relative_error: float, spans: int) -> Tensor:
         """Return how many vectors the worst of the first ``spans`` spans needs, for each sample.
 
-        The error of a root is half that of what it is the root of, relatively. After the first
-        round the number is on the safe side.
+        The relative error of a square root is half that of its argument. After the first round the
+        number is increased, to be safe.
         """
         mean, variance = self.mean(samples)[:, :spans], self.variance(samples)[:, :spans]
         variance *= _student(self.drawn - 1) ** 2
@@ -319,9 +319,9 @@ class _Tally:
 
 
 def _student(freedom: int) -> float:
-    """Return the 97.5 % quantile of Student's distribution over that of the normal distribution.
+    """Return the 97.5 % quantile of Student's distribution divided by that of the normal one.
 
-    By the expansion of Fisher and Cornish to the third order, right to 1 % from 3 degrees on.
+    By the Cornish-Fisher expansion to third order; within 1 % from 3 degrees of freedom on.
     """
     z = 1.959964
     first = (z**3 + z) / 4
@@ -345,7 +345,7 @@ def _backward(chain: Sequence[LinearBlock], u: Tensor) -> Tensor:
 
 
 def _orthonormal(v: Tensor) -> Tensor:
-    """Return an orthonormal basis of what [k, S, C, h, w] spans in each of S spaces."""
+    """Return an orthonormal basis of the span of k vectors, for each of S samples."""
     columns = v.flatten(2).permute(1, 2, 0)
     basis = torch.linalg.qr(columns)[0].permute(2, 0, 1)
     basis = basis.reshape(-1, *v.shape[1:])

@@ -1,8 +1,8 @@
 """Distribution of the weights of a simplified network (appendix C; Tables 3 and 4, Figure 7).
 
-Every run is seen in two ways: as the plain network that computes its function (p, or T(r) of a
+Every run is viewed in two ways: as the plain network that computes its function (p, or T(r) of a
 residual run) and as the residual one (T^-1(p), or r). The two differ at the ID entries only, by 1.
-Biases do not count.
+Biases are left out.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from resnoise.training.objective import Penalty
 
 STATISTICS = ("snapshot", "view", "group", "statistic", "value")
 HISTOGRAM = ("snapshot", "view", "group", "low", "high", "count")
-# Steps of ``mode``, which in practice needs a few dozen; each one goes uphill.
+# Largest number of steps in ``mode``. A few dozen are enough in practice, and none leads downhill.
 _MODE_STEPS = 1000
 
 
@@ -36,10 +36,10 @@ def measure_run(
     """Write the statistics and the histograms of all weights that a run has kept.
 
     The first file has the columns snapshot, view ("plain" or "residual"), group, statistic,
-    value; see ``statistics`` for groups and statistics. With them stands weight_term of the group
-    "all": what the cost's weight term is for the weights of this view. The second one has the
-    columns snapshot, view, group ("all" or "id"), low, high, count; see ``histogram_counts``.
-    Weights of a diverged run have no rows.
+    value; see ``statistics`` for groups and statistics. The group "all" also has weight_term, the
+    weight term of the cost for the weights of this view. The second file has the columns snapshot,
+    view, group ("all" or "id"), low, high, count; see ``histogram_counts``. Weights of a diverged
+    run have no rows.
 
     Args:
         run: a run of a simplified network.
@@ -158,7 +158,7 @@ def mode(values: NDArray[np.float64]) -> float:
     low, high = np.quantile(values, (0.25, 0.75))
     spread = min(deviation, float(high - low) / 1.34) or deviation
     bandwidth = 0.9 * spread * len(values) ** -0.2
-    # Equal values, but for the rounding of their mean.
+    # The values are equal, up to the rounding of their mean.
     if bandwidth <= np.spacing(np.abs(values).max()):
         return float(values[0])
     # The distance to one value keeps all numbers small, wherever the values lie.

@@ -5,7 +5,7 @@ about a second with any C compiler, and one library serves all their versions. O
 (``tests/benchmarks/compile_methods.py``), cffi and torch.utils.cpp_extension run the same code
 equally fast, but need those headers, and the latter C++ and half a minute; numba reaches an eighth
 of the speed, because it cannot keep tiles of sums in vector registers. A call by ctypes takes 3 us
-longer, which is nothing beside a layer.
+longer, which is negligible beside a layer.
 """
 
 import ctypes
@@ -31,8 +31,10 @@ _LIBRARIES = ("-pthread", "-lm")
 _TIMEOUT_SECONDS = 300
 
 
-def load(single: bool) -> ctypes.CDLL:
+def load(single: bool, narrow: bool = False) -> ctypes.CDLL:
     """Return the library for float32 (``single``) or float64, compiled if the cache has none.
+
+    ``narrow`` asks for the one whose layers may have multiples of 8 channels, instead of 16.
 
     The key in the cache covers source, compiler, options and CPU, so that machines of different
     kinds can share a home directory. Jobs that build at the same time do not disturb each other.
@@ -40,16 +42,18 @@ def load(single: bool) -> ctypes.CDLL:
     Raises:
         NativeUnavailable: no compiler, it fails, or the cache cannot be used.
     """
-    return _load(single, os.environ.get("CC"), _cache())
+    return _load(single, narrow, os.environ.get("CC"), _cache())
 
 
 @functools.cache
-def _load(single: bool, chosen: str | None, cache: Path) -> ctypes.CDLL:
+def _load(single: bool, narrow: bool, chosen: str | None, cache: Path) -> ctypes.CDLL:
     compiler = _compiler(chosen)
     tune = "-march=native" if platform.machine().lower() in ("x86_64", "amd64") else "-mcpu=native"
-    command = [*compiler, *_OPTIONS, tune, *(["-DSINGLE"] if single else [])]
+    macros = [*(["-DSINGLE"] if single else []), *(["-DNARROW"] if narrow else [])]
+    command = [*compiler, *_OPTIONS, tune, *macros]
     key = _key([*command, *_LIBRARIES, _version(compiler)])
-    library = cache / f"conv-{'float32' if single else 'float64'}-{key}.so"
+    kind = f"{'float32' if single else 'float64'}{'-narrow' if narrow else ''}"
+    library = cache / f"conv-{kind}-{key}.so"
     if not library.exists():
         _build(command, library)
     try:
@@ -78,7 +82,7 @@ def _compiler(chosen: str | None) -> list[str]:
     if chosen:
         command = shlex.split(chosen)
         if not command or not shutil.which(command[0]):
-            raise NativeUnavailable(f"the C compiler CC={chosen!r} is not there")
+            raise NativeUnavailable(f"the C compiler CC={chosen!r} cannot be found")
         return command
     for name in _COMPILERS:
         if found := shutil.which(name):
@@ -107,7 +111,7 @@ def _key(command: list[str]) -> str:
 
 
 def _cpu() -> str:
-    """Return model and instruction sets of the CPU, which -march=native follows."""
+    """Return model and instruction sets of the CPU, on which -march=native depends."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -118,7 +122,7 @@ def _cpu() -> str:
 
 
 def _build(command: list[str], library: Path) -> None:
-    """Compile to ``library``, which appears whole or not at all."""
+    """Compile to ``library`` atomically: it appears complete or not at all."""
     try:
         with tempfile.TemporaryDirectory() as folder:
             built = Path(folder, library.name)

@@ -1,10 +1,11 @@
 /*
  * Loss and gradients of the simplified networks (resnoise.networks.simplified) on CPUs.
  *
- * Compiled once for float64 and once for float32 (-DSINGLE). The only caller is network.py, which
- * checks all types, sizes and strides: nothing is checked here.
+ * Compiled for float64 and for float32 (-DSINGLE), and each for layers whose channels are multiples of
+ * 16 and of 8 (-DNARROW). The only callers are network.py and input_gradient.py, which check all
+ * types, sizes and strides: nothing is checked here.
  *
- * Parallelism. A batch is divided into chunks of CHUNK samples, which go through the whole network
+ * Parallelism. A batch is divided into chunks of a few samples, which go through the whole network
  * while they are in the cache. Chunk i belongs to slot i mod SLOTS; a slot adds the gradients of
  * its chunks in order in memory of its own, and the slots are added in order at the end. Threads
  * take whole slots, so the order of every sum, and hence every bit, is the same for any number of
@@ -35,9 +36,20 @@ typedef double real;
 typedef int64_t bits;
 #endif
 
+/* What the number of channels of every layer but the pictures is a multiple of. */
+#ifdef NARROW
+#define GROUP 8
+#else
+#define GROUP 16
+#endif
+
 /* Bytes of a vector register, and how many sums the inner loops can keep in registers. */
 #if defined(__AVX512F__)
+#if defined(NARROW) && defined(SINGLE)
+#define VECTOR_BYTES 32
+#else
 #define VECTOR_BYTES 64
+#endif
 #define SUMS 16
 #elif defined(__AVX__)
 #define VECTOR_BYTES 32
@@ -47,10 +59,16 @@ typedef int64_t bits;
 #define SUMS 8
 #endif
 
+/* Sums of a gradient of weights: input channels that are added up together. */
+#define ROWS (SUMS < GROUP ? SUMS : GROUP)
+
 #define LANES ((long)(VECTOR_BYTES / sizeof(real)))
 #define CACHE_LINE ((long)(64 / sizeof(real)))
 
-#define CHUNK 4      /* samples that go through the network together */
+/* Samples that go through the network together: as many as have the pixels of FEWEST pictures of
+ * 32x32, at most MOST. Small pictures have few tiles, and the inner loops want many at a time. */
+#define FEWEST 4
+#define MOST 16
 #define SLOTS 16     /* partial sums of the gradients */
 #define PIXELS 8     /* pixels that a direct convolution computes together */
 #define TILES 32     /* Winograd tiles that are transformed together, a multiple of SUMS */
@@ -123,16 +141,16 @@ typedef struct {
     real *slots[SLOTS];
     long linear_gradient;     /* where in a slot: [classes][features], then [classes] */
     long slot_values;
+    long chunk;               /* samples that go through the network together */
     long threads;
     real *memory[MAX_THREADS];
-    /* Where in a thread's memory: pooled activations [CHUNK][features], transformed tiles. */
+    /* Where in a thread's memory: pooled activations [chunk][features], transformed tiles. */
     long pooled, tiles_in, tiles_out;
 } Plan;
 
 /* Transformed tiles are [group of channels][frequency][tile][channel of the group], so that the
  * inner loops know all distances at compile time. Without an extra cache line after the tiles the
  * frequencies of a tile would all compete for the same set of the cache. */
-#define GROUP 16
 #define PLANE (TILES * GROUP + CACHE_LINE)
 #define GROUP_PLANES (FREQUENCIES * PLANE)
 
@@ -177,6 +195,12 @@ static real *zeros(long values)
     return memset(memory, 0, values * sizeof(real));
 }
 
+static long samples_together(const Shape *pictures)
+{
+    long samples = FEWEST * 32 * 32 / (pictures->height * pictures->width);
+    return samples < FEWEST ? FEWEST : samples < MOST ? samples : MOST;
+}
+
 /* NULL if there is not enough memory. */
 Plan *plan_create(const Shape *shapes, int64_t depth, int64_t classes, int64_t threads)
 {
@@ -189,6 +213,7 @@ Plan *plan_create(const Shape *shapes, int64_t depth, int64_t classes, int64_t t
     plan->classes = classes;
     plan->features = shapes[depth - 1].out;
     plan->threads = threads < MAX_THREADS ? threads : MAX_THREADS;
+    plan->chunk = samples_together(shapes);
 
     long kernels = 0, slot = 0, memory = 0, widest = 0;
     for (long i = 0; i < depth; i++) {
@@ -202,18 +227,18 @@ Plan *plan_create(const Shape *shapes, int64_t depth, int64_t classes, int64_t t
         l->out_sample = padded(l->out_height, l->out_width, s->out);
         l->kernel_values = (l->winograd ? FREQUENCIES : 9) * s->in * s->out;
         l->gradient = take(&slot, l->kernel_values + s->out);
-        l->input = take(&memory, CHUNK * l->in_sample);
+        l->input = take(&memory, plan->chunk * l->in_sample);
         widest = s->out > widest ? s->out : widest;
         take(&kernels, 2 * l->kernel_values);
     }
     const Layer *last = &plan->layers[depth - 1];
-    plan->layers[depth].input = take(&memory, CHUNK * last->out_sample);
+    plan->layers[depth].input = take(&memory, plan->chunk * last->out_sample);
     plan->linear_gradient = take(&slot, classes * (plan->features + 1));
-    plan->pooled = take(&memory, CHUNK * plan->features);
+    plan->pooled = take(&memory, plan->chunk * plan->features);
     /* Layers of one size write the gradients of their inputs by turns in two places. */
     long turns[2] = {0, 0}, size = 0;
     for (long i = depth; i > 0; i--) {
-        long needed = CHUNK * plan->layers[i - 1].out_sample;
+        long needed = plan->chunk * plan->layers[i - 1].out_sample;
         if (needed != size) {
             turns[0] = take(&memory, needed);
             turns[1] = take(&memory, needed);
@@ -260,19 +285,19 @@ Plan *plan_create(const Shape *shapes, int64_t depth, int64_t classes, int64_t t
     }
 
 /* sums[i] += sum over pixels p of x[p * x_pixel + i] * g[p * g_pixel]: gradient of the weights from
- * SUMS input channels to LANES output channels. */
-static inline void add_outer(vector sums[SUMS], const real *x, long x_pixel, const real *g,
+ * ROWS input channels to LANES output channels. */
+static inline void add_outer(vector sums[ROWS], const real *x, long x_pixel, const real *g,
                              long g_pixel, long pixels)
 {
     for (long p = 0; p < pixels; p++, x += x_pixel, g += g_pixel) {
         const vector gradient = load(g);
 #pragma GCC unroll 16
-        for (long i = 0; i < SUMS; i++)
+        for (long i = 0; i < ROWS; i++)
             sums[i] += gradient * x[i];
     }
 }
 
-static void add_to(real *total, long row, const vector sums[SUMS], long rows)
+static void add_to(real *total, long row, const vector sums[ROWS], long rows)
 {
     for (long i = 0; i < rows; i++)
         store(total + i * row, load(total + i * row) + sums[i]);
@@ -433,12 +458,12 @@ static void winograd_weight_gradient(const Layer *l, long samples, const real *x
         transform_inputs(l, x, first, count, v);
         transform_gradients(l, g, first, count, m);
         for (long f = 0; f < FREQUENCIES; f++)
-            for (long i = 0; i < channels; i += SUMS)
+            for (long i = 0; i < channels; i += ROWS)
                 for (long c = 0; c < channels; c += LANES) {
-                    vector sums[SUMS] = {{0}};
+                    vector sums[ROWS] = {{0}};
                     add_outer(sums, v + f * PLANE + tile_channel(0, i), GROUP,
                               m + f * PLANE + tile_channel(0, c), GROUP, count);
-                    add_to(du + (f * channels + i) * channels + c, channels, sums, SUMS);
+                    add_to(du + (f * channels + i) * channels + c, channels, sums, ROWS);
                 }
     }
 }
@@ -528,16 +553,16 @@ static void direct_weight_gradient(const Layer *l, long samples, const real *x, 
     long values = 3 * s->in;
     for (long n = 0; n < samples; n++)
         for (long k = 0; k < 3; k++)
-            for (long q = 0; q < values; q += SUMS)
+            for (long q = 0; q < values; q += ROWS)
                 for (long c = 0; c < s->out; c += LANES) {
                     /* The last sums may be of inputs beyond the row: they are not stored. */
-                    vector sums[SUMS] = {{0}};
+                    vector sums[ROWS] = {{0}};
                     const real *xp = x + n * l->in_sample + k * x_line + q;
                     const real *gp = g + n * l->out_sample + g_line + s->out + c;
                     for (long h = 0; h < l->out_height; h++)
                         add_outer(sums, xp + h * s->stride * x_line, s->stride * s->in,
                                   gp + h * g_line, s->out, l->out_width);
-                    long rows = values - q < SUMS ? values - q : SUMS;
+                    long rows = values - q < ROWS ? values - q : ROWS;
                     add_to(dw + (k * values + q) * s->out + c, s->out, sums, rows);
                 }
 }
@@ -573,8 +598,13 @@ static void gather(const Parameters *p, long i, long o, int backward, vector tap
     long lane = backward ? s[1] : s[0], other = backward ? s[0] : s[1];
     const real *w = p->weight + o * lane + i * other;
     for (long k = 0; k < 9; k++) {
+        const real *tap = w + k / 3 * s[2] + k % 3 * s[3];
+        if (lane == 1) {
+            taps[k] = load(tap);
+            continue;
+        }
         for (long n = 0; n < LANES; n++)
-            values[k][n] = w[k / 3 * s[2] + k % 3 * s[3] + n * lane];
+            values[k][n] = tap[n * lane];
         taps[k] = load(values[k]);
     }
 }
@@ -677,22 +707,28 @@ typedef struct {
     real *input_gradient;
 } Work;
 
-static long chunk_samples(const Batch *batch, long chunk)
+static long chunks(const Plan *plan, long count)
 {
-    long left = batch->count - chunk * CHUNK;
-    return left < CHUNK ? left : CHUNK;
+    return (count + plan->chunk - 1) / plan->chunk;
 }
 
-static void copy_images(const Layer *first, const Batch *batch, long chunk, real *x)
+static long chunk_samples(const Plan *plan, long count, long chunk)
 {
+    long left = count - chunk * plan->chunk;
+    return left < plan->chunk ? left : plan->chunk;
+}
+
+static void copy_images(const Plan *plan, const Batch *batch, long chunk, real *x)
+{
+    const Layer *first = plan->layers;
     const Shape *s = &first->shape;
     const int64_t *strides = batch->strides;
-    for (long n = 0; n < chunk_samples(batch, chunk); n++)
+    for (long n = 0; n < chunk_samples(plan, batch->count, chunk); n++)
         for (long h = 0; h < s->height; h++)
             for (long w = 0; w < s->width; w++)
                 for (long c = 0; c < s->in; c++)
                     x[n * first->in_sample + ((h + 1) * (s->width + 2) + w + 1) * s->in + c] =
-                        batch->images[(chunk * CHUNK + n) * strides[0] + c * strides[1]
+                        batch->images[(chunk * plan->chunk + n) * strides[0] + c * strides[1]
                                       + h * strides[2] + w * strides[3]];
 }
 
@@ -727,8 +763,8 @@ static void forward(const Work *work, long chunk)
     const Plan *plan = work->plan;
     const Batch *batch = work->batch;
     real *memory = work->memory, *pooled = memory + plan->pooled;
-    long samples = chunk_samples(batch, chunk);
-    copy_images(plan->layers, batch, chunk, memory + plan->layers[0].input);
+    long samples = chunk_samples(plan, batch->count, chunk);
+    copy_images(plan, batch, chunk, memory + plan->layers[0].input);
     for (long i = 0; i < plan->depth; i++) {
         const Layer *l = &plan->layers[i];
         const real *x = memory + l->input, *bias = work->parameters[i].bias;
@@ -741,7 +777,7 @@ static void forward(const Work *work, long chunk)
     }
     const Layer *last = &plan->layers[plan->depth - 1];
     long features = plan->features;
-    memset(pooled, 0, CHUNK * features * sizeof(real));
+    memset(pooled, 0, plan->chunk * features * sizeof(real));
     const real *output = memory + plan->layers[plan->depth].input;
     for (long n = 0; n < samples; n++) {
         real *a = pooled + n * features;
@@ -752,7 +788,7 @@ static void forward(const Work *work, long chunk)
             double sum = batch->bias[k];
             for (long c = 0; c < features; c++)
                 sum += (double)batch->weight[k * features + c] * a[c];
-            batch->logits[(chunk * CHUNK + n) * plan->classes + k] = (real)sum;
+            batch->logits[(chunk * plan->chunk + n) * plan->classes + k] = (real)sum;
         }
     }
 }
@@ -767,8 +803,8 @@ static void head_backward(const Work *work, long chunk, real *slot)
     real *weight_grad = slot + plan->linear_gradient;
     real *bias_grad = weight_grad + plan->classes * features;
     real *pooled = work->memory + plan->pooled;
-    for (long n = 0; n < chunk_samples(batch, chunk); n++) {
-        long sample = chunk * CHUNK + n;
+    for (long n = 0; n < chunk_samples(plan, batch->count, chunk); n++) {
+        long sample = chunk * plan->chunk + n;
         real *z = batch->logits + sample * plan->classes, *a = pooled + n * features;
         long label = batch->labels[sample];
         batch->wrong[sample] = prediction(z, plan->classes) != label;
@@ -799,7 +835,7 @@ static void head_backward(const Work *work, long chunk, real *slot)
 static void backward(const Work *work, long chunk, real *slot)
 {
     const Plan *plan = work->plan;
-    long samples = chunk_samples(work->batch, chunk);
+    long samples = chunk_samples(plan, work->batch->count, chunk);
     real *memory = work->memory, *v = memory + plan->tiles_in, *m = memory + plan->tiles_out;
     head_backward(work, chunk, slot);
     for (long i = plan->depth - 1; i >= 0; i--) {
@@ -865,7 +901,7 @@ static void slot_task(const Work *work, long slot)
 {
     real *gradients = work->plan->slots[slot];
     memset(gradients, 0, work->plan->slot_values * sizeof(real));
-    for (long chunk = slot; chunk * CHUNK < work->batch->count; chunk += SLOTS) {
+    for (long chunk = slot; chunk * work->plan->chunk < work->batch->count; chunk += SLOTS) {
         forward(work, chunk);
         backward(work, chunk, gradients);
     }
@@ -925,15 +961,15 @@ void plan_logits(const Plan *plan, const Parameters *parameters, const Batch *ba
 {
     Work work = {.plan = plan, .parameters = parameters, .batch = batch};
     run(&work, pack_forward_task, plan->depth);
-    run(&work, forward_task, (batch->count + CHUNK - 1) / CHUNK);
+    run(&work, forward_task, chunks(plan, batch->count));
 }
 
 /* Set losses, wrong and all gradients of the mean loss; `logits` is overwritten. */
 void plan_gradients(const Plan *plan, const Parameters *parameters, const Batch *batch)
 {
-    long chunks = (batch->count + CHUNK - 1) / CHUNK;
+    long count = chunks(plan, batch->count);
     Work work = {.plan = plan, .parameters = parameters, .batch = batch,
-                 .slots = chunks < SLOTS ? chunks : SLOTS};
+                 .slots = count < SLOTS ? count : SLOTS};
     run(&work, pack_forward_task, plan->depth);
     run(&work, pack_backward_task, plan->depth);
     run(&work, slot_task, work.slots);
@@ -953,7 +989,7 @@ static void input_gradient_task(const Work *work, long chunk)
 {
     const Plan *plan = work->plan;
     const Layer *l = plan->layers;
-    long first = chunk * CHUNK, left = work->count - first, samples = left < CHUNK ? left : CHUNK;
+    long first = chunk * plan->chunk, samples = chunk_samples(plan, work->count, chunk);
     const real *g = work->gradient + first * l->out_sample;
     real *dx = work->input_gradient + first * l->in_sample;
     if (l->winograd)
@@ -976,7 +1012,7 @@ void input_gradient(const Plan *plan, const real *weight, int64_t count, const r
     else
         pack_strided_backward(l, &parameters, l->backward);
     Work work = {.plan = plan, .count = count, .gradient = g, .input_gradient = dx};
-    run(&work, input_gradient_task, (count + CHUNK - 1) / CHUNK);
+    run(&work, input_gradient_task, chunks(plan, count));
 }
 
 int64_t input_gradient_slack(const Plan *plan) { return PIXELS * plan->layers[0].shape.out; }

@@ -16,9 +16,10 @@ from resnoise.errors import NativeUnavailable, ResnoiseError
 from resnoise.native import build
 from resnoise.networks.simplified import SimplifiedNet
 
-# A vector of the C code has up to 16 channels. Pictures are halved twice, and then divided in tiles
-# of 2x2 pixels.
-_CHANNEL_MULTIPLE = 16
+# A vector of the C code has up to 16 channels, and 8 where networks are narrow. Pictures are halved
+# twice, and then divided in tiles of 2x2 pixels.
+_CHANNEL_MULTIPLE = 8
+_WIDE_MULTIPLE = 16
 _SIZE_MULTIPLE = 8
 _DTYPES = (torch.float32, torch.float64)
 
@@ -58,19 +59,11 @@ def supported(network: nn.Module, height: int, width: int) -> str | None:
     """
     if type(network) is not SimplifiedNet:
         return f"native code exists for SimplifiedNet only, not for {type(network).__name__}"
-    problem = _network_problem(network)
-    if problem is None and (
-        height < 1 or width < 1 or height % _SIZE_MULTIPLE or width % _SIZE_MULTIPLE
-    ):
-        problem = (
-            f"native code needs pictures whose sides are multiples of {_SIZE_MULTIPLE}, "
-            f"not {height}x{width}"
-        )
-    return problem
+    return _network_problem(network) or _size_problem(height, width)
 
 
 def backend(network: SimplifiedNet, threads: int) -> "NativeSimplifiedNet":
-    """Return what computes a network that is ``supported``, on ``threads`` threads.
+    """Return the C code's backend for a network that is ``supported``, with ``threads`` threads.
 
     Raises:
         NativeUnavailable: the library cannot be compiled or loaded.
@@ -81,13 +74,13 @@ def backend(network: SimplifiedNet, threads: int) -> "NativeSimplifiedNet":
 class NativeSimplifiedNet:
     """Computes what a ``SimplifiedNet`` and autograd compute.
 
-    The network stays the owner of its parameters, which are read at each call. Two Python threads
-    must not use one object at the same time.
+    The parameters stay in the network and are read at each call. Two Python threads must not use
+    one object at the same time.
 
     Attributes:
         name: what a run's record calls this backend.
         network: the network.
-        threads: threads of a call, independent of PyTorch's; more than 16 bring nothing.
+        threads: threads of a call, independent of PyTorch's; more than 16 are no faster.
     """
 
     name = "native"
@@ -109,12 +102,17 @@ class NativeSimplifiedNet:
             raise ResnoiseError(problem)
         self.network = network
         self.threads = threads
-        self._library = _library(network.fc.weight.dtype == torch.float32)
+        narrow = network.conv1.out_channels % _WIDE_MULTIPLE != 0
+        self._library = _library(network.fc.weight.dtype == torch.float32, narrow)
         self._dtype = network.fc.weight.dtype
         self._plan: _Plan | None = None
+        self._checked: _Parts | None = None
 
     def loss_and_gradients(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Set the gradients of all parameters to those of the mean cross-entropy.
+
+        Gradients that this object has set before are overwritten, those that others have set are
+        left alone.
 
         Args:
             images: [B, C, H, W] of the network's dtype, in any memory format.
@@ -127,16 +125,14 @@ class NativeSimplifiedNet:
         Raises:
             ResnoiseError: an argument of another type or size, or a label that is no class.
         """
-        self._check(images)
+        parts = self._check(images)
         labels = self._checked_labels(labels, len(images))
-        for parameter in self.network.parameters():
-            # Of the same strides as the parameter, which the fused optimisers of PyTorch need.
-            parameter.grad = torch.empty_like(parameter)
+        parts.set_gradients()
         logits = torch.empty(len(images), self.network.fc.out_features, dtype=self._dtype)
         losses = torch.empty(len(images), dtype=self._dtype)
         wrong = torch.empty(len(images), dtype=torch.int64)
         batch = _Batch(labels=labels.data_ptr(), losses=losses.data_ptr(), wrong=wrong.data_ptr())
-        self._call(self._library.plan_gradients, batch, images, logits)
+        self._call(self._library.plan_gradients, parts, batch, images, logits)
         return losses.mean(), wrong.sum()
 
     def logits(self, images: Tensor) -> Tensor:
@@ -145,13 +141,17 @@ class NativeSimplifiedNet:
         Raises:
             ResnoiseError: images of another type or size.
         """
-        self._check(images)
+        parts = self._check(images)
         logits = torch.empty(len(images), self.network.fc.out_features, dtype=self._dtype)
-        self._call(self._library.plan_logits, _Batch(), images, logits)
+        self._call(self._library.plan_logits, parts, _Batch(), images, logits)
         return logits
 
-    def _check(self, images: Tensor) -> None:
-        """Check everything that the C code relies on about network and images."""
+    def _check(self, images: Tensor) -> "_Parts":
+        """Check everything that the C code relies on about network and images.
+
+        Returns:
+            What the C code takes of the network.
+        """
         channels = self.network.conv1.in_channels
         if not (
             _is_plain(images, self._dtype)
@@ -163,10 +163,20 @@ class NativeSimplifiedNet:
                 f"images: {_describe(images)} given, allowed: {self._dtype} "
                 f"[1 or more, {channels}, height, width] on cpu"
             )
-        if problem := supported(self.network, images.shape[2], images.shape[3]):
-            raise ResnoiseError(problem)
-        if self.network.fc.weight.dtype != self._dtype:
-            raise ResnoiseError(f"the network is no longer of type {self._dtype}")
+        parameters = _parameters(self.network)
+        # A check takes longer than a step on small pictures, so an unchanged network is not checked
+        # again.
+        if (
+            self._checked is None
+            or not self._checked.are(parameters)
+            or _size_problem(images.shape[2], images.shape[3])
+        ):
+            if problem := supported(self.network, images.shape[2], images.shape[3]):
+                raise ResnoiseError(problem)
+            if self.network.fc.weight.dtype != self._dtype:
+                raise ResnoiseError(f"the network is no longer of type {self._dtype}")
+            self._checked = _Parts(parameters)
+        return self._checked
 
     def _checked_labels(self, labels: Tensor, count: int) -> Tensor:
         """Return the labels in contiguous memory if they are [count] classes."""
@@ -180,7 +190,9 @@ class NativeSimplifiedNet:
             raise ResnoiseError(f"labels: {low} to {high} given, allowed: 0 to {classes - 1}")
         return labels.contiguous()
 
-    def _call(self, function: Any, batch: _Batch, images: Tensor, logits: Tensor) -> None:
+    def _call(
+        self, function: Any, parts: "_Parts", batch: _Batch, images: Tensor, logits: Tensor
+    ) -> None:
         """Complete ``batch`` and call a function of the library.
 
         The C code writes to ``logits``, and ``plan_gradients`` to all other results too.
@@ -188,19 +200,63 @@ class NativeSimplifiedNet:
         size = images.shape[2], images.shape[3]
         if self._plan is None or self._plan.size != size:
             self._plan = _Plan(self._library, self.network, size, self.threads)
-        convolutions = _convolutions(self.network)
-        kernels = (_Parameters * len(convolutions))()
-        for kernel, convolution in zip(kernels, convolutions, strict=True):
-            _set_pointers(kernel, convolution)
-            kernel.strides[:] = convolution.weight.stride()
-            if convolution.weight.grad is not None:
-                kernel.grad_strides[:] = convolution.weight.grad.stride()
-        _set_pointers(batch, self.network.fc)
+        batch.weight, batch.bias, batch.weight_grad, batch.bias_grad = parts.linear
         batch.images = images.data_ptr()
         batch.strides[:] = images.stride()
         batch.count = len(images)
         batch.logits = logits.data_ptr()
-        function(self._plan.pointer, kernels, ctypes.byref(batch))
+        function(self._plan.pointer, parts.kernels, ctypes.byref(batch))
+
+
+class _Parts:
+    """Where the parameters of a checked network and their gradients are, for the C code.
+
+    Attributes:
+        kernels: what the C functions take of the convolutions.
+        linear: places of weight, bias and their gradients of the linear layer; 0: no gradient.
+    """
+
+    def __init__(self, parameters: list[Tensor]) -> None:
+        """Take what ``_parameters`` returns."""
+        self._parameters = parameters
+        # Keeps the memory from being used for others: a parameter in its old place is unchanged.
+        self._memory = [parameter.detach() for parameter in parameters]
+        self._places = [parameter.data_ptr() for parameter in parameters]
+        self._gradients: list[Tensor] | None = None
+        self.kernels = (_Parameters * (len(parameters) // 2 - 1))()
+        for kernel, weight, bias in zip(
+            self.kernels, parameters[:-2:2], parameters[1:-2:2], strict=True
+        ):
+            kernel.weight, kernel.bias = weight.data_ptr(), bias.data_ptr()
+            kernel.strides[:] = weight.stride()
+        self.linear = (*self._places[-2:], 0, 0)
+
+    def are(self, parameters: list[Tensor]) -> bool:
+        """Return whether these are the parameters, in the same memory."""
+        return len(parameters) == len(self._parameters) and all(
+            now is before and now.data_ptr() == place
+            for now, before, place in zip(parameters, self._parameters, self._places, strict=True)
+        )
+
+    def set_gradients(self) -> None:
+        """Give every parameter a gradient for the C code to write, the same as last time if any."""
+        kept = self._gradients
+        if kept is not None and all(
+            parameter.grad is gradient
+            for parameter, gradient in zip(self._parameters, kept, strict=True)
+        ):
+            return
+        # Of the same strides as the parameters, which the fused optimisers of PyTorch need.
+        gradients = [torch.empty_like(parameter) for parameter in self._parameters]
+        for parameter, gradient in zip(self._parameters, gradients, strict=True):
+            parameter.grad = gradient
+        for kernel, weight, bias in zip(
+            self.kernels, gradients[:-2:2], gradients[1:-2:2], strict=True
+        ):
+            kernel.weight_grad, kernel.bias_grad = weight.data_ptr(), bias.data_ptr()
+            kernel.grad_strides[:] = weight.stride()
+        self.linear = (*self._places[-2:], gradients[-2].data_ptr(), gradients[-1].data_ptr())
+        self._gradients = gradients
 
 
 class _Plan:
@@ -208,7 +264,7 @@ class _Plan:
 
     Attributes:
         size: height and width of the pictures.
-        pointer: what the C functions take.
+        pointer: argument of the C functions.
     """
 
     def __init__(
@@ -241,12 +297,24 @@ def _convolutions(network: SimplifiedNet) -> list[nn.Conv2d]:
     return [network.conv1, *(block.conv for block in network.blocks())]
 
 
-def _set_pointers(target: _Parameters | _Batch, module: nn.Conv2d | nn.Linear) -> None:
-    """Point ``target`` to weight and bias of ``module`` and to their gradients."""
-    for name, parameter in module.named_parameters():
-        setattr(target, name, parameter.data_ptr())
-        if parameter.grad is not None:
-            setattr(target, f"{name}_grad", parameter.grad.data_ptr())
+def _parameters(network: SimplifiedNet) -> list[Any]:
+    """Return weight and bias of each convolution from input to output, then of the linear layer.
+
+    They are tensors, or None where an altered network has none.
+    """
+    layers = [*_convolutions(network), network.fc]
+    # Not layer.weight, which takes PyTorch several times as long to look up.
+    return [layer._parameters.get(name) for layer in layers for name in ("weight", "bias")]
+
+
+def _size_problem(height: int, width: int) -> str | None:
+    """Return why the C code cannot compute pictures of a size, None if it can."""
+    if height < 1 or width < 1 or height % _SIZE_MULTIPLE or width % _SIZE_MULTIPLE:
+        return (
+            f"native code needs pictures whose sides are multiples of {_SIZE_MULTIPLE}, "
+            f"not {height}x{width}"
+        )
+    return None
 
 
 def _network_problem(network: SimplifiedNet) -> str | None:
@@ -275,14 +343,14 @@ def _network_problem(network: SimplifiedNet) -> str | None:
 def _parameter_shapes(
     depth: int, width: int, classes: int, in_channels: int
 ) -> dict[str, torch.Size]:
-    """Return what the parameters of a network are called and their shapes."""
+    """Return the names and shapes of a network's parameters."""
     with torch.device("meta"):
         network = SimplifiedNet(depth, width, classes, in_channels, residual=False)
     return {name: parameter.shape for name, parameter in network.named_parameters()}
 
 
 def _is_plain(tensor: Tensor, dtype: torch.dtype) -> bool:
-    """Return whether the memory of ``tensor`` holds its values as C has them."""
+    """Return whether ``tensor`` holds values of ``dtype`` in CPU memory that C code can read."""
     return (
         tensor.dtype == dtype
         and tensor.device.type == "cpu"
@@ -296,13 +364,13 @@ def _describe(tensor: Tensor) -> str:
 
 
 @functools.cache
-def _library(single: bool) -> ctypes.CDLL:
+def _library(single: bool, narrow: bool) -> ctypes.CDLL:
     """Return the library with the types of its functions declared.
 
     Raises:
         NativeUnavailable: the library cannot be compiled or loaded.
     """
-    library = build.load(single)
+    library = build.load(single, narrow)
     for structure, name in ((_Shape, "shape"), (_Parameters, "parameters"), (_Batch, "batch")):
         size = library[f"size_of_{name}"]
         size.restype = ctypes.c_int64

@@ -1,4 +1,4 @@
-"""The networks of section 2 and appendix A, one architecture a module."""
+"""The networks of section 2 and appendix A, one module for each architecture."""
 
 from torch import nn
 
@@ -7,7 +7,7 @@ from resnoise.specs.run import NetworkSpec
 
 
 def build(spec: NetworkSpec, classes: int, in_channels: int = 3) -> nn.Module:
-    """Return the network of ``spec`` with float32 parameters that are not initialised as any run's.
+    """Return the network of ``spec`` in float32, not yet initialised as a run needs it.
 
     Args:
         spec: architecture, depth and width.

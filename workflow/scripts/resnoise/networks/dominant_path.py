@@ -2,9 +2,9 @@
 
 A kernel [C_out, C_in, 3, 3] keeps the entries that lead from an input channel c to the output
 channels c, c + C_in, ...: those with ``output mod C_in == input``. Where channels double, the upper
-and the lower half of the kernel are diagonal each. All else is 0 and stays 0, so that signals flow
-on the sub-activation paths only. In the variant "lower-full" the lower half of the two kernels that
-double the channels is full.
+and the lower half of the kernel are both diagonal. All other entries are 0 and stay 0, so that
+signals flow along the sub-activation paths only. In the variant "lower-full" the lower half of the
+two kernels that double the channels is full.
 
 The kept entries are depthwise convolutions, which is how they are computed: a full convolution with
 a masked kernel gives the same outputs and gradients and takes longer.
@@ -32,7 +32,7 @@ def build_lower_full(
 
 
 class DiagonalConv2d(nn.Module):
-    """3x3 convolution whose kernel is 0 but for entries with ``output mod C_in == input``.
+    """3x3 convolution whose kernel is 0 except where ``output mod C_in == input``.
 
     Attributes:
         kernel_shape: shape of the kernel, zeros included: (C_out, C_in, 3, 3).
@@ -57,9 +57,14 @@ class DiagonalConv2d(nn.Module):
         """Return the kernel's kept entries, in parts of which each has ID entries."""
         return [self.weight]
 
+    def of_kernel(self, kernel: Tensor) -> list[Tensor]:
+        """Return those entries of ``kernel``, [C_out, C_in, 3, 3], that ``kept`` returns."""
+        return [_diagonal(kernel)]
+
     def set_kernel(self, kernel: Tensor) -> None:
         """Keep of ``kernel``, [C_out, C_in, 3, 3], what is not 0 here."""
-        self.weight.copy_(_diagonal(kernel))
+        for part, values in zip(self.kept(), self.of_kernel(kernel), strict=True):
+            part.copy_(values)
 
 
 class LowerFullConv2d(nn.Module):
@@ -93,11 +98,15 @@ class LowerFullConv2d(nn.Module):
         """Return the kernel's kept entries, in parts of which each has ID entries."""
         return [self.upper, self.lower]
 
+    def of_kernel(self, kernel: Tensor) -> list[Tensor]:
+        """Return those entries of ``kernel``, [C_out, C_in, 3, 3], that ``kept`` returns."""
+        inputs = self.kernel_shape[1]
+        return [_diagonal(kernel[:inputs]), kernel[inputs:]]
+
     def set_kernel(self, kernel: Tensor) -> None:
         """Keep of ``kernel``, [C_out, C_in, 3, 3], what is not 0 here."""
-        inputs = self.kernel_shape[1]
-        self.upper.copy_(_diagonal(kernel[:inputs]))
-        self.lower.copy_(kernel[inputs:])
+        for part, values in zip(self.kept(), self.of_kernel(kernel), strict=True):
+            part.copy_(values)
 
 
 class DominantPathNet(SimplifiedNet):

@@ -25,23 +25,24 @@ _FUNCTIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """A layer as a picture passes it.
+    """A layer, with the sizes of its input and output for a given picture.
 
     Attributes:
-        name: what the state dict calls it, such as ``layer1.0.conv``; empty for a function.
+        name: its name in the state dict, such as ``layer1.0.conv``; empty for a function.
         kind: class of the module (``Conv2d``, ``BatchNorm2d``, ``Linear``), or ``ReLU``, ``Sum``,
             ``AveragePooling``.
-        block: name of the block that it is in, such as ``layer1.0``; empty outside of blocks.
+        block: name of its block, such as ``layer1.0``; empty outside of blocks.
         kernel: rows (and columns) of a convolution's kernel; None for other layers.
         stride: rows from one output of a convolution to the next; None for other layers.
-        in_channels: channels that come in; entries of a vector.
-        out_channels: channels that go out.
-        in_height: rows of a channel that comes in, 1 for a vector.
-        in_width: its columns.
-        out_height: rows of a channel that goes out.
-        out_width: its columns.
+        in_channels: channels of the input; entries of a vector.
+        out_channels: channels of the output.
+        in_height: rows of the input, 1 for a vector.
+        in_width: columns of the input.
+        out_height: rows of the output.
+        out_width: columns of the output.
         parameters: number of parameters.
-        multiply_adds: for one picture; each entry of a kernel is used once a pixel of the output.
+        multiply_adds: for one picture; each entry of a kernel is used once for each pixel of the
+            output.
         identity: identity connection of the block that the layer is in, see
             ``identity_connection``.
     """
@@ -69,7 +70,7 @@ def layers(
     """Return the layers of a network in the order of execution.
 
     Args:
-        network: any network of this project, on the CPU; it stays as it is.
+        network: any network of this project, on the CPU; it is not changed.
         height: rows of an input picture.
         width: columns of an input picture.
         in_channels: channels of an input picture.
@@ -98,10 +99,10 @@ def layers(
 
 @torch.no_grad()
 def identity_connection(block: nn.Module, channels: int, height: int, width: int) -> str:
-    """Return what a block adds to its convolutions, found with all its parameters set to 0.
+    """Return the kind of identity connection that a block has, found by experiment.
 
-    All that is left of such a block is its identity connection. Pictures with a 1 in one channel
-    tell to which output channels it leads.
+    With all parameters set to 0, only the identity connection is left of a block. Pictures with a 1
+    in one channel show to which output channels it leads.
 
     Args:
         block: a block in evaluation mode.
@@ -131,17 +132,17 @@ def identity_connection(block: nn.Module, channels: int, height: int, width: int
 
 
 def _blocks(network: nn.Module) -> Iterable[tuple[str, nn.Module]]:
-    """Yield the blocks by name: what the groups of a network are made of."""
+    """Yield the blocks in the groups of a network, with their names."""
     for name, group in network.named_modules():
         if isinstance(group, nn.Sequential):
             yield from ((f"{name}.{place}", block) for place, block in group.named_children())
 
 
 class _Recorder(TorchFunctionMode):
-    """While it is entered, records the layers that a picture passes.
+    """Context manager that records the layers that a picture passes.
 
     Attributes:
-        layers: what was recorded, the identity connections missing.
+        layers: the recorded layers, still without their identity connections.
         block_inputs: channels, rows and columns of every block's input.
     """
 
@@ -165,7 +166,7 @@ class _Recorder(TorchFunctionMode):
                 ]
 
     def remove_hooks(self) -> None:
-        """Leave the network as it was."""
+        """Remove all hooks from the network."""
         for hook in self._hooks:
             hook.remove()
 
@@ -180,7 +181,8 @@ class _Recorder(TorchFunctionMode):
         result = function(*args, **(kwargs or {}))
         kind = _FUNCTIONS.get(getattr(function, "__name__", "").strip("_"))
         if kind and not self._within_module:
-            # A sum may see its terms in another shape; what comes in is what came out before.
+            # A sum may be called with terms of another shape; its input is the output of the layer
+            # before.
             last = self.layers[-1]
             shape = (last.out_channels, last.out_height, last.out_width)
             after = _shape(result) if kind == "AveragePooling" else shape
@@ -215,7 +217,7 @@ class _Recorder(TorchFunctionMode):
         after: tuple[int, int, int],
         module: nn.Module | None = None,
     ) -> None:
-        """Append a layer that makes ``after`` of ``before``: channels, rows and columns."""
+        """Append a layer that maps size ``before`` to ``after``: channels, rows and columns."""
         parameters = list(module.parameters(recurse=False)) if module else []
         weights = sum(p.numel() for p in parameters if p.dim() > 1)
         kernel = next((p.shape[-1] for p in parameters if p.dim() == 4), None)

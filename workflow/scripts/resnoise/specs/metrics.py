@@ -15,8 +15,8 @@ class EvaluationSpec(Spec):
 
 
 @dataclasses.dataclass(frozen=True)
-class LayerCushionSpec(Spec):
-    """Layer cushions of a run (config section ``layer_cushion``; the schema explains each key)."""
+class SampledSpec(Spec):
+    """Which training pictures and weights of a run are measured; the schema explains the keys."""
 
     samples: int | None
     sample_seed: int
@@ -24,24 +24,23 @@ class LayerCushionSpec(Spec):
 
 
 @dataclasses.dataclass(frozen=True)
-class NoiseStabilitySpec(Spec):
+class LayerCushionSpec(SampledSpec):
+    """Layer cushions of a run (config section ``layer_cushion``)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class NoiseStabilitySpec(SampledSpec):
     """Noise stability of a run (config section ``noise_stability``)."""
 
-    samples: int | None
-    sample_seed: int
-    every_snapshot: bool
     sizes: tuple[float, ...]
     repeats: int
     noise_seed: int
 
 
 @dataclasses.dataclass(frozen=True)
-class InterlayerCushionSpec(Spec):
+class InterlayerCushionSpec(SampledSpec):
     """Interlayer cushions of a run (config section ``interlayer_cushion``)."""
 
-    samples: int | None
-    sample_seed: int
-    every_snapshot: bool
     relative_error: float
     max_probes: int
     probe_seed: int
@@ -73,7 +72,7 @@ class ExternalSpec(Spec):
 
 @dataclasses.dataclass(frozen=True)
 class GradientFlowSpec(Spec):
-    """Gradient flow of a run (config section ``gradient_flow``)."""
+    """Dominant gradient flow of a run (config section ``gradient_flow``)."""
 
     samples: int
     sample_seed: int

@@ -6,13 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from resnoise.summaries.layer_cushion import (
-    CLEARLY,
-    COUNTS,
-    count_table,
-    layer_table,
-    read_final,
-)
+from resnoise.summaries.layer_cushion import CLEARLY, COUNTS, count_table, layer_table, read_final
 from resnoise.tables.text import Table, markdown_table
 
 

@@ -7,14 +7,7 @@ from typing import Any
 import pandas as pd
 
 from resnoise.summaries.evaluations import TABLE1_MEASURES, read_evaluations
-from resnoise.tables.text import (
-    Table,
-    markdown_table,
-    measured,
-    number,
-    printed,
-    seeds_cell,
-)
+from resnoise.tables.text import Table, markdown_table, measured, number, printed, seeds_cell
 
 
 def table1(evaluations: pd.DataFrame, paper: Mapping[int, Any]) -> pd.DataFrame:

@@ -8,14 +8,7 @@ import pandas as pd
 
 from resnoise.summaries.evaluations import read_evaluations
 from resnoise.tables.table1 import growth
-from resnoise.tables.text import (
-    Table,
-    markdown_table,
-    measured,
-    number,
-    printed,
-    seeds_cell,
-)
+from resnoise.tables.text import Table, markdown_table, measured, number, printed, seeds_cell
 
 MEASURES = ("risk", "test_error")
 NETWORKS = ("residual", "dominant-path", "dominant-path-lower-full")

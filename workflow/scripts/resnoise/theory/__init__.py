@@ -1,1 +1,1 @@
-"""What the paper derives: formulas and simulations without networks. None imports torch."""
+"""The paper's derivations: formulas and simulations without networks. No module imports torch."""

@@ -61,10 +61,10 @@ def by_conditioning(sigma_x: float, sigma_y: float) -> float:
 def largest_difference(upper: float = 1e3) -> tuple[float, float]:
     """Return the s > 1 where |logistic(s) - F(s)| is largest, and how large it is there.
 
-    The difference is odd in log s, so that 1 / s is the other such place.
+    The difference is odd in log s, so that it is as large at 1 / s.
 
     Args:
-        upper: where to stop looking; beyond 10 both approach 1.
+        upper: end of the interval that is searched; beyond 10 both approach 1.
     """
     found = optimize.minimize_scalar(
         lambda log_s: -abs(float(logistic(math.exp(log_s)) - probability(math.exp(log_s)))),

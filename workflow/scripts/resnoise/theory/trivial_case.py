@@ -18,7 +18,7 @@ from resnoise.specs.theory import TrivialCaseSpec
 from resnoise.theory.gaussian_inequality import probability
 
 PARAMETERS = ("n", "layers", "sigma_w", "sigma_g", "q")
-# Repetitions that are computed together hold at most this many matrix entries.
+# Repetitions are computed in groups that have at most this many matrix entries.
 _ENTRIES = 2**20
 
 
@@ -75,7 +75,7 @@ def first_order(
     """Return the first-order approximation of f of residual networks (appendix D.4.1).
 
     ``f = q F(sqrt((1 + K sigma_w^2) / ((n - 1) q K sigma_w^2)))``: products of two N_k are ignored,
-    entries are taken as normal, and inactive i as without dominant flow.
+    entries are taken as normal, and inactive i (D_ii = 0) as having no dominant flow.
 
     Args:
         n: length of the vectors.

@@ -46,7 +46,7 @@ class TorchBackend:
     name = "torch"
 
     def __init__(self, network: nn.Module, recipe: RecipeSpec) -> None:
-        """Wrap ``network``, which stays the owner of its parameters."""
+        """Wrap ``network``; its parameters are used in place, not copied."""
         self.network = network
         self.forward = torch.compile(network) if recipe.compile else network
         self.autocast = recipe.precision == "bfloat16"
@@ -74,7 +74,7 @@ def select(network: nn.Module, spec: RunSpec, height: int, width: int) -> Backen
     """Return the backend that ``conv_backend`` asks for, or PyTorch where it cannot be used.
 
     Args:
-        network: the network of ``spec``, on its device, in its type.
+        network: the network of ``spec``, already on its device and in its dtype.
         spec: the run.
         height: rows of the pictures.
         width: columns of the pictures.

@@ -1,7 +1,7 @@
 """Mini-batches from a data set that stays on the device, augmented a whole batch at a time.
 
-Order and augmentation of an epoch depend on (seed, epoch) only, so that every network with one seed
-sees the same pictures in the same order, and a resumed run sees what it would have seen.
+Order and augmentation of an epoch depend on (seed, epoch) only. So all networks with the same seed
+see the same pictures in the same order, and a resumed run sees those of an uninterrupted one.
 """
 
 import math
@@ -13,6 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from resnoise.seeds import generator
+
+# Values of pictures that are made inputs together: few enough for a processor's cache.
+_VALUES_TOGETHER = 1 << 16
 
 
 class Normalisation:
@@ -55,10 +58,10 @@ class TrainingBatches:
         Args:
             pictures: uint8 [N, H, W, C] on the device.
             labels: int64 [N] on the device.
-            normalise: what makes network inputs of uint8 pictures.
+            normalise: converts uint8 pictures to network inputs.
             batch_size: pictures in a batch; the last batch of an epoch may be smaller.
             crop_padding: black pixels added on every side before cropping; 0 for no cropping.
-            horizontal_flip: mirror half of the pictures, at random.
+            horizontal_flip: mirror each picture with probability one half.
             seed: seed of order and augmentation.
         """
         self.labels = labels
@@ -89,13 +92,20 @@ class TrainingBatches:
         rows = torch.randint(self.offsets, (self.count,), generator=numbers)
         columns = torch.randint(self.offsets, (self.count,), generator=numbers)
         flips = torch.rand(self.count, generator=numbers) < 0.5
+        # Small batches are made several at a time: each call of PyTorch takes longer than its work.
+        values = self.batch_size * self.height * self.width * self.channels
+        together = max(1, _VALUES_TOGETHER // values) * self.batch_size
         plan = [
-            torch.split(tensor.to(device), self.batch_size)
-            for tensor in (order, rows, columns, flips)
+            torch.split(tensor.to(device), together) for tensor in (order, rows, columns, flips)
         ]
         for chosen, y, x, flip in zip(*plan, strict=True):
             pictures = self.windows[chosen, y, x]
             pictures = pictures.view(-1, self.height, self.width, self.channels)
             if self.horizontal_flip:
                 pictures = torch.where(flip[:, None, None, None], pictures.flip(2), pictures)
-            yield self.normalise(pictures), self.labels[chosen]
+            inputs, labels = self.normalise(pictures), self.labels[chosen]
+            yield from zip(
+                torch.split(inputs, self.batch_size),
+                torch.split(labels, self.batch_size),
+                strict=True,
+            )

@@ -1,22 +1,23 @@
-"""Checkpoints: the whole state of a run after an epoch, so that a killed run continues bit for bit.
+"""Checkpoints: the state after an epoch, from which a killed training continues bit for bit.
 
-Weights, momentum, kept snapshots and history are the whole state: random numbers depend on
-(seed, epoch) only. The file lies beside the run's outputs and is no output itself, because a
+Weights, momentum, snapshots and history are the whole state of a run, because random numbers depend
+on (seed, epoch) only. The file lies beside the run's outputs but is not declared as one, because a
 workflow engine deletes the outputs of a failed job.
 """
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from resnoise.errors import ResnoiseError
 from resnoise.storage import tensorfile
+from resnoise.training.descent import Descent
 from resnoise.training.history import Row
 
 _log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class State:
         momentum: momentum of every parameter by name, empty before the first step.
         snapshots: kept weights by label ("initial", "iteration1", "epoch10", ...).
         history: one row for each epoch done.
-        sessions: one record for each process that worked on the run, the present one last.
+        sessions: one record for each process that worked on the run, the latest last.
     """
 
     epoch: int
@@ -46,16 +47,36 @@ class State:
 
 
 def copy_weights(network: nn.Module) -> Weights:
-    """Return copies of all parameters and buffers as arrays on the CPU."""
-    return {
-        name: tensor.detach().to("cpu", copy=True).contiguous().numpy()
-        for name, tensor in network.state_dict().items()
-    }
+    """Return copies of all parameters and buffers by name, as arrays on the CPU."""
+    return {name: _copy(tensor) for name, tensor in network.state_dict().items()}
+
+
+def _copy(tensor: Tensor) -> np.ndarray:
+    array: np.ndarray = tensor.detach().to("cpu", copy=True).contiguous().numpy()
+    return array
 
 
 def set_weights(network: nn.Module, weights: Weights) -> None:
-    """Set all parameters and buffers of ``network``; names and shapes must fit."""
+    """Set all parameters and buffers of ``network``; names and shapes must match."""
     network.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+
+
+def copy_momentum(network: nn.Module, optimizer: Descent) -> Weights:
+    """Return copies of the momentum of every parameter, by name, as arrays on the CPU."""
+    return {
+        name: _copy(optimizer.velocity[parameter])
+        for name, parameter in network.named_parameters()
+        if parameter in optimizer.velocity
+    }
+
+
+def set_momentum(network: nn.Module, optimizer: Descent, momentum: Weights) -> None:
+    """Set the momentum that ``copy_momentum`` returned, laid out in memory as the parameters."""
+    for name, parameter in network.named_parameters():
+        if name in momentum:
+            buffer = torch.empty_like(parameter, memory_format=torch.preserve_format)
+            buffer.detach_().copy_(torch.from_numpy(momentum[name]))
+            optimizer.velocity[parameter] = buffer
 
 
 def flatten(groups: dict[str, Weights]) -> Weights:
@@ -72,24 +93,31 @@ def unflatten(arrays: Weights) -> dict[str, Weights]:
     return groups
 
 
-def save(path: Path, states: Mapping[str, State], identity: dict[str, str]) -> None:
-    """Write the states of the runs that are trained together, atomically, in one file.
+def save(
+    path: Path,
+    states: Sequence[State],
+    identities: Sequence[dict[str, str]],
+    observers: Sequence[dict[str, Any]],
+) -> None:
+    """Write the states of runs that are trained in step to one file, atomically.
 
     Args:
-        path: where to.
-        states: state of each run by a name of its own.
-        identity: which runs they are.
+        path: where to write.
+        states: state of each run.
+        identities: of each run, what its state depends on: specification, data, code and more.
+        observers: state of each observer of the training, JSON-like.
     """
     arrays: Weights = {}
-    runs = {}
-    for name, state in states.items():
-        groups, runs[name] = _pack(state)
-        arrays |= {f"{name}/{key}": array for key, array in flatten(groups).items()}
-    tensorfile.save(path, arrays, {"identity": identity, "runs": runs})
+    runs = []
+    for number, (state, identity) in enumerate(zip(states, identities, strict=True)):
+        groups, facts = _pack(state)
+        arrays |= {f"{number}/{key}": array for key, array in flatten(groups).items()}
+        runs.append({"identity": identity, **facts})
+    tensorfile.save(path, arrays, {"runs": runs, "observers": observers})
 
 
 def _pack(state: State) -> tuple[dict[str, Weights], dict[str, Any]]:
-    """Return the arrays of a state in groups, and everything else."""
+    """Return the arrays of a state, in groups by name, and its other values."""
     groups = {
         "weights": state.weights,
         "momentum": state.momentum,
@@ -103,40 +131,48 @@ def _pack(state: State) -> tuple[dict[str, Weights], dict[str, Any]]:
     return groups, facts
 
 
-def load(path: Path, identity: dict[str, str]) -> dict[str, State] | None:
-    """Return the states to continue from by name, or None if there are none.
+def load(
+    path: Path, identities: Sequence[dict[str, str]]
+) -> tuple[list[State] | list[None], list[dict[str, Any]]]:
+    """Return the saved states of runs and of observers; None for each run if there are none to use.
 
-    A torn checkpoint, or one of another specification, data set or code, is never used: a message
-    says so and the run starts anew.
+    A damaged checkpoint, or one with other identities, is never used; a warning says so.
     """
+    nothing: list[None] = [None] * len(identities)
     if not path.exists():
-        return None
+        return nothing, []
     try:
         arrays, metadata, _ = tensorfile.load(path)
     except ResnoiseError as error:
-        _log.warning("checkpoint refused, starting anew: %s", error)
-        return None
-    found = metadata.get("identity", {})
-    different = [key for key in identity if found.get(key) != identity[key]]
+        _log.warning("checkpoint refused, starting over: %s", error)
+        return nothing, []
+    runs = metadata.get("runs", [])
+    different = [
+        key
+        for key in identities[0]
+        if [run["identity"].get(key) for run in runs] != [own[key] for own in identities]
+    ]
     if different:
         _log.warning(
-            "checkpoint %s refused, starting anew: it belongs to another run (different %s)",
-            path,
-            " and ".join(different),
+            "checkpoint %s refused, starting over: it belongs to another run (different %s)",
+            *(path, " and ".join(different)),
         )
-        return None
+        return nothing, []
     groups = unflatten(arrays)
-    return {name: _unpack(name, groups, facts) for name, facts in metadata["runs"].items()}
+    states = [_unpack(f"{number}/", groups, facts) for number, facts in enumerate(runs)]
+    return states, metadata["observers"]
 
 
-def _unpack(name: str, groups: dict[str, Weights], facts: dict[str, Any]) -> State:
-    """Undo ``_pack`` for the run called ``name``."""
-    prefix = f"{name}/snapshots/"
+def _unpack(prefix: str, groups: dict[str, Weights], facts: dict[str, Any]) -> State:
+    """Undo ``_pack`` for the run whose groups begin with ``prefix``."""
+    snapshots = f"{prefix}snapshots/"
     return State(
         epoch=facts["epoch"],
-        weights=groups[f"{name}/weights"],
-        momentum=groups.get(f"{name}/momentum", {}),
-        snapshots={k.removeprefix(prefix): v for k, v in groups.items() if k.startswith(prefix)},
+        weights=groups[f"{prefix}weights"],
+        momentum=groups.get(f"{prefix}momentum", {}),
+        snapshots={
+            k.removeprefix(snapshots): v for k, v in groups.items() if k.startswith(snapshots)
+        },
         history=[Row(**row) for row in facts["history"]],
         sessions=facts["sessions"],
     )

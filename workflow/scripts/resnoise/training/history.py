@@ -1,6 +1,7 @@
-"""The history of a run: one row an epoch, as CSV."""
+"""The history of a run: a CSV file with a row for each epoch."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,31 +10,33 @@ from resnoise.storage.digests import write_rows
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One epoch.
+    """One epoch. If it diverged, all measurements except ``seconds`` are NaN.
 
     Attributes:
         epoch: from 1.
         lr: learning rate.
-        risk: mean cross-entropy over the epoch's augmented mini-batches, as trained on.
+        risk: mean cross-entropy over the epoch's augmented mini-batches, each measured before its
+            step.
         cost: risk plus the weight term at the end of the epoch.
-        train_error: share of wrong predictions in the same mini-batches.
+        train_error: fraction of wrong predictions in the same mini-batches.
         test_loss: mean cross-entropy over the test set after the epoch.
-        test_error: share of wrong predictions in the test set after the epoch.
-        seconds: wall time of the epoch with evaluation; of twins, with both networks' steps.
-        images_per_second: training pictures a second, without evaluation; of twins, with both
-            networks' steps.
+        test_error: fraction of wrong predictions in the test set after the epoch.
+        seconds: wall time of the epoch, evaluation included; for twins, with the steps of both
+            networks.
+        images_per_second: training pictures per second, evaluation excluded; for twins, with the
+            steps of both networks.
         status: "ok", or "diverged" if the loss became NaN or infinite in this epoch.
     """
 
     epoch: int
     lr: float
-    risk: float
-    cost: float
-    train_error: float
-    test_loss: float
-    test_error: float
-    seconds: float
-    images_per_second: float
+    risk: float = math.nan
+    cost: float = math.nan
+    train_error: float = math.nan
+    test_loss: float = math.nan
+    test_error: float = math.nan
+    seconds: float = math.nan
+    images_per_second: float = math.nan
     status: str = "ok"
 
 

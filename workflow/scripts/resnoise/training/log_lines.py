@@ -1,8 +1,7 @@
-"""What a running training writes to its log, and how it is read back.
+"""The lines that training writes to its log, and how they are read back.
 
-The log is what there is to see of a running training, for people and for ``resnoise.live``: it
-stays when the process is killed, is on the file system that all nodes share, and costs one line now
-and then. Standard library only.
+People and ``resnoise.live`` follow a training by its log: it survives the process, lies on the file
+system that all nodes share, and costs one line now and then. Standard library only.
 """
 
 import dataclasses
@@ -10,11 +9,11 @@ import datetime
 import re
 from typing import TYPE_CHECKING, Self
 
-# This module belongs to no digest, so it loads none that does.
+# This module is part of no code digest, so it must not load one that is.
 if TYPE_CHECKING:
     from resnoise.training.history import Row
 
-# Seconds between two lines of a training that goes on: its signs of life.
+# Seconds between two lines of a running training, by which others see that it is alive.
 INTERVAL = 30.0
 
 _START = re.compile(
@@ -27,17 +26,17 @@ _EPOCH = re.compile(
     r"epoch (?P<epoch>\d+)/(?P<epochs>\d+)  lr \S+  risk (?P<risk>\S+)  train error \S+  "
     rf"test error (?P<test_error>\S+)  (?P<speed>\d+) images/s  {_ETA}"
 )
-# A logged line begins with date and time; the last word of the program and of Python does not.
+# Log lines begin with date and time; the final error message, of the program or Python, does not.
 _ERROR = re.compile(r"^(?:error: .+|\w+(?:\.\w+)*(?:Error|Exception|Interrupt|Exit)\b.*)$", re.M)
 
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """The first line of a process: where it runs, and what it has before it.
+    """The first line of a process: where it runs, and which epochs it is going to train.
 
     Attributes:
         host: name of the computer.
-        process: number of the process on it.
+        process: its process ID on that computer.
         first: first epoch, above 1 if a stopped run is continued.
         epochs: last epoch.
         steps: mini-batches of an epoch.
@@ -78,12 +77,12 @@ class Log:
     """What a log says.
 
     Attributes:
-        start: its first line; None if the process has not come to that.
-        epochs: epochs of the whole training, None if the log says nothing of it.
+        start: its first line; None if that has not been written yet.
+        epochs: epochs of the whole training; None if the log does not say.
         finished: the last epoch that is done; None before the first one.
-        progress: epochs that are done, the part of the present one included; of earlier processes
-            too, and 0 if the log says nothing of it.
-        left: estimated seconds of training that were left when the last line was written.
+        progress: epochs done, with the finished part of the current one and the epochs of earlier
+            processes; 0 if the log does not say.
+        left: estimated seconds to the end of the training when the last line was written.
         error: the error that ended the process, in one line; empty if none did.
     """
 
@@ -118,7 +117,7 @@ class Log:
 
 
 def step(epoch: int, epochs: int, number: int, steps: int, left: float) -> str:
-    """Return the line that says how far an epoch is.
+    """Return the line that reports progress within an epoch.
 
     Args:
         epoch: from 1.

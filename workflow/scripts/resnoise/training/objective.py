@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from resnoise.networks.transfer import id_entries
 from resnoise.specs.run import RecipeSpec
+from resnoise.training.descent import Descent, Group
 
 
 @runtime_checkable
@@ -34,7 +35,7 @@ class Penalty:
     def __init__(self, network: nn.Module, recipe: RecipeSpec) -> None:
         """Divide the parameters of ``network`` into penalised and free ones.
 
-        Kernels and the linear layer's weights are penalised; biases and batch normalisation are if
+        Kernels and the linear layer's weights are penalised; biases and batch normalisation only if
         ``recipe.penalty_on_biases``.
         """
         divisor = recipe.batch_size if recipe.penalty_divided_by_batch else 1
@@ -60,24 +61,18 @@ class Penalty:
 
     @torch.no_grad()
     def add_identity_gradient(self) -> None:
-        """Add to the gradients what T adds to them: c at every ID entry.
+        """Add the part of the weight term's gradient that comes from T: c at every ID entry.
 
-        The rest, c times the weights, is the optimiser's weight decay.
+        The optimiser adds the rest, c times the weights, as weight decay.
         """
-        for kernel, identity in self._identities:
-            assert kernel.grad is not None
-            kernel.grad.add_(identity, alpha=self.coefficient)
+        if self._identities:
+            kernels, identities = zip(*self._identities, strict=True)
+            gradients = [kernel.grad for kernel in kernels]
+            # All in one call, which takes a third of the time of a call for each.
+            torch._foreach_add_(gradients, identities, alpha=self.coefficient)
 
 
-def sgd(penalty: Penalty, recipe: RecipeSpec) -> torch.optim.SGD:
+def sgd(penalty: Penalty, recipe: RecipeSpec) -> Descent:
     """Return stochastic gradient descent with momentum on the cost."""
-    groups = [
-        {"params": penalty.penalised, "weight_decay": penalty.coefficient},
-        {"params": penalty.free, "weight_decay": 0.0},
-    ]
-    return torch.optim.SGD(
-        [group for group in groups if group["params"]],
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        fused=True,
-    )
+    groups = [Group(penalty.penalised, penalty.coefficient), Group(penalty.free, 0.0)]
+    return Descent(groups, recipe.learning_rate, recipe.momentum)

@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -12,12 +13,14 @@ from tqdm import tqdm
 
 from resnoise.training import log_lines
 from resnoise.training.history import Row
+from resnoise.training.observer import Observer
+from resnoise.training.run import Run, Step
 
 _log = logging.getLogger(__name__)
 
 
-class Progress:
-    """Shows the epochs of one run."""
+class Progress(Observer):
+    """Shows the progress of a training, with the numbers of the last of its runs."""
 
     def __init__(self, epochs: int, steps: int, done: int) -> None:
         """Start at ``done`` of ``epochs`` epochs with ``steps`` mini-batches each."""
@@ -36,7 +39,7 @@ class Progress:
         self.started = self.spoken = time.monotonic()
 
     def __enter__(self) -> Self:
-        """Say in the log where this is and what is to be done, and return itself."""
+        """Log where this process runs and which epochs it is going to train."""
         if self.bar.disable and self.done < self.epochs:
             host, process = socket.gethostname(), os.getpid()
             start = log_lines.Start(host, process, self.done + 1, self.epochs, self.steps)
@@ -52,8 +55,8 @@ class Progress:
         """Close the bar."""
         self.bar.close()
 
-    def step(self) -> None:
-        """Count one mini-batch."""
+    def on_step_end(self, runs: Sequence[Run], steps: Sequence[Step]) -> None:
+        """Count one step."""
         self.bar.update()
         self.steps_done += 1
         now = time.monotonic()
@@ -67,8 +70,10 @@ class Progress:
             number = self.steps_done - before
             _log.info(log_lines.step(epoch, self.epochs, number, self.steps, left))
 
-    def epoch(self, row: Row) -> None:
+    def on_epoch_end(self, runs: Sequence[Run], rows: Sequence[Row]) -> None:
         """Report a finished epoch."""
+        # The last run's time has the evaluation of all runs in it.
+        row = rows[-1]
         self.seconds.append(row.seconds)
         left = (self.epochs - row.epoch) * sum(self.seconds) / len(self.seconds)
         if self.bar.disable:

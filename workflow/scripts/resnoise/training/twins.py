@@ -1,33 +1,29 @@
 """Twin training (section 4.1): a residual network and its equivalent plain one, step by step.
 
-The plain network starts from T(r0) and both see the same augmented mini-batches; in exact
-arithmetic they stay equal for ever. What is recorded is how rounding errors make them drift.
+The plain network starts from T(r0), and both see the same augmented mini-batches. In exact
+arithmetic they would stay equal for ever; their drift, which is recorded, comes from rounding
+errors.
 """
 
 import dataclasses
 import logging
-import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from resnoise.data.dataset import Dataset
 from resnoise.errors import ResnoiseError
 from resnoise.networks.simplified import SimplifiedNet
 from resnoise.networks.transfer import to_plain
 from resnoise.specs.run import RunSpec
-from resnoise.storage.digests import check_csv, read_json, write_json, write_rows
-from resnoise.storage.files import exclusive, remove
-from resnoise.training import checkpoint, history
-from resnoise.training.loop import DivergedError, Run, RunFiles, Step, is_finished, start
-from resnoise.training.progress import Progress
+from resnoise.storage.digests import check_csv, write_rows
+from resnoise.training.history import Row
+from resnoise.training.observer import Observer
+from resnoise.training.run import Run, Step
 
 _log = logging.getLogger(__name__)
-
-RESIDUAL, PLAIN = "residual", "plain"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,188 +52,93 @@ class Drift:
     mask_differences: int
 
 
-def train_twins(
-    residual: RunSpec,
-    plain: RunSpec,
-    dataset: Dataset,
-    files: Mapping[str, RunFiles],
-    drift: Path,
-    *,
-    every_step_epochs: int,
-    mask_pictures: int,
-    device: str,
-    threads: int,
-    code: str,
-) -> None:
-    """Train both networks in step, write their files and the drift; continue a killed training.
-
-    If one of them diverges, both stop there. While another process trains the same, this one waits,
-    and takes what the other wrote if that is finished.
-
-    Args:
-        residual: the residual network.
-        plain: the plain network, from the transferred initialisation; equal otherwise.
-        dataset: prepared pictures.
-        files: where to write each network, under "residual" and "plain". The checkpoint of both
-            lies with the residual network's.
-        drift: CSV with a row for each ``Drift``.
-        every_step_epochs: the drift is recorded at every step of so many epochs, and then at the
-            last step of each epoch.
-        mask_pictures: ReLU masks are compared on so many pictures of a mini-batch.
-        device: "auto", "cpu" or "cuda".
-        threads: CPU threads.
-        code: digest of the program.
+def plain_twin(residual: RunSpec) -> RunSpec:
+    """Return the run of the plain network that equals a residual one.
 
     Raises:
-        ResnoiseError: the two specifications are no twins, or as ``resnoise.training.loop.start``.
+        ResnoiseError: ``residual`` is no residual network from Hardt-Ma initialisation.
     """
-    _check_twins(residual, plain)
-    specs = {RESIDUAL: residual, PLAIN: plain}
-    recorded = f"{every_step_epochs} {mask_pictures}"
-    identities = {
-        name: {"spec": spec.to_json(), "data": dataset.digest, "code": code, "drift": recorded}
-        for name, spec in specs.items()
-    }
-    identity = {f"{name} {key}": v for name in specs for key, v in identities[name].items()}
-    kept = files[RESIDUAL].checkpoint
-    with exclusive(kept.parent) as waited:
-        if waited and _are_finished(files, identities, drift):
-            _log.info("the other process has finished the runs")
-            return
-        states, rows = _resumed(kept, identity)
-        runs = {
-            name: start(spec, dataset, states.get(name), device=device, threads=threads)
-            for name, spec in specs.items()
-        }
-        twins = Twins(runs[RESIDUAL], runs[PLAIN], mask_pictures)
-        outcome = _train_epochs(twins, rows, every_step_epochs, files, identity)
-        write_rows(drift, Drift, rows)
-        for name, run in runs.items():
-            run.write(files[name], identities[name], outcome)
-        remove(kept)
-        remove(_kept_drift(kept))
+    if (residual.network.architecture, residual.initialisation) != ("residual", "hmwi"):
+        raise ResnoiseError(
+            f"{residual.to_json()} given to be trained with its plain twin, allowed: the "
+            "architecture residual with the initialisation hmwi"
+        )
+    network = dataclasses.replace(residual.network, architecture="plain")
+    return dataclasses.replace(residual, network=network, initialisation="t-hmwi")
 
 
-def _are_finished(
-    files: Mapping[str, RunFiles], identities: Mapping[str, dict[str, str]], drift: Path
-) -> bool:
-    """Return whether all files of both runs and the drift are there, whole, and of these runs."""
-    try:
-        check_csv(drift)
-    except ResnoiseError as error:
-        _log.info("the other process has not finished the runs: %s", error)
-        return False
-    return all(is_finished(files[name], identities[name]) for name in files)
+class DriftRecorder(Observer):
+    """Records the drift of a residual network and its plain twin, which are trained in step."""
 
+    def __init__(self, file: Path, *, every_step_epochs: int, mask_pictures: int) -> None:
+        """Prepare a recorder without rows.
 
-def _resumed(
-    kept: Path, identity: dict[str, str]
-) -> tuple[dict[str, checkpoint.State], list[Drift]]:
-    """Return states and drift of a killed training; nothing of either if one is of no use."""
-    states = checkpoint.load(kept, identity) or {}
-    if not states:
-        return {}, []
-    try:
-        rows = [Drift(**row) for row in read_json(_kept_drift(kept))["drift"]]
-    except ResnoiseError as error:
-        _log.warning("drift of the checkpoint refused, starting anew: %s", error)
-        return {}, []
-    return states, [row for row in rows if row.epoch <= states[RESIDUAL].epoch]
-
-
-def _kept_drift(kept: Path) -> Path:
-    """Return where the drift up to a checkpoint is.
-
-    Beside the checkpoint, because a workflow engine deletes the outputs of a failed job.
-    """
-    return kept.with_name("resume-drift.json")
-
-
-def _train_epochs(
-    twins: "Twins",
-    rows: list[Drift],
-    every_step_epochs: int,
-    files: Mapping[str, RunFiles],
-    identity: dict[str, str],
-) -> dict[str, Any]:
-    """Train for the epochs that are left, append the drift to ``rows`` and return the outcome."""
-    runs = {RESIDUAL: twins.residual, PLAIN: twins.plain}
-    kept = files[RESIDUAL].checkpoint
-    epochs = twins.residual.spec.recipe.epochs
-    done = twins.residual.state.epoch
-    with Progress(epochs, len(twins.residual.batches), done) as progress:
-        for epoch in range(done + 1, epochs + 1):
-            started = time.perf_counter()
-            try:
-                finished = twins.train_epoch(epoch, epoch <= every_step_epochs, rows, progress)
-            except DivergedError as diverged:
-                seconds = time.perf_counter() - started
-                twins.plain.finish_diverged(epoch, diverged, seconds)
-                return twins.residual.finish_diverged(epoch, diverged, seconds)
-            for name, row in finished.items():
-                runs[name].finish_epoch(row)
-                history.write(files[name].history, runs[name].state.history)
-            # The drift goes first: rows beyond the checkpoint's epoch are dropped on resuming.
-            write_json(_kept_drift(kept), {"drift": [dataclasses.asdict(row) for row in rows]})
-            checkpoint.save(kept, {name: run.state for name, run in runs.items()}, identity)
-            # The plain network's row ends after the evaluation of both.
-            progress.epoch(finished[PLAIN])
-            last = rows[-1]
-            _log.info(
-                "drift after step %d: risk %.3g, weights %.3g, ReLU masks %d",
-                *(last.step, last.risk_difference, last.weight_difference, last.mask_differences),
-            )
-    return {"status": "done", "diverged_at": None}
-
-
-class Twins:
-    """A residual run and its plain twin."""
-
-    def __init__(self, residual: Run, plain: Run, mask_pictures: int) -> None:
-        """Take two runs that have done the same number of epochs."""
-        self.residual = residual
-        self.plain = plain
-        self.mask_pictures = mask_pictures
-
-    def train_epoch(
-        self, epoch: int, every_step: bool, rows: list[Drift], progress: Progress
-    ) -> dict[str, history.Row]:
-        """Train both for one epoch, append the drift to ``rows`` and return each one's row.
-
-        Raises:
-            DivergedError: a loss became NaN or infinite.
+        Args:
+            file: CSV with a row for each ``Drift``.
+            every_step_epochs: epochs in which the drift is recorded at every step; after them, it
+                is recorded at the last step of each epoch.
+            mask_pictures: pictures of a mini-batch on which ReLU masks are compared.
         """
-        steps = len(self.residual.batches)
-        pairs = _Pair(self.residual.train_epoch(epoch), self.plain.train_epoch(epoch))
-        before = self._masks_due(every_step or steps == 1)
-        for one, two in pairs:
-            if every_step or one.number == steps:
-                assert before is not None
-                rows.append(self._drift(epoch, one, two, before))
-            before = self._masks_due(every_step or one.number + 1 == steps)
-            progress.step()
-        return {RESIDUAL: pairs.rows[0], PLAIN: pairs.rows[1]}
+        self.file = file
+        self.settings = {"drift": f"{every_step_epochs} {mask_pictures}"}
+        self.every_step_epochs = every_step_epochs
+        self.mask_pictures = mask_pictures
+        self.rows: list[Drift] = []
+        # Parameters of both networks before the present step, None unless it is to be recorded.
+        self._before: list[list[Tensor]] | None = None
 
-    def _masks_due(self, due: bool) -> tuple[list[Tensor], list[Tensor]] | None:
-        """Return copies of both networks' weights, with which masks will be compared, if due."""
-        if not due:
-            return None
-        networks = (self.residual.network, self.plain.network)
-        one, two = ([p.detach().clone() for p in network.parameters()] for network in networks)
-        return one, two
+    def on_epoch_start(self, runs: Sequence[Run], epoch: int) -> None:
+        """Keep the weights before the first step, if it is to be recorded."""
+        self._keep_weights(runs, epoch, 1)
+
+    def on_step_end(self, runs: Sequence[Run], steps: Sequence[Step]) -> None:
+        """Record the drift, if it is due, and keep the weights for the next step."""
+        residual, plain = steps
+        if self._before is not None:
+            self.rows.append(self._drift(runs, residual, plain, self._before))
+        self._keep_weights(runs, residual.epoch, residual.number + 1)
+
+    def on_epoch_end(self, runs: Sequence[Run], rows: Sequence[Row]) -> None:
+        """Log the last drift of the epoch."""
+        last = self.rows[-1]
+        _log.info(
+            "drift after step %d: risk %.3g, weights %.3g, ReLU masks %d",
+            *(last.step, last.risk_difference, last.weight_difference, last.mask_differences),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """See ``Observer``."""
+        return {"rows": [dataclasses.asdict(row) for row in self.rows]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See ``Observer``."""
+        self.rows = [Drift(**row) for row in state["rows"]]
+
+    def write(self) -> None:
+        """See ``Observer``."""
+        write_rows(self.file, Drift, self.rows)
+
+    def check(self) -> None:
+        """See ``Observer``."""
+        check_csv(self.file)
+
+    def _keep_weights(self, runs: Sequence[Run], epoch: int, number: int) -> None:
+        """Keep copies of both networks' weights before step ``number``, if it is recorded."""
+        due = epoch <= self.every_step_epochs or number == len(runs[0].batches)
+        copies = [[p.detach().clone() for p in run.network.parameters()] for run in runs if due]
+        self._before = copies or None
 
     def _drift(
-        self, epoch: int, one: Step, two: Step, before: tuple[list[Tensor], list[Tensor]]
+        self, runs: Sequence[Run], residual: Step, plain: Step, before: list[list[Tensor]]
     ) -> Drift:
         """Return how far the twins are apart after a step that started with weights ``before``."""
-        inputs = one.inputs[: self.mask_pictures]
-        networks = (self.residual.network, self.plain.network)
-        counts = mask_differences(networks, before, inputs)
+        networks = [run.network for run in runs]
+        counts = mask_differences(networks, before, residual.inputs[: self.mask_pictures])
         layers = [layer for layer, count in enumerate(counts, start=1) if count]
-        risk_residual, risk_plain = float(one.loss), float(two.loss)
+        risk_residual, risk_plain = float(residual.loss), float(plain.loss)
         return Drift(
-            epoch=epoch,
-            step=(epoch - 1) * len(self.residual.batches) + one.number,
+            epoch=residual.epoch,
+            step=(residual.epoch - 1) * len(runs[0].batches) + residual.number,
             risk_residual=risk_residual,
             risk_plain=risk_plain,
             risk_difference=abs(risk_residual - risk_plain),
@@ -247,29 +148,8 @@ class Twins:
         )
 
 
-class _Pair:
-    """Goes through two epochs in step and keeps what each returns in the end."""
-
-    def __init__(self, *epochs: Generator[Step, None, history.Row]) -> None:
-        self.epochs = epochs
-        self.rows: list[history.Row] = []
-
-    def __iter__(self) -> Generator[tuple[Step, Step], None, None]:
-        one, two = self.epochs
-        while True:
-            steps = []
-            for epoch in (one, two):
-                try:
-                    steps.append(next(epoch))
-                except StopIteration as finished:
-                    self.rows.append(finished.value)
-            if self.rows:
-                return
-            yield steps[0], steps[1]
-
-
 @torch.no_grad()
-def weight_difference(residual: torch.nn.Module, plain: torch.nn.Module) -> float:
+def weight_difference(residual: nn.Module, plain: nn.Module) -> float:
     """Return max |T(r) - p| over all parameters of a residual and a plain network."""
     transferred = to_plain(dict(residual.named_parameters()))
     weights = dict(plain.named_parameters())
@@ -278,13 +158,13 @@ def weight_difference(residual: torch.nn.Module, plain: torch.nn.Module) -> floa
 
 @torch.no_grad()
 def mask_differences(
-    networks: Sequence[torch.nn.Module], weights: Sequence[Sequence[Tensor]], inputs: Tensor
+    networks: Sequence[nn.Module], weights: Sequence[Sequence[Tensor]], inputs: Tensor
 ) -> list[int]:
     """Return for each convolution how many outputs are positive in just one of two networks.
 
     Args:
-        networks: two simplified networks of one depth, restored to their own weights afterwards.
-        weights: parameters of each to compute with.
+        networks: two simplified networks of the same depth; their own weights stay unchanged.
+        weights: parameters of each network, used instead of its own.
         inputs: [B, C, H, W].
     """
     masks = []
@@ -304,14 +184,3 @@ def mask_differences(
                 hook.remove()
         masks.append(found)
     return [int((one != two).sum()) for one, two in zip(*masks, strict=True)]
-
-
-def _check_twins(residual: RunSpec, plain: RunSpec) -> None:
-    """Raise ResnoiseError unless the two runs differ in identity connections alone."""
-    network = dataclasses.replace(residual.network, architecture="plain")
-    same = dataclasses.replace(residual, network=network, initialisation=plain.initialisation)
-    if residual.network.architecture != "residual" or same != plain:
-        raise ResnoiseError(
-            f"{plain.to_json()} given as the twin of {residual.to_json()}, allowed: a residual "
-            "network and a plain one that differ in architecture and initialisation only"
-        )

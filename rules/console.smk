@@ -1,0 +1,37 @@
+# What is seen on the terminal; included first, so that it shows all that Snakemake says.
+
+import sys
+from pathlib import Path
+
+from snakemake.logging import logger
+from snakemake.settings.enums import Quietness
+
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
+
+from resnoise.console import display, summary
+
+# None where the command line asks for Snakemake's own log.
+DISPLAY = display.install(logger, workflow.output_settings) if workflow.is_main_process else None
+
+
+def show_success():
+    """Say that all is done, and what came out."""
+    if DISPLAY is not None:
+        DISPLAY.succeeded()
+    if Quietness.ALL in (workflow.output_settings.quiet or ()):
+        return
+    try:
+        files = [str(file) for job in workflow.dag.jobs for file in job.output]
+        text = summary.text(Path(CONFIG["results"]), files)
+    except Exception as error:
+        # The results are there; that a summary of them fails must not fail the run.
+        logger.warning(f"no summary of the results: {error}")
+        return
+    if text:
+        print(f"\n{text}", flush=True)
+
+
+def show_failure(complete_log):
+    """Say which jobs failed."""
+    if DISPLAY is not None:
+        DISPLAY.failed(complete_log)

@@ -1,0 +1,1 @@
+"""What Snakemake shows on the terminal: progress, errors, and a summary of the results."""
