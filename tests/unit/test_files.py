@@ -130,7 +130,7 @@ with atomic_path(Path(sys.argv[1])) as temporary:
 HOLDS = """
 import sys
 from pathlib import Path
-from resnoise.storage.files import exclusive
+from resnoise.storage.files import atomic_path, exclusive
 with {call}(Path(sys.argv[1])):
     print("holds", flush=True)
     sys.stdin.read()
@@ -187,6 +187,7 @@ def test_a_held_folder_is_waited_for_however_its_holder_ends(
 COUNTS = """
 import sys
 from pathlib import Path
+from resnoise.storage.files import exclusive
 folder = Path(sys.argv[1])
 for _ in range(100):
     with exclusive(folder):
