@@ -1,4 +1,4 @@
-"""Make a table from files, with the module of resnoise.tables.table1 that has the table's name."""
+"""Make a table from files, with the module of resnoise.tables that has the table's name."""
 
 import argparse
 import importlib
@@ -11,10 +11,10 @@ from resnoise.summaries.published import read_paper
 def main() -> None:
     """Read the command line, write Markdown and CSV, and print the Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
-    commandline.add_made_from_files(parser, "a module of resnoise.tables.table1, such as table1")
+    commandline.add_made_from_files(parser, "a module of resnoise.tables, such as table1")
     parser.add_argument("--paper", type=Path, nargs="?", help="the paper's numbers (YAML)")
     arguments = parser.parse_args()
-    module = importlib.import_module(f"resnoise.tables.table1.{arguments.name}")
+    module = importlib.import_module(f"resnoise.tables.{arguments.name}")
     paper = read_paper(arguments.paper) if arguments.paper else None
     table = module.make(arguments.files, paper, **arguments.options)
     table.save(*commandline.by_suffix(arguments.output, ".md", ".csv"))
