@@ -43,7 +43,7 @@ def draw(curves: pd.DataFrame, differences: pd.DataFrame) -> Figure:
     if len(curves):
         logarithmic(axes[0], axes[0].yaxis)
     peaks = peak_epochs(differences)
-    for depth, own in differences.groupby("depth"):
+    for number, (depth, own) in enumerate(differences.groupby("depth")):
         band(
             axes[1],
             own,
@@ -59,7 +59,8 @@ def draw(curves: pd.DataFrame, differences: pd.DataFrame) -> Figure:
         axes[1].annotate(
             f"epoch {x:.0f}",
             (x, y),
-            xytext=(0, 5),
+            # Below and above by turns, because the peaks of two depths can be close together.
+            xytext=(0, 5 if number % 2 else -12),
             textcoords="offset points",
             ha="center",
             fontsize=7.5,
