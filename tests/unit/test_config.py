@@ -641,7 +641,8 @@ EXTERNAL_MISTAKES = {
     ),
     "two numbers": (
         [{"name": "a", "path": "a.pt", "mean": [0, 0], "std": [1, 1, 1]}],
-        "external[0].mean: [0, 0] given, allowed: three numbers, or null",
+        "external[0].mean: [0, 0] given, allowed: one number for each channel, which is one or "
+        "three, or null",
     ),
     "not positive": (
         [{"name": "a", "path": "a.pt", "mean": [0, 0, 0], "std": [1, 0, 1]}],

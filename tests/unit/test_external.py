@@ -108,6 +108,12 @@ def test_a_state_dict_gives_the_network_it_came_from(
         assert torch.allclose(found.network("final", CPU)(x), net(x), atol=tolerance, rtol=0.02)
 
 
+def test_a_mean_of_other_channels_is_refused(tmp_path: Path, data: Dataset) -> None:
+    file = saved(tmp_path, network().state_dict())
+    with pytest.raises(ResnoiseError, match=r"mean: \[0.5\] given, allowed: 3 numbers"):
+        read(spec(mean=(0.5,), std=(0.5,)), file, data)
+
+
 def test_inputs_are_standardised_as_asked_for(tmp_path: Path, data: Dataset) -> None:
     file = saved(tmp_path, network().state_dict())
     picture = torch.full((1, 16, 16, 3), 255, dtype=torch.uint8)

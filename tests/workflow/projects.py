@@ -93,7 +93,7 @@ class Project:
         mine += "runs: [{architecture: plain, initialisation: kwi, depths: [8], seeds: [1]}]"
         self.replace("config/tiny.yaml", "device: cpu", mine)
         torch.manual_seed(0)
-        network = networks.build(specs.NetworkSpec("residual", 8, 4), 10)
+        network = networks.build(specs.NetworkSpec("residual", 8, 4), 10, 1)
         torch.save(network.state_dict(), self.root / "mine.pt")
 
     def snakemake(

@@ -16,7 +16,7 @@ def break_evaluation(project: Project) -> None:
     """Make evaluations end with an error, after many lines in their logs."""
     command = "import sys; print(*range(100), sep='\\n'); sys.exit('error: broken on purpose')"
     start = "    parser = argparse"
-    project.replace("workflow/scripts/evaluate.py", start, f"    {command}\n{start}")
+    project.replace("workflow/scripts/measure.py", start, f"    {command}\n{start}")
 
 
 def on_a_terminal(project: Project, *arguments: str) -> tuple[int, str]:
@@ -62,7 +62,7 @@ def test_an_error_shows_the_end_of_the_log_and_what_to_do(project: Project) -> N
         assert error in printed and f"\n  evaluate/{run}\n" in printed
     assert printed.count("    99\n    error: broken on purpose\n") == 2
     assert "\nOf 3 jobs: 2 failed (" in printed
-    assert "CalledProcessError" not in printed and "evaluate.py" not in printed
+    assert "CalledProcessError" not in printed and "measure.py" not in printed
     assert "Table 1" not in printed
     log = re.search("^Complete log: (.*)$", printed, re.MULTILINE)
     assert log and (project.root / log[1]).exists()

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from projects import Project
 
@@ -41,7 +42,8 @@ def test_cushions_are_measured_of_runs_and_of_the_same_weights_from_elsewhere(
     table = pd.read_csv(results / "interlayer_blocks.csv")
     assert list(table["block"]) == [1, 2, 3, 4, 5, 6]
     single = rows[(rows["first"] == 2) & (rows["last"] == 2)]
-    assert table.set_index("block").loc[2, "residual_mean"] == single["cushion"].mean()
+    mean = table.set_index("block").loc[2, "residual_mean"]
+    assert mean == pytest.approx(single["cushion"].mean(), rel=1e-12)
     # The weights and the standardisation are the run's, so all else is too.
     folder = results / "external" / "mine"
     pd.testing.assert_frame_equal(pd.read_csv(folder / "interlayer_cushion.csv"), rows)

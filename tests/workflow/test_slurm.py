@@ -85,7 +85,7 @@ def wait_for(look: Callable[[], T | None], process: subprocess.Popen[bytes]) -> 
 def training_process(project: Project, architecture: str, session: int) -> int | None:
     """Return the process that trains a network once its checkpoint counts so many processes."""
     found = [*project.results.glob(f"runs/{architecture}-8/*/seed1/resume.safetensors")]
-    if not found or len(tensorfile.load(found[0])[1]["runs"]["run"]["sessions"]) != session:
+    if not found or len(tensorfile.load(found[0])[1]["runs"][0]["sessions"]) != session:
         return None
     for folder in Path("/proc").glob("[0-9]*"):
         try:

@@ -177,6 +177,13 @@ def _external_rules(networks: Any, problems: Mapping[str, str]) -> Iterator[tupl
                 f"{key}.residual",
                 "false given, allowed: true, because the networks of torchvision have shortcuts",
             )
+        for field, values in (("mean", mean), ("std", std)):
+            if isinstance(values, list) and len(values) == 2:
+                yield (
+                    f"{key}.{field}",
+                    f"{show(values)} given, allowed: one number for each channel, which is one or "
+                    "three, or null",
+                )
         known = any(problem.startswith((f"{key}.mean", f"{key}.std")) for problem in problems)
         if (mean is None) != (std is None) and not known:
             yield (

@@ -102,6 +102,12 @@ def read(spec: ExternalSpec, path: Path, dataset: Dataset) -> ExternalNetwork:
             f"{path}: conv1.weight takes {channels} channels, but the pictures have "
             f"{dataset.train_images.shape[3]}"
         )
+    for name, values in (("mean", spec.mean), ("std", spec.std)):
+        if values is not None and len(values) != channels:
+            raise ResnoiseError(
+                f"{name}: {list(values)} given, allowed: {channels} numbers, one for each channel "
+                "of the pictures"
+            )
     digests = {"file": file_digest(path), "data": dataset.digest, "network": spec.to_json()}
     return ExternalNetwork(spec, build, fitted, depth, dataset, digests)
 
