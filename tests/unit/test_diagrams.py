@@ -93,9 +93,8 @@ def test_a_figure_goes_where_it_is_told_with_its_data(
     number: int, file: Path, tmp_path: Path
 ) -> None:
     outputs = {kind: tmp_path / f"figure.{kind}" for kind in ("pdf", "png", "csv")}
-    options = [word for kind, path in outputs.items() for word in (f"--{kind}", path)]
-    script = SCRIPTS / f"figure{number}.py"
-    subprocess.run([sys.executable, script, "--layers", file, *options], check=True)
+    command = [sys.executable, SCRIPTS / "figure.py", f"figure{number}", "--files", file]
+    subprocess.run([*command, "--output", *outputs.values()], check=True)
     assert all(path.stat().st_size > 1000 for path in outputs.values())
     data = pd.read_csv(outputs["csv"])
     wanted = ["name", "kind", "kernel", "stride", "in_channels", "out_channels", "identity"]

@@ -471,7 +471,7 @@ def test_the_command_without_a_terminal(tmp_path: Path) -> None:
 def test_the_command_takes_the_configuration_that_lies_in_the_folder(tmp_path: Path) -> None:
     quick = SCRIPTS.parents[1] / "config" / "quick.yaml"
     (tmp_path / configuration.SAVED).write_text(quick.read_text("utf-8"), "utf-8")
-    assert watch(tmp_path, "--only", "table1", "twins").stdout.startswith("15 runs: 15 waiting\n")
+    assert watch(tmp_path, "--only", "table1", "twins").stdout.startswith("14 runs: 14 waiting\n")
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import pytest
 import stand_in_conda
 from projects import RESIDUAL, ROOT, Project, fresh_project
 
+pytestmark = pytest.mark.thorough
+
 # Apptainer exec, its options, the image, a shell, -c and the command.
 STAND_IN = """\
 #!/bin/bash

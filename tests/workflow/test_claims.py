@@ -1,7 +1,10 @@
 """The claims through the workflow: they depend on the results that they use and on no others."""
 
 import pandas as pd
+import pytest
 from projects import Project
+
+pytestmark = pytest.mark.thorough
 
 SECTIONS = """
 table1: {depths: [8, 20], seeds: [1, 2]}

@@ -10,6 +10,8 @@ import stand_in_conda
 import yaml
 from projects import CORE, EVERYTHING_TARGETS, ROOT, Project, digests, fresh_project
 
+pytestmark = pytest.mark.thorough
+
 
 def test_every_rule_runs_where_there_is_no_snakemake(
     finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -7,6 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
 from projects import Project
 
 TABLE = "results/tiny/table1.csv"
@@ -80,6 +81,7 @@ def test_on_a_terminal_a_bar_is_the_only_line_besides_errors(project: Project) -
     assert lines.count("    error: broken on purpose") == 2
 
 
+@pytest.mark.thorough
 def test_all_of_it_ends_with_the_numbers_the_verdicts_and_the_report(
     everything: Project, tmp_path: Path
 ) -> None:

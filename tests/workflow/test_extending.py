@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 from projects import ROOT, Project
 
+pytestmark = pytest.mark.thorough
+
 PAGE = (ROOT / "docs" / "extending.md").read_text("utf-8")
 REGISTRY = "workflow/scripts/resnoise/registry.py"
 FILES = re.findall(r"^`(workflow/[\w/]+\.py)`\n\n```python\n(.*?)```", PAGE, re.M | re.S)

@@ -12,6 +12,8 @@ import faults
 import pytest
 from projects import CORE, EVERYTHING_TARGETS, PLAIN, RESIDUAL, Project, digests, fresh_project
 
+pytestmark = pytest.mark.thorough
+
 TWINS = "twins/depth8/seed1"
 
 

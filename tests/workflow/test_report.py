@@ -6,11 +6,14 @@ import zipfile
 from pathlib import Path
 
 import browsers
+import pytest
 import rule_files
 from projects import Project
 from selenium.webdriver.common.by import By
 
 from resnoise.plan.artefacts import ARTEFACTS
+
+pytestmark = pytest.mark.thorough
 
 
 def test_the_report_is_sound(everything: Project) -> None:

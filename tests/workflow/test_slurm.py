@@ -28,6 +28,8 @@ from projects import (
 
 from resnoise.storage import tensorfile
 
+pytestmark = pytest.mark.thorough
+
 needs_slurm = pytest.mark.skipif(slurm.missing() is not None, reason=str(slurm.missing()))
 
 T = TypeVar("T")

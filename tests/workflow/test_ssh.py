@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from projects import CORE, ROOT, Project, digests, fresh_project
 
+pytestmark = pytest.mark.thorough
+
 # SSH joins what follows the host and hands it to a shell that starts in the home folder.
 STAND_IN = """\
 #!/bin/sh

@@ -28,6 +28,8 @@ from resnoise.config.page import reference
 from resnoise.config.schema import SCHEMA_PATH
 from resnoise.storage.checksum import check_sha256
 
+pytestmark = pytest.mark.thorough
+
 CONFIG = "config/tiny.yaml"
 SCRIPTS = "workflow/scripts/"
 LIBRARY = "workflow/scripts/resnoise/"
