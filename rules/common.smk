@@ -100,10 +100,10 @@ def with_digest(csv):
     return [csv, f"{csv}.sha256"]
 
 
-def shown(file, stem, category, labels, **more):
-    """Return an output that Snakemake's report shows, with the caption called `stem`."""
-    caption = ROOT / "config" / "captions" / f"{stem}.rst"
-    return report(file, caption=caption, category=category, labels={"result": labels}, **more)
+def shown(file, caption, category, title, **more):
+    """Return an output that Snakemake's report shows under a title, with a caption of that name."""
+    path = ROOT / "config" / "captions" / f"{caption}.rst"
+    return report(file, caption=path, category=category, labels={"result": title}, **more)
 
 
 def figure(name, folder="<results>", data=None, category="Figures", caption=None, **more):
