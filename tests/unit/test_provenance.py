@@ -372,6 +372,22 @@ def of_room(room: str) -> set[str]:
     return {name for name in modules() if name.startswith(f"resnoise.{room}.")}
 
 
+def test_no_module_imports_from_a_folder_that_comes_after_its_own() -> None:
+    page = (REAL.parents[1] / "docs" / "results.md").read_text("utf-8")
+    section = page.partition("## In the library")[2].partition("\n## ")[0]
+    lines = re.findall(r"^\| ((?:`\w+/`(?:, )?)+) \|", section, re.MULTILINE)
+    rank = {room: place for place, line in enumerate(lines) for room in re.findall(r"\w+", line)}
+    assert {*rank} == {name.split(".")[1] for name in modules() if name.count(".") > 1}
+    upwards = {
+        (name, other)
+        for name in modules()
+        if name.count(".") > 1
+        for other in provenance._read(provenance._files(name)[0])[1]
+        if other.count(".") > 1 and rank[other.split(".")[1]] > rank[name.split(".")[1]]
+    }
+    assert upwards == set()
+
+
 def test_training_depends_on_nothing_that_is_made_from_its_results() -> None:
     behind = closure("train.py", *PLUGINS_OF_RUNS) | closure("twins.py", *PLUGINS_OF_RUNS)
     assert "resnoise.storage.digests" in behind
