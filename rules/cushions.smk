@@ -32,6 +32,7 @@ use rule table as layer_cushion_table with:
         counts=with_digest("<results>/layer_cushion_counts.csv"),
     pathvars:
         table="layer_cushion_table",
+    localrule: True
     resources:
         mem_mb=rising(4000),
         runtime=rising(30),
@@ -47,6 +48,7 @@ use rule figure as figure3 with:
         **figure("figure3"),
     pathvars:
         figure="figure3",
+    localrule: True
     resources:
         mem_mb=rising(4000),
         runtime=rising(30),
@@ -62,6 +64,7 @@ use rule figure as figure3_snapshots with:
         **figure("figure3_snapshots"),
     pathvars:
         figure="figure3_snapshots",
+    localrule: True
     resources:
         mem_mb=rising(4000),
         runtime=rising(30),
@@ -77,6 +80,7 @@ use rule figure as noise_stability_figure with:
         **figure("noise_stability_figure"),
     pathvars:
         figure="noise_stability_figure",
+    localrule: True
     resources:
         mem_mb=rising(4000),
         runtime=rising(30),

@@ -10,6 +10,7 @@ use rule figure as figure8 with:
         equal_csv=with_digest("<results>/figure8_equal_risk.csv"),
     pathvars:
         figure="figure8",
+    localrule: True
     params:
         **made_by("figures.figure8"),
 
@@ -23,6 +24,7 @@ use rule figure as figure9 with:
         difference_csv=with_digest("<results>/figure9_difference.csv"),
     pathvars:
         figure="figure9",
+    localrule: True
     params:
         **made_by("figures.figure9"),
 
@@ -36,5 +38,6 @@ use rule table as figure9_growth with:
         **table("figure9_growth"),
     pathvars:
         table="figure9_growth",
+    localrule: True
     params:
         **made_by("tables.growth"),

@@ -78,6 +78,7 @@ use rule table as external_table with:
         **table("interlayer_blocks", **ELSEWHERE),
     pathvars:
         table="external_table/{external}",
+    localrule: True
     params:
         **made_by("tables.interlayer_cushion"),
 
@@ -91,6 +92,7 @@ use rule figure as external_figure with:
         **figure("interlayer_heatmap", **ELSEWHERE),
     pathvars:
         figure="external_figure/{external}",
+    localrule: True
     params:
         **made_by("figures.interlayer_cushion"),
 
@@ -104,5 +106,6 @@ use rule figure as external_layer_figure with:
         **figure("layer_cushion", data="layer_cushion_summary", **ELSEWHERE),
     pathvars:
         figure="external_layer_figure/{external}",
+    localrule: True
     params:
         **made_by("figures.external_layer_cushion"),

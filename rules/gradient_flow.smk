@@ -20,6 +20,7 @@ use rule figure as figure12 with:
         **figure("figure12"),
     pathvars:
         figure="figure12",
+    localrule: True
     params:
         **made_by("figures.figure12"),
 
@@ -33,6 +34,7 @@ use rule table as figure12_ratios with:
         **table("figure12_ratios"),
     pathvars:
         table="figure12_ratios",
+    localrule: True
     params:
         **made_by("tables.gradient_flow", **keys("gradient_flow", "shallow_groups")),
 
@@ -48,5 +50,6 @@ use rule figure as figure10 with:
         **figure("figure10"),
     pathvars:
         figure="figure10",
+    localrule: True
     params:
         **made_by("figures.figure10"),

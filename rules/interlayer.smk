@@ -21,6 +21,7 @@ use rule table as interlayer_table with:
         **table("interlayer_table"),
     pathvars:
         table="interlayer_table",
+    localrule: True
     params:
         **made_by("tables.interlayer_cushion"),
 
@@ -33,5 +34,6 @@ use rule figure as interlayer_figure with:
         **figure("interlayer_figure"),
     pathvars:
         figure="interlayer_figure",
+    localrule: True
     params:
         **made_by("figures.interlayer_cushion"),

@@ -1,6 +1,7 @@
 # Templates of the rules for measurements, tables and figures. A rule takes one with
 # `use rule ... as` and adds what is its own. All parameters have names here, because Snakemake
-# warns when it replaces positional ones.
+# warns when it replaces positional ones. Whether a rule is local it does not take from a template,
+# so rules of tables and figures say so themselves.
 
 
 rule measurement:
@@ -44,7 +45,6 @@ rule figure:
         "<benchmarks>/<figure>.tsv"
     pathvars:
         figure="figure",
-    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -68,7 +68,6 @@ rule table:
         "<benchmarks>/<table>.tsv"
     pathvars:
         table="table",
-    localrule: True
     conda:
         "../envs/analysis.yaml"
     resources:

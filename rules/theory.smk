@@ -31,6 +31,7 @@ use rule figure as figure11 with:
         **figure("figure11"),
     pathvars:
         figure="figure11",
+    localrule: True
     params:
         **made_by("figures.figure11"),
 
@@ -43,5 +44,6 @@ use rule figure as figure13 with:
         **figure("figure13"),
     pathvars:
         figure="figure13",
+    localrule: True
     params:
         **made_by("figures.figure13"),

@@ -75,6 +75,7 @@ use rule table as table2 with:
         **table("table2"),
     pathvars:
         table="table2",
+    localrule: True
     params:
         **made_by("tables.table1", section="table2", title="Table 2"),
 
@@ -87,5 +88,6 @@ use rule figure as figure6 with:
         **figure("figure6"),
     pathvars:
         figure="figure6",
+    localrule: True
     params:
         **made_by("figures.figure6"),

@@ -23,6 +23,7 @@ use rule table as table3 with:
         **table("table3"),
     pathvars:
         table="table3",
+    localrule: True
     params:
         **made_by("tables.table3", **keys("weight_statistics", "threshold", "id_threshold")),
 
@@ -36,6 +37,7 @@ use rule figure as figure7 with:
         **figure("figure7"),
     pathvars:
         figure="figure7",
+    localrule: True
     params:
         **made_by("figures.figure7", **keys("weight_statistics", "clip", "id_threshold")),
 
@@ -50,5 +52,6 @@ use rule table as table4 with:
         **table("table4"),
     pathvars:
         table="table4",
+    localrule: True
     params:
         **made_by("tables.table4"),

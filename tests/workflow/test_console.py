@@ -92,7 +92,7 @@ def test_all_of_it_ends_with_the_numbers_the_verdicts_and_the_report(
     assert re.search(r"^ +\d+ statements that hold \(\d+ reproduced", end, re.MULTILINE)
     assert re.search(r"^ +\d+ numbers compared", end, re.MULTILINE)
     assert end.endswith("\nEverything on one page: results/tiny/report.html\n")
-    assert end.count("\n") <= 12
+    assert end.count("\n") <= 14
 
 
 def test_a_summary_that_fails_fails_no_run(project: Project) -> None:

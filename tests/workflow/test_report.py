@@ -47,5 +47,5 @@ def test_snakemakes_own_report_has_captions_and_categories(
     for words in ("Figure 3 (section 5)", "Tables", "Figures", "Claims", "Table 2 (section 4.1)"):
         assert words in found
     # Values in captions are those of the configuration, defaults included.
-    assert r"magnitude above\n0.25, and the ID entries" in found
+    assert r"magnitude above 0.25, and the ID\nentries" in found
     assert "System Message" not in found and "problematic" not in found
