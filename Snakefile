@@ -74,6 +74,12 @@ include: "rules/runs.smk"
 include: "rules/report.smk"
 
 
+# Tables and figures take seconds: they are made where Snakemake runs, and not as jobs of a cluster.
+# A rule does not take this from its template, but its command.
+COMMANDS = {workflow.get_rule(name).shellcmd for name in ("figure", "table")}
+workflow.localrules(*(rule.name for rule in workflow.rules if rule.shellcmd in COMMANDS))
+
+
 rule tables:
     """All tables and the claims. A single table is a target too, such as table1."""
     input:

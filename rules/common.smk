@@ -127,10 +127,10 @@ def table(name, folder="<results>", category="Tables", caption=None, **more):
     }
 
 
-def of_runs(section, name):
-    """Return inputs: the file `name` of every run of a section, and the runs' records."""
+def of_runs(section, name, **more):
+    """Return inputs: the file `name` of every run of a section, the runs' records, and others."""
     runs = grid.SECTIONS[section](CONFIG)
-    return {"files": run_files(runs, name), "records": run_files(runs, "run.json")}
+    return {"files": run_files(runs, name), "records": run_files(runs, "run.json"), **more}
 
 
 def made_by(module, **options):

@@ -1,5 +1,4 @@
-# Noise stability (section 5): layer cushions and effects of noise, measured on each run, with their
-# table and figures.
+# Noise stability (section 5): layer cushions, and what noise in one layer does.
 
 
 use rule measurement as layer_cushion with:
@@ -25,17 +24,12 @@ use rule measurement as noise_stability with:
 use rule table as layer_cushion_table with:
     """Layer cushions of all layers, and the number of layers in which the residual one is larger."""
     input:
-        **of_runs("layer_cushion", "layer_cushion.csv"),
-        paper=PAPER,
+        **of_runs("layer_cushion", "layer_cushion.csv", paper=PAPER),
     output:
         **table("layer_cushion_table"),
         counts=with_digest("<results>/layer_cushion_counts.csv"),
     pathvars:
         table="layer_cushion_table",
-    localrule: True
-    resources:
-        mem_mb=rising(4000),
-        runtime=rising(30),
     params:
         **made_by("tables.layer_cushion", **bootstrap("layer_cushion")),
 
@@ -48,10 +42,6 @@ use rule figure as figure3 with:
         **figure("figure3"),
     pathvars:
         figure="figure3",
-    localrule: True
-    resources:
-        mem_mb=rising(4000),
-        runtime=rising(30),
     params:
         **made_by("figures.figure3"),
 
@@ -64,10 +54,6 @@ use rule figure as figure3_snapshots with:
         **figure("figure3_snapshots"),
     pathvars:
         figure="figure3_snapshots",
-    localrule: True
-    resources:
-        mem_mb=rising(4000),
-        runtime=rising(30),
     params:
         **made_by("figures.figure3_snapshots"),
 
@@ -80,9 +66,5 @@ use rule figure as noise_stability_figure with:
         **figure("noise_stability_figure"),
     pathvars:
         figure="noise_stability_figure",
-    localrule: True
-    resources:
-        mem_mb=rising(4000),
-        runtime=rising(30),
     params:
         **made_by("figures.noise_stability"),

@@ -10,7 +10,6 @@ use rule figure as figure8 with:
         equal_csv=with_digest("<results>/figure8_equal_risk.csv"),
     pathvars:
         figure="figure8",
-    localrule: True
     params:
         **made_by("figures.figure8"),
 
@@ -24,7 +23,6 @@ use rule figure as figure9 with:
         difference_csv=with_digest("<results>/figure9_difference.csv"),
     pathvars:
         figure="figure9",
-    localrule: True
     params:
         **made_by("figures.figure9"),
 
@@ -32,12 +30,10 @@ use rule figure as figure9 with:
 use rule table as figure9_growth with:
     """Growth of the risk with depth in the networks of Figure 9, beside the paper's numbers."""
     input:
-        **of_runs("figure9", "history.csv"),
-        paper=PAPER,
+        **of_runs("figure9", "history.csv", paper=PAPER),
     output:
         **table("figure9_growth"),
     pathvars:
         table="figure9_growth",
-    localrule: True
     params:
         **made_by("tables.growth"),

@@ -15,12 +15,13 @@ rule external_network:
     output:
         "<results>/external/{external}/network.json",
     log:
-        "<logs>/external_network/{external}.log",
+        "<logs>/<job>/{external}.log",
     benchmark:
-        "<benchmarks>/external_network/{external}.tsv"
+        "<benchmarks>/<job>/{external}.tsv"
+    pathvars:
+        job="external_network",
     conda:
         "../envs/external.yaml"
-    threads: 1
     resources:
         **computing(runtime=30),
     params:
@@ -40,10 +41,8 @@ use rule external_network as external_interlayer_cushion with:
     """Measure the interlayer cushions of a network trained elsewhere. A killed job continues."""
     output:
         csv=with_digest("<results>/external/{external}/interlayer_cushion.csv"),
-    log:
-        "<logs>/external_interlayer_cushion/{external}.log",
-    benchmark:
-        "<benchmarks>/external_interlayer_cushion/{external}.tsv"
+    pathvars:
+        job="external_interlayer_cushion",
     resources:
         **measuring("interlayer_cushion", runtime=240),
     params:
@@ -56,10 +55,8 @@ use rule external_network as external_layer_cushion with:
     """Measure the layer cushions of a network trained elsewhere. A killed job continues."""
     output:
         csv=with_digest("<results>/external/{external}/layer_cushion.csv"),
-    log:
-        "<logs>/external_layer_cushion/{external}.log",
-    benchmark:
-        "<benchmarks>/external_layer_cushion/{external}.tsv"
+    pathvars:
+        job="external_layer_cushion",
     resources:
         **measuring("layer_cushion", runtime=120),
     params:
@@ -78,7 +75,6 @@ use rule table as external_table with:
         **table("interlayer_blocks", **ELSEWHERE),
     pathvars:
         table="external_table/{external}",
-    localrule: True
     params:
         **made_by("tables.interlayer_cushion"),
 
@@ -92,7 +88,6 @@ use rule figure as external_figure with:
         **figure("interlayer_heatmap", **ELSEWHERE),
     pathvars:
         figure="external_figure/{external}",
-    localrule: True
     params:
         **made_by("figures.interlayer_cushion"),
 
@@ -106,6 +101,5 @@ use rule figure as external_layer_figure with:
         **figure("layer_cushion", data="layer_cushion_summary", **ELSEWHERE),
     pathvars:
         figure="external_layer_figure/{external}",
-    localrule: True
     params:
         **made_by("figures.external_layer_cushion"),

@@ -9,7 +9,6 @@ use rule figure as training_curves with:
         **figure("training_curves"),
     pathvars:
         figure="training_curves",
-    localrule: True
     params:
         **made_by("figures.training_curves"),
 
@@ -48,7 +47,6 @@ use rule figure as figure4 with:
         **figure("figure4"),
     pathvars:
         figure="figure4",
-    localrule: True
     params:
         **made_by("figures.figure4"),
 
@@ -61,6 +59,5 @@ use rule figure as figure5 with:
         **figure("figure5"),
     pathvars:
         figure="figure5",
-    localrule: True
     params:
         **made_by("figures.figure5"),

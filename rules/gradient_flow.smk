@@ -20,7 +20,6 @@ use rule figure as figure12 with:
         **figure("figure12"),
     pathvars:
         figure="figure12",
-    localrule: True
     params:
         **made_by("figures.figure12"),
 
@@ -34,7 +33,6 @@ use rule table as figure12_ratios with:
         **table("figure12_ratios"),
     pathvars:
         table="figure12_ratios",
-    localrule: True
     params:
         **made_by("tables.gradient_flow", **keys("gradient_flow", "shallow_groups")),
 
@@ -42,14 +40,10 @@ use rule table as figure12_ratios with:
 use rule figure as figure10 with:
     """Figure 10 (appendix D.4.1): entries of dR/da of residual networks, and a fitted normal."""
     input:
-        files=run_files(
-            [run for run in grid.gradient_flow_runs(CONFIG) if run.architecture == "residual"],
-            "feature_gradients.csv",
-        ),
+        files=run_files(grid.figure10_runs(CONFIG), "feature_gradients.csv"),
     output:
         **figure("figure10"),
     pathvars:
         figure="figure10",
-    localrule: True
     params:
         **made_by("figures.figure10"),

@@ -15,13 +15,11 @@ use rule measurement as interlayer_cushion with:
 use rule table as interlayer_table with:
     """Interlayer cushions of single blocks, residual and plain, and the paper's number."""
     input:
-        **of_runs("interlayer_cushion", "interlayer_cushion.csv"),
-        paper=PAPER,
+        **of_runs("interlayer_cushion", "interlayer_cushion.csv", paper=PAPER),
     output:
         **table("interlayer_table"),
     pathvars:
         table="interlayer_table",
-    localrule: True
     params:
         **made_by("tables.interlayer_cushion"),
 
@@ -34,6 +32,5 @@ use rule figure as interlayer_figure with:
         **figure("interlayer_figure"),
     pathvars:
         figure="interlayer_figure",
-    localrule: True
     params:
         **made_by("figures.interlayer_cushion"),

@@ -65,7 +65,6 @@ rule report_page:
     shell:
         "python {params.script:q} --results {params.results:q} --claims {input.claims:q}"
         " --show {params.names:q} --captions {input.captions:q} --records {input.records:q}"
-        " --data {input.data:q}"
-        " --config {params.config:q} --differences {params.differences:q}"
+        " --data {input.data:q} --config {params.config:q} --differences {params.differences:q}"
         " --command {params.command:q} --snakemake {params.snakemake:q}"
         " --output {output:q} > {log:q} 2>&1"

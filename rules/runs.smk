@@ -1,5 +1,4 @@
-# Runs and metrics beyond the paper's: the list `runs` of the configuration, and those in METRICS of
-# resnoise/registry.py without a rule of their own (see docs/extending.md).
+# Runs and metrics beyond the paper's (docs/extending.md).
 
 
 use rule table as run_table with:
@@ -12,7 +11,6 @@ use rule table as run_table with:
         **table("runs"),
     pathvars:
         table="run_table",
-    localrule: True
     params:
         **made_by("tables.over_seeds", name="evaluation.csv", title="Further runs"),
 
@@ -39,7 +37,6 @@ use rule table as metric_table with:
         **table("{metric}", "<results>/metrics", caption="metric", category="Metrics"),
     pathvars:
         table="metrics/{metric}/table",
-    localrule: True
     params:
         **made_by("tables.over_seeds", name="metrics/{metric}.csv", title="{metric}"),
 
@@ -53,7 +50,6 @@ use rule figure as metric_figure with:
         **figure("{metric}_figure", "<results>/metrics", category="Metrics", caption="metric"),
     pathvars:
         figure="metrics/{metric}/figure",
-    localrule: True
     params:
         name=lambda wildcards: registry.METRICS[wildcards.metric].figure.rpartition(".")[2],
         code=metric_figure_parameters,

@@ -10,7 +10,6 @@ use rule table as table1 with:
         **table("table1"),
     pathvars:
         table="table1",
-    localrule: True
     params:
         **made_by("tables.table1"),
 
@@ -24,6 +23,5 @@ use rule table as table5 with:
         **table("table5"),
     pathvars:
         table="table5",
-    localrule: True
     params:
         **made_by("tables.table5"),

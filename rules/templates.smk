@@ -1,7 +1,6 @@
-# Templates of the rules for measurements, tables and figures. A rule takes one with
-# `use rule ... as` and adds what is its own. All parameters have names here, because Snakemake
-# warns when it replaces positional ones. Whether a rule is local it does not take from a template,
-# so rules of tables and figures say so themselves.
+# Templates of the rules for measurements, tables and figures, taken with `use rule ... as`. Their
+# parameters have names, because Snakemake warns when it replaces positional ones. That tables and
+# figures are local is said in the Snakefile, because a template does not pass it on.
 
 
 rule measurement:
@@ -21,7 +20,6 @@ rule measurement:
         metric="measurement",
     conda:
         "../envs/torch.yaml"
-    threads: 1
     resources:
         **computing(runtime=120),
     params:
@@ -48,8 +46,8 @@ rule figure:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=rising(2000),
-        runtime=rising(20),
+        mem_mb=rising(4000),
+        runtime=rising(30),
     params:
         script=script("figure.py"),
     shell:
@@ -71,8 +69,8 @@ rule table:
     conda:
         "../envs/analysis.yaml"
     resources:
-        mem_mb=rising(2000),
-        runtime=rising(20),
+        mem_mb=rising(4000),
+        runtime=rising(30),
     params:
         script=script("table.py"),
     shell:

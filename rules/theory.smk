@@ -11,7 +11,6 @@ rule trivial_case:
         "<benchmarks>/trivial_case.tsv"
     conda:
         "../envs/analysis.yaml"
-    threads: 1
     resources:
         mem_mb=rising(1000),
         runtime=rising(30),
@@ -31,7 +30,6 @@ use rule figure as figure11 with:
         **figure("figure11"),
     pathvars:
         figure="figure11",
-    localrule: True
     params:
         **made_by("figures.figure11"),
 
@@ -44,6 +42,5 @@ use rule figure as figure13 with:
         **figure("figure13"),
     pathvars:
         figure="figure13",
-    localrule: True
     params:
         **made_by("figures.figure13"),

@@ -18,7 +18,6 @@ rule train:
         "../envs/torch.yaml"
     # Two runs side by side with one thread each are faster than one after the other with two threads
     # (measured by tests/benchmarks/training_speed.py).
-    threads: 1
     resources:
         **computing(train_minutes),
     params:

@@ -16,7 +16,6 @@ rule transfer:
         "<benchmarks>/transfer/residual-{depth}-{initialisation}-seed{seed}.tsv"
     conda:
         "../envs/torch.yaml"
-    threads: 1
     resources:
         **computing(runtime=30),
     params:

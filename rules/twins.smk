@@ -30,7 +30,6 @@ rule twins:
         "<benchmarks>/twins/depth{depth}-seed{seed}.tsv"
     conda:
         "../envs/torch.yaml"
-    threads: 1
     resources:
         **computing(twin_minutes, memory_mb=1500),
     params:
@@ -75,7 +74,6 @@ use rule table as table2 with:
         **table("table2"),
     pathvars:
         table="table2",
-    localrule: True
     params:
         **made_by("tables.table1", section="table2", title="Table 2"),
 
@@ -88,6 +86,5 @@ use rule figure as figure6 with:
         **figure("figure6"),
     pathvars:
         figure="figure6",
-    localrule: True
     params:
         **made_by("figures.figure6"),

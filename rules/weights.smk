@@ -17,13 +17,11 @@ use rule measurement as weight_statistics with:
 use rule table as table3 with:
     """Table 3 (appendix C): statistics of plain and transferred weights, before and after training."""
     input:
-        **of_runs("weight_statistics", "weight_statistics.csv"),
-        paper=PAPER,
+        **of_runs("weight_statistics", "weight_statistics.csv", paper=PAPER),
     output:
         **table("table3"),
     pathvars:
         table="table3",
-    localrule: True
     params:
         **made_by("tables.table3", **keys("weight_statistics", "threshold", "id_threshold")),
 
@@ -37,7 +35,6 @@ use rule figure as figure7 with:
         **figure("figure7"),
     pathvars:
         figure="figure7",
-    localrule: True
     params:
         **made_by("figures.figure7", **keys("weight_statistics", "clip", "id_threshold")),
 
@@ -52,6 +49,5 @@ use rule table as table4 with:
         **table("table4"),
     pathvars:
         table="table4",
-    localrule: True
     params:
         **made_by("tables.table4"),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resnoise.claims.tables import COLUMNS
+from resnoise.claims.page import COLUMNS
 from resnoise.data import dataset
 from resnoise.data.samples import Samples
 from resnoise.report import page

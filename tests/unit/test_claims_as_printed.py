@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from resnoise.claims import definition, files, tables
+from resnoise.claims import definition, files, page
 from resnoise.claims.names import (
     DIRECTION,
     FAILED,
@@ -172,9 +172,9 @@ def test_diverged_runs_count_in_no_number(as_printed: Path, tmp_path: Path) -> N
 
 def test_the_table_has_a_row_for_each_claim(as_printed: Path, tmp_path: Path) -> None:
     judgements = [*judged(as_printed).values()]
-    text = tables.write(judgements, 0.95, tmp_path / "claims.csv", tmp_path / "claims.md")
+    text = page.write(judgements, 0.95, tmp_path / "claims.csv", tmp_path / "claims.md")
     table = pd.read_csv(tmp_path / "claims.csv")
-    assert list(table.columns) == list(tables.COLUMNS)
+    assert list(table.columns) == list(page.COLUMNS)
     assert list(table["id"]) == [one.claim.id for one in judgements]
     assert text == read_markdown(tmp_path / "claims.md")
     for one in judgements:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from resnoise.claims import definition, outcomes, tables
+from resnoise.claims import definition, outcomes, page
 from resnoise.claims.definition import Claim, Operation, Rule, Selection, Source
 from resnoise.claims.files import ResultFile
 from resnoise.claims.names import (
@@ -221,7 +221,7 @@ def test_the_page_says_what_is_reduced_and_counts(tmp_path: Path) -> None:
         verdict(tmp_path, [0.0], statement),
         verdict(tmp_path, [np.inf], statement),
     ]
-    text = tables.markdown(judgements, 0.95)
+    text = page.markdown(judgements, 0.95)
     assert "reproduced, at reduced scale" in text and "Not as in the paper: digits." in text
     rows = [
         [cell.strip() for cell in line.split("|")[1:-1]]
@@ -240,7 +240,7 @@ def test_the_page_says_what_is_reduced_and_counts(tmp_path: Path) -> None:
         ["not measured at this scale", "1", "1", "0"],
         ["all claims", "6", "4", "2"],
     ]
-    assert outcomes.lines(tables.count(judgements)) == [
+    assert outcomes.lines(page.count(judgements)) == [
         "   2 statements that hold (1 reproduced, 1 direction only)",
         "   1 statements that do not hold",
         "   2 numbers compared (1 reproduced, 1 not comparable at this scale)",

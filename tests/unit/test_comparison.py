@@ -13,8 +13,8 @@ from PIL import Image
 
 import compare as script
 from resnoise import commandline
-from resnoise.claims.tables import COLUMNS
-from resnoise.comparison import claims, configurations, tables
+from resnoise.claims.page import COLUMNS
+from resnoise.comparison import claims, configurations, numbers
 from resnoise.comparison.report import compare
 from resnoise.comparison.roots import open_root
 from resnoise.config import load as config
@@ -42,7 +42,7 @@ def test_every_number_stands_beside_its_counterpart_with_the_difference() -> Non
     baseline = table([(20, "plain", 3, 0, 2.0, 0.3, 7.0), (20, "residual", 3, 0, 1.0, 0.1, 8.0)])
     # In another order.
     variant = table([(20, "residual", 3, 1, 1.2, 0.1, 8.0), (20, "plain", 3, 0, 2.5, 0.4, 7.0)])
-    found = tables.compare(baseline, variant)
+    found = numbers.compare(baseline, variant)
     assert set(found["quantity"]) == {"risk", "diverged"}
     plain, residual = risks(found).loc["plain"], risks(found).loc["residual"]
     assert plain["difference"] == 0.5 and plain["relative"] == 0.25
@@ -60,7 +60,7 @@ def test_means_are_of_the_seeds_that_did_not_diverge() -> None:
     # A table of Table 3's kind counts the seeds of each mean by itself.
     for each in (baseline, variant):
         each["share"], each["share_seeds"] = 0.5, 3
-    compared = tables.compare(baseline, variant)
+    compared = numbers.compare(baseline, variant)
     found = compared.set_index(["quantity", "depth"])
     seeds = found[["baseline_seeds", "variant_seeds"]].astype(object).fillna("none")
     assert seeds.loc["risk", "20"].tolist() == [3, 2]
@@ -70,14 +70,14 @@ def test_means_are_of_the_seeds_that_did_not_diverge() -> None:
     assert seeds.loc["diverged", "20"].tolist() == [3, 3]
     assert seeds.loc["diverged", "32"].tolist() == [2, "none"]
     assert found.loc[("diverged", "20"), "variant"] == 1
-    text = tables.markdown(compared, "table1.csv")
+    text = numbers.markdown(compared, "table1.csv")
     assert "| 2 (3) " in text and "| 2.500 (2) " in text
 
 
 def test_a_single_seed_takes_the_other_s_spread_and_two_have_none() -> None:
     baseline = table([(20, "plain", 3, 0, 2.0, 0.3, 7.0), (20, "residual", 1, 0, 1.0, NAN, 8.0)])
     variant = table([(20, "plain", 1, 0, 2.4, NAN, 7.0), (20, "residual", 1, 0, 2.0, NAN, 8.0)])
-    found = risks(tables.compare(baseline, variant))
+    found = risks(numbers.compare(baseline, variant))
     assert found.loc["plain", "spread"] == pytest.approx(0.3 * 2**0.5)
     assert not found.loc["plain", "beyond_spread"]
     assert pd.isna(found.loc["residual", "spread"])
@@ -87,36 +87,36 @@ def test_a_single_seed_takes_the_other_s_spread_and_two_have_none() -> None:
 def test_rows_and_numbers_of_one_table_only_are_kept_without_a_difference() -> None:
     baseline = table([(20, "plain", 1, 0, 2.0, NAN, 7.0), (32, "plain", 1, 0, 0.0, NAN, 7.0)])
     variant = table([(32, "plain", 1, 1, NAN, NAN, 7.0), (44, "plain", 1, 0, 3.0, NAN, 7.0)])
-    found = tables.compare(baseline, variant)
+    found = numbers.compare(baseline, variant)
     found = found[found["quantity"] == "risk"].set_index("depth")
     assert list(found.index) == ["20", "32", "44"]
     assert found["difference"].isna().all()
     assert found["baseline"].fillna(-1).tolist() == [2.0, 0.0, -1]
     assert found["variant"].fillna(-1).tolist() == [-1, -1, 3.0]
     # Nothing is relative to 0.
-    same = tables.compare(baseline, baseline)
+    same = numbers.compare(baseline, baseline)
     assert pd.isna(same[(same["depth"] == "32") & (same["quantity"] == "risk")]["relative"]).all()
 
 
 def test_depths_are_the_same_numbers_whether_or_not_another_row_lacks_one() -> None:
     whole = pd.DataFrame({"depth": [20, 32], "risk": [1.0, 2.0]})
     broken = pd.DataFrame({"depth": [20, 32.0], "risk": [1.0, 2.5]})
-    assert tables.compare(whole, broken)["difference"].tolist() == [0, 0.5]
+    assert numbers.compare(whole, broken)["difference"].tolist() == [0, 0.5]
 
 
 def test_tables_whose_rows_cannot_be_matched_are_refused() -> None:
     first = pd.DataFrame({"network": ["plain"], "risk": [1.0]})
     with pytest.raises(ResnoiseError, match="by network in the baseline but by nothing in the var"):
-        tables.compare(first, first.rename(columns={"network": "x"}).assign(x=1))
+        numbers.compare(first, first.rename(columns={"network": "x"}).assign(x=1))
     with pytest.raises(ResnoiseError, match="two rows with the same network"):
-        tables.compare(pd.concat([first, first]), first)
+        numbers.compare(pd.concat([first, first]), first)
 
 
 def test_of_a_long_table_the_page_has_what_differs_most() -> None:
     layers = np.arange(1, 101)
     first = pd.DataFrame({"layer": layers, "cushion": np.ones(100)})
     second = first.assign(cushion=1 + layers / 1000)
-    text = tables.markdown(tables.compare(first, second), "layer_cushion.csv")
+    text = numbers.markdown(numbers.compare(first, second), "layer_cushion.csv")
     assert "40 of 100 numbers" in text and "`layer_cushion.csv`" in text
     assert "| 100 " in text and "| 61 " in text and "| 60 " not in text
     # Without a spread there is no column for it.
@@ -130,12 +130,12 @@ def test_of_a_long_table_the_page_has_what_has_no_relative_difference() -> None:
     # The last ones: from 0, vanished and new; and the same 0 in both, which differs least of all.
     for column, values in ((first, [0, 0, 1, NAN]), (second, [0, 1, NAN, 1])):
         column.loc[layers > 56, "cushion"] = values
-    text = tables.markdown(tables.compare(first, second), "layer_cushion.csv")
+    text = numbers.markdown(numbers.compare(first, second), "layer_cushion.csv")
     shown = [int(layer) for layer in re.findall(r"^\| (\d+) ", text, re.M)]
     assert shown == [*range(20, 57), 58, 59, 60]
     # A row that is in one table only is a line of its own.
-    vanished = tables.compare(first.iloc[:50], second.iloc[1:50])
-    assert "| 1 " in tables.markdown(vanished, "layer_cushion.csv")
+    vanished = numbers.compare(first.iloc[:50], second.iloc[1:50])
+    assert "| 1 " in numbers.markdown(vanished, "layer_cushion.csv")
 
 
 def test_configurations_are_compared_key_by_key() -> None:

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from resnoise import commandline
-from resnoise.claims import definition, files, outcomes, tables
+from resnoise.claims import definition, files, outcomes, page
 from resnoise.claims.quantities import Results
 from resnoise.claims.verdicts import judge
 
@@ -42,8 +42,8 @@ def main() -> None:
         judge(claim, results, differences, arguments.confidence)
         for claim in definition.read(arguments.paper)
     ]
-    tables.write(judgements, arguments.confidence, arguments.csv, arguments.markdown)
-    print("\n".join(outcomes.lines(tables.count(judgements))))
+    page.write(judgements, arguments.confidence, arguments.csv, arguments.markdown)
+    print("\n".join(outcomes.lines(page.count(judgements))))
 
 
 if __name__ == "__main__":

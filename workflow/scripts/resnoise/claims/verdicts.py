@@ -21,6 +21,7 @@ from resnoise.claims.names import (
 from resnoise.claims.operations import Array, NotMeasured, Value
 from resnoise.claims.quantities import Results, measure
 from resnoise.errors import ResnoiseError
+from resnoise.tables.text import short
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +137,7 @@ def _margins(claim: Claim, value: Value, results: Results) -> list[tuple[str, Va
             continue
         limit = measure(bound, results)
         margin = Value(sign * (value.values - limit.values), runs=value.runs)
-        margins.append((f"{name} than {_number(float(limit.values[0]))}", margin))
+        margins.append((f"{name} than {short(float(limit.values[0]))}", margin))
     return margins
 
 
@@ -225,8 +226,8 @@ def _near(claim: Claim, estimate: float) -> tuple[bool, str]:
     else:
         limit = claim.rule.within_absolute
         assert limit is not None
-        how = f"{_number(distance)} away from the published number"
-        near, allowed = distance <= limit, _number(limit)
+        how = f"{short(distance)} away from the published number"
+        near, allowed = distance <= limit, short(limit)
     return near, f"{how} ({allowed} {'is' if near else 'would be'} allowed)"
 
 
@@ -256,7 +257,3 @@ def _runs(claim: Claim, value: Value, why: str) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.3g} %"
-
-
-def _number(value: float) -> str:
-    return f"{value:.4g}"

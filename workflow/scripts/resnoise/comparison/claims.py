@@ -7,15 +7,14 @@ import pandas as pd
 
 from resnoise.claims import outcomes
 from resnoise.claims.names import label
-from resnoise.claims.tables import number
 from resnoise.errors import ResnoiseError
-from resnoise.tables.text import markdown_table
+from resnoise.tables.text import markdown_table, short
 
 _COLUMNS = ("verdict", "scale", "measured", "measured_low", "measured_high", "runs")
 
 
 def compare(baseline: pd.DataFrame, variant: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for every claim that is in both tables (see ``resnoise.claims.tables``).
+    """Return a row for every claim that is in both tables (see ``resnoise.claims.page``).
 
     Columns: id, place, claim, kind, published, unit; verdict, scale, measured, measured_low,
     measured_high and runs, each with the prefixes baseline_ and variant_; changed (True if the
@@ -74,12 +73,12 @@ def _outcomes(compared: pd.DataFrame) -> str:
 
 def _published(row: Mapping[Any, Any]) -> str:
     unit = "" if pd.isna(row["unit"]) else str(row["unit"])
-    text = number(row["published"])
+    text = short(row["published"])
     return f"{text} {unit}".strip() if text else ""
 
 
 def _verdict(row: Mapping[Any, Any], name: str) -> str:
     """Return verdict and measured number in the folder ``name``, "baseline" or "variant"."""
-    measured = number(row[f"{name}_measured"])
+    measured = short(row[f"{name}_measured"])
     verdict = label(row[f"{name}_verdict"], row[f"{name}_scale"])
     return f"{verdict}: {measured}" if measured else verdict

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pandas as pd
 
-from resnoise.comparison import claims, configurations, tables
+from resnoise.comparison import claims, configurations, numbers
 from resnoise.comparison.roots import CLAIMS, RUNS_TABLE, ResultsRoot, open_root
 from resnoise.config.load import SAVED
 from resnoise.errors import ResnoiseError
@@ -143,13 +143,13 @@ def _tables(
         if not pair:
             continue
         try:
-            found = tables.compare(*pair)
+            found = numbers.compare(*pair)
         except ResnoiseError as error:
             absent.append(f"`{name}`: {error}.")
             continue
         _write_csv(found, output / name)
         anchor = Path(name).stem
-        sections.append(Section(anchor, title, tables.markdown(found, name)))
+        sections.append(Section(anchor, title, numbers.markdown(found, name)))
     return sections
 
 

@@ -160,6 +160,11 @@ def gradient_flow_runs(config: Mapping[str, Any]) -> list[Run]:
     ]
 
 
+def figure10_runs(config: Mapping[str, Any]) -> list[Run]:
+    """Return the runs of Figure 10, which shows simplified residual networks."""
+    return [run for run in gradient_flow_runs(config) if run.architecture == "residual"]
+
+
 # Architectures drawn in figures 4 and 5, which need no run.
 DRAWN = tuple(architecture for architecture, _ in GRADIENT_FLOW)
 

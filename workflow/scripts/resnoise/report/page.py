@@ -26,6 +26,7 @@ from resnoise.storage import csvfile
 from resnoise.storage.digests import check_csv, read_json
 from resnoise.storage.files import write_text
 from resnoise.storage.pages import read_markdown, read_png
+from resnoise.tables.text import short
 
 HERE = Path(__file__).resolve().parent
 # Larger CSV files are not embedded in the page, only named.
@@ -235,7 +236,7 @@ def _claims(table: pd.DataFrame) -> list[dict[str, Any]]:
     for row in table.to_dict("records"):
         interval = ""
         if not pd.isna(row["measured_low"]):
-            interval = f"{row['measured_low']:.4g} to {row['measured_high']:.4g}"
+            interval = f"{short(row['measured_low'])} to {short(row['measured_high'])}"
         rows.append(
             {
                 **{str(key): value for key, value in row.items()},
@@ -243,8 +244,8 @@ def _claims(table: pd.DataFrame) -> list[dict[str, Any]]:
                 "reduced": is_qualified(row["verdict"], row["scale"]),
                 "rank": VERDICTS.index(row["verdict"]),
                 "unit": "" if pd.isna(row["unit"]) else row["unit"],
-                "published_text": _number(row["published"]),
-                "measured_text": _number(row["measured"]),
+                "published_text": short(row["published"]),
+                "measured_text": short(row["measured"]),
                 "interval": interval,
                 "reason": "" if pd.isna(row["reason"]) else row["reason"],
                 "differences": "" if pd.isna(row["differences"]) else row["differences"],
@@ -252,10 +253,6 @@ def _claims(table: pd.DataFrame) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def _number(value: float) -> str:
-    return "" if pd.isna(value) else f"{value:.4g}"
 
 
 def _item(item: Item, config: Mapping[str, Any], results: Path) -> dict[str, Any]:

@@ -77,6 +77,11 @@ def rounded(value: float | None) -> str:
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
+def short(value: float | None) -> str:
+    """Return ``value`` with 4 significant digits, or nothing if there is none."""
+    return "" if value is None or pd.isna(value) else f"{value:.4g}"
+
+
 def fixed(value: float | None, digits: int) -> str:
     """Return ``value`` as text with ``digits`` decimals, or a dash if there is none."""
     return PENDING if pd.isna(value) else f"{value:.{digits}f}"

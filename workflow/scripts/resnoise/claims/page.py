@@ -9,7 +9,7 @@ import pandas as pd
 from resnoise.claims import outcomes
 from resnoise.claims.outcomes import Count
 from resnoise.claims.verdicts import Judgement
-from resnoise.tables.text import Table, markdown_table
+from resnoise.tables.text import Table, markdown_table, short
 
 COLUMNS = (
     "id",
@@ -143,15 +143,10 @@ def _scale(judgements: Sequence[Judgement]) -> str:
     return f"Not as in the paper: {', '.join(texts)}." if texts else ""
 
 
-def number(value: float | None) -> str:
-    """Return a number with four digits, or nothing."""
-    return "" if value is None or pd.isna(value) else f"{value:.4g}"
-
-
 def _published(judgement: Judgement) -> str:
     """Return the published number with its unit, or nothing."""
     return (
-        f"{number(judgement.claim.published)} {judgement.claim.unit}".strip()
+        f"{short(judgement.claim.published)} {judgement.claim.unit}".strip()
         if (judgement.claim.published is not None)
         else ""
     )
@@ -161,10 +156,10 @@ def _measured(judgement: Judgement) -> str:
     """Return the measured number with unit and interval, or a dash."""
     if judgement.measured is None:
         return "-"
-    text = f"{number(judgement.measured)} {judgement.claim.unit}".strip()
+    text = f"{short(judgement.measured)} {judgement.claim.unit}".strip()
     if judgement.low is None:
         return text
-    return f"{text} ({number(judgement.low)} to {number(judgement.high)})"
+    return f"{text} ({short(judgement.low)} to {short(judgement.high)})"
 
 
 def write(
