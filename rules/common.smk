@@ -30,8 +30,9 @@ from resnoise.claims import scale as claim_scale
 from resnoise.config import load as configuration
 from resnoise.data.remembered import source_digest
 from resnoise.errors import ResnoiseError
-from resnoise.plan import artefacts, estimates, grid, specs, studies
+from resnoise.plan import artefacts, estimates, expected, grid, specs, studies
 from resnoise.specs import metrics as metric_specs
+from resnoise.specs.run import RUN_FILES
 from resnoise.specs.theory import TrivialCaseSpec
 from resnoise.storage.checksum import compare
 
@@ -143,6 +144,7 @@ def made_by(module, **options):
     script_name = {"figures": "figure.py", "tables": "table.py"}[kind]
     return {
         "code": code(script_name, "analysis.yaml", f"resnoise.{module}"),
+        "running": running(script_name, "analysis.yaml", f"resnoise.{module}"),
         "name": name,
         "options": json.dumps(options, sort_keys=True),
     }
@@ -170,11 +172,11 @@ def bootstrap_options(section):
 
 def measured_by(metric, spec=None):
     """Return the parameters of a measurement: its name, its specification and its code."""
-    plugin = registry.METRICS[metric].module
     return {
         "name": metric,
         "spec": spec or metric_spec(metric),
-        "network": lambda wildcards: network_code("measure.py", wildcards.architecture, plugin),
+        "network": lambda wildcards: measuring_code(metric, wildcards.architecture),
+        "running": lambda wildcards, output: measuring_promise(metric, wildcards.architecture),
     }
 
 
@@ -211,26 +213,73 @@ def code(script, environment, *plugins):
     return [*map(provenance.digest, names), environment_digest]
 
 
-@functools.cache
-def network_code(script, architecture, *plugins):
-    """Return parameters for the code that a script loads by name: a network's, and plugins.
+def running(script, environment, *plugins):
+    """Return a parameter with the code that a job must find when it runs (its option --code).
 
-    These are not among the modules that `code` covers.
+    Its function takes `output`, because `code` and `network_code` say what is stale.
     """
+    return lambda wildcards, output: provenance.promise(script, environment, *plugins)
+
+
+@functools.cache
+def network_modules(script, architecture, *plugins):
+    """Return the modules that a script loads by name: a network's, and plugins."""
     entry = registry.architecture(architecture)
     modules = {*entry.modules, *plugins}
     if "resnoise.training.backend" not in provenance.closure(script, *plugins):
         # Only that module loads the C code, and this script does not use it.
         modules.discard(entry.native)
+    return sorted(modules)
+
+
+@functools.cache
+def network_code(script, architecture, *plugins):
+    """Return parameters for the code that a script loads by name, which `code` does not cover."""
+    modules = network_modules(script, architecture, *plugins)
     names = provenance.closure(script, *modules) - provenance.closure(script)
+    entry = registry.architecture(architecture)
     kind = "residual" if entry.residual else "plain"
     return [*map(provenance.digest, sorted(names)), f"{kind} {entry.builder}"]
+
+
+def measuring_code(metric, architecture):
+    """Return parameters for the code of a metric and of the network that it measures."""
+    return network_code("measure.py", architecture, registry.METRICS[metric].module)
+
+
+def measuring_promise(metric, architecture):
+    """Return the option --code of a measurement."""
+    modules = network_modules("measure.py", architecture, registry.METRICS[metric].module)
+    return provenance.promise("measure.py", "torch.yaml", *modules)
 
 
 def run_code(wildcards):
     """Return parameters for the code of a run's own architecture and initialisation."""
     plugins = registry.plugin_modules(wildcards.architecture, wildcards.initialisation)
     return network_code("train.py", wildcards.architecture, *plugins)
+
+
+def run_promise(wildcards, output):
+    """Return the option --code of a training run."""
+    plugins = registry.plugin_modules(wildcards.architecture, wildcards.initialisation)
+    return provenance.promise("train.py", "torch.yaml", *plugins)
+
+
+def store(wildcards, output):
+    """Return the option with the store; another store makes nothing stale."""
+    return ["--store", CONFIG["store"]] if CONFIG["store"] else []
+
+
+def expected_run(wildcards, input):
+    """Return the run that should be in the folder of `input.record`, as JSON."""
+    record = os.path.relpath(input.record, CONFIG["results"])
+    return expected.run_of(CONFIG, record).to_json()
+
+
+def expected_digests(wildcards, input):
+    """Return for each of `input.files` the digest of the run and measurement that it should be of."""
+    files = [input.files] if isinstance(input.files, str) else input.files
+    return [expected.digest(CONFIG, os.path.relpath(file, CONFIG["results"])) for file in files]
 
 
 @functools.cache
@@ -261,21 +310,21 @@ def twin_spec(wildcards):
     return twin(wildcards).to_json()
 
 
-def metric_spec(name):
-    """Return the specification of a metric of the registry as JSON.
-
-    For a metric without a class of specification, these are all keys of the configuration section
-    with its name, if there is one.
-    """
-    if kind := registry.METRICS[name].spec:
-        section = CONFIG.get(name, {})
-        return specs.section_spec(section, getattr(metric_specs, kind)).to_json()
-    return json.dumps(CONFIG.get(name, {}), sort_keys=True)
+def metric_spec(name, architecture=None):
+    """Return the specification of a metric of the registry as JSON."""
+    return expected.metric_spec(CONFIG, name, architecture)
 
 
 def metric_figure_parameters(wildcards):
     """Return parameters for the code that draws the figure of a metric of the registry."""
     return code("figure.py", "analysis.yaml", registry.METRICS[wildcards.metric].figure)
+
+
+def metric_figure_promise(wildcards, output):
+    """Return the option --code of the job that draws the figure of a metric of the registry."""
+    return provenance.promise(
+        "figure.py", "analysis.yaml", registry.METRICS[wildcards.metric].figure
+    )
 
 
 def metric_files():
@@ -295,8 +344,12 @@ def registered_metric_spec(wildcards):
 
 def registered_metric_code(wildcards):
     """Return parameters for the code of the metric and the architecture in the wildcards."""
-    plugin = registry.METRICS[wildcards.metric].module
-    return network_code("measure.py", wildcards.architecture, plugin)
+    return measuring_code(wildcards.metric, wildcards.architecture)
+
+
+def registered_metric_promise(wildcards, output):
+    """Return the option --code of a measurement with the metric in the wildcards."""
+    return measuring_promise(wildcards.metric, wildcards.architecture)
 
 
 def external_path(wildcards):
@@ -322,7 +375,7 @@ def external_files():
 
 def gradient_flow_spec(wildcards):
     """Return the specification of the gradient flow of a run as JSON."""
-    return specs.gradient_flow_spec(CONFIG, wildcards.architecture).to_json()
+    return metric_spec("gradient_flow", wildcards.architecture)
 
 
 def save_configuration():

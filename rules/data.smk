@@ -42,6 +42,8 @@ rule prepare_data:
         script=script("prepare_data.py"),
         spec=data_spec,
         source=source_option,
+        running=running("prepare_data.py", "data.yaml", SOURCE.module),
+        store=store,
     shell:
-        "python {params.script:q} --spec {params.spec:q} {params.source:q}"
+        "python {params.script:q} --code {params.running:q} {params.store:q} --spec {params.spec:q} {params.source:q}"
         " --output {output:q} > {log:q} 2>&1"

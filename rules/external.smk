@@ -30,8 +30,9 @@ rule external_network:
         name="network",
         spec="{}",
         network=external_spec,
+        running=running("external.py", "external.yaml"),
     shell:
-        "python {params.script:q} {params.name:q} --network {params.network:q} --spec {params.spec:q}"
+        "python {params.script:q} {params.name:q} --code {params.running:q} --network {params.network:q} --spec {params.spec:q}"
         " --state-dict {input.network:q} --data {input.data:q} --output {output:q}"
         " --device {resources.device} --threads {threads}"
         " --memory-mb {resources.memory_mb} > {log:q} 2>&1"
@@ -47,6 +48,9 @@ use rule external_network as external_interlayer_cushion with:
         **measuring("interlayer_cushion", runtime=240),
     params:
         code=code("external.py", "external.yaml", registry.METRICS["interlayer_cushion"].module),
+        running=running(
+            "external.py", "external.yaml", registry.METRICS["interlayer_cushion"].module
+        ),
         name="interlayer_cushion",
         spec=metric_spec("interlayer_cushion"),
 
@@ -61,6 +65,7 @@ use rule external_network as external_layer_cushion with:
         **measuring("layer_cushion", runtime=120),
     params:
         code=code("external.py", "external.yaml", registry.METRICS["layer_cushion"].module),
+        running=running("external.py", "external.yaml", registry.METRICS["layer_cushion"].module),
         name="layer_cushion",
         spec=metric_spec("layer_cushion"),
 

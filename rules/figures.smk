@@ -34,9 +34,18 @@ rule network_layers:
         script=script("network_layers.py"),
         networks=drawn_networks(),
         modules=[network_code("network_layers.py", name) for name in grid.DRAWN],
+        running=running(
+            "network_layers.py",
+            "torch.yaml",
+            *{
+                module: None
+                for name in grid.DRAWN
+                for module in network_modules("network_layers.py", name)
+            },
+        ),
     shell:
-        "python {params.script:q} {params.networks:q} --data {input.data:q} --output {output.csv[0]:q}"
-        " > {log:q} 2>&1"
+        "python {params.script:q} --code {params.running:q} {params.networks:q}"
+        " --data {input.data:q} --output {output.csv[0]:q} > {log:q} 2>&1"
 
 
 use rule figure as figure4 with:

@@ -27,8 +27,10 @@ rule claims:
         differences=scale_differences(),
         bootstrap=bootstrap_options("claims"),
         results=lambda wildcards, output: os.path.dirname(output.csv[0]),
+        running=running("claims.py", "claims.yaml"),
+        expected=expected_digests,
     shell:
-        "python {params.script:q} --paper {input.paper:q} --results {params.results:q}"
+        "python {params.script:q} --code {params.running:q} --expected {params.expected:q} --paper {input.paper:q} --results {params.results:q}"
         " --files {params.files:q} --differences {params.differences:q} {params.bootstrap}"
         " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1"
 
@@ -62,8 +64,9 @@ rule report_page:
         command=report_command,
         snakemake=lambda wildcards, output: snakemake_version,
         results=lambda wildcards, output: os.path.dirname(output[0]),
+        running=running("report_page.py", "report.yaml"),
     shell:
-        "python {params.script:q} --results {params.results:q} --claims {input.claims:q}"
+        "python {params.script:q} --code {params.running:q} --results {params.results:q} --claims {input.claims:q}"
         " --show {params.names:q} --captions {input.captions:q} --records {input.records:q}"
         " --data {input.data:q} --config {params.config:q} --differences {params.differences:q}"
         " --command {params.command:q} --snakemake {params.snakemake:q}"

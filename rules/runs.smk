@@ -25,6 +25,7 @@ use rule measurement as metric with:
         name="{metric}",
         spec=registered_metric_spec,
         network=registered_metric_code,
+        running=registered_metric_promise,
 
 
 use rule table as metric_table with:
@@ -53,4 +54,5 @@ use rule figure as metric_figure with:
     params:
         name=lambda wildcards: registry.METRICS[wildcards.metric].figure.rpartition(".")[2],
         code=metric_figure_parameters,
+        running=metric_figure_promise,
         options="{}",

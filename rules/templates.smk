@@ -27,8 +27,12 @@ rule measurement:
         code=code("measure.py", "torch.yaml"),
         spec="{}",
         folder=lambda wildcards, input: os.path.dirname(input.record),
+        expected=expected_run,
+        running="",
+        store=store,
     shell:
-        "python {params.script:q} {params.name:q} --spec {params.spec:q} --run {params.folder:q}"
+        "python {params.script:q} {params.name:q} --code {params.running:q} {params.store:q}"
+        " --expected {params.expected:q} --spec {params.spec:q} --run {params.folder:q}"
         " --data {input.data:q} --output {output:q} --device {resources.device}"
         " --threads {threads} --memory-mb {resources.memory_mb} > {log:q} 2>&1"
 
@@ -50,8 +54,11 @@ rule figure:
         runtime=rising(30),
     params:
         script=script("figure.py"),
+        running="",
+        expected=expected_digests,
     shell:
-        "python {params.script:q} {params.name:q} --files {input.files:q} --options {params.options:q}"
+        "python {params.script:q} {params.name:q} --code {params.running:q} --files {input.files:q}"
+        " --expected {params.expected:q} --options {params.options:q}"
         " --output {output:q} > {log:q} 2>&1"
 
 
@@ -73,6 +80,8 @@ rule table:
         runtime=rising(30),
     params:
         script=script("table.py"),
+        running="",
+        expected=expected_digests,
     shell:
-        "python {params.script:q} {params.name:q} --files {input.files:q} --paper {input.paper:q}"
-        " --options {params.options:q} --output {output:q} > {log:q} 2>&1"
+        "python {params.script:q} {params.name:q} --code {params.running:q} --files {input.files:q}"
+        " --expected {params.expected:q} --paper {input.paper:q} --options {params.options:q} --output {output:q} > {log:q} 2>&1"

@@ -18,8 +18,9 @@ rule trivial_case:
         *code("trivial_case.py", "analysis.yaml"),
         script=script("trivial_case.py"),
         spec=specs.section_spec(CONFIG["trivial_case"], TrivialCaseSpec).to_json(),
+        running=running("trivial_case.py", "analysis.yaml"),
     shell:
-        "python {params.script:q} --spec {params.spec:q} --output {output.csv[0]:q} > {log:q} 2>&1"
+        "python {params.script:q} --code {params.running:q} --spec {params.spec:q} --output {output.csv[0]:q} > {log:q} 2>&1"
 
 
 use rule figure as figure11 with:

@@ -25,8 +25,10 @@ rule train:
         script=script("train.py"),
         spec=run_spec,
         network=run_code,
+        running=run_promise,
+        store=store,
     shell:
-        "python {params.script:q} --spec {params.spec:q} --data {input.data:q}"
+        "python {params.script:q} --code {params.running:q} {params.store:q} --spec {params.spec:q} --data {input.data:q}"
         " --weights {output.weights:q} --snapshots {output.snapshots:q}"
         " --history {output.history[0]:q} --record {output.record:q}"
         " --device {resources.device} --threads {threads} > {log:q} 2>&1"

@@ -7,22 +7,8 @@ rule twins:
     input:
         data="<results>/data.safetensors",
     output:
-        residual=multiext(
-            f"<results>/{TWINS}/residual/",
-            "weights.safetensors",
-            "snapshots.safetensors",
-            "history.csv",
-            "history.csv.sha256",
-            "run.json",
-        ),
-        plain=multiext(
-            f"<results>/{TWINS}/plain/",
-            "weights.safetensors",
-            "snapshots.safetensors",
-            "history.csv",
-            "history.csv.sha256",
-            "run.json",
-        ),
+        residual=multiext(f"<results>/{TWINS}/residual/", *RUN_FILES),
+        plain=multiext(f"<results>/{TWINS}/plain/", *RUN_FILES),
         drift=with_digest(f"<results>/{TWINS}/drift.csv"),
     log:
         f"<logs>/{grid.TWIN_LOG}",
@@ -44,8 +30,14 @@ rule twins:
             for digest in network_code("twins.py", network[0], *registry.plugin_modules(*network))
         ],
         folder=lambda wildcards, output: os.path.dirname(output.drift[0]),
+        running=running(
+            "twins.py",
+            "torch.yaml",
+            *(name for network in grid.TWINS for name in registry.plugin_modules(*network)),
+        ),
+        store=store,
     shell:
-        "python {params.script:q} --spec {params.spec:q} --data {input.data:q}"
+        "python {params.script:q} --code {params.running:q} {params.store:q} --spec {params.spec:q} --data {input.data:q}"
         " --residual {params.folder:q}/residual --plain {params.folder:q}/plain"
         " --drift {output.drift[0]:q} {params.drift}"
         " --device {resources.device} --threads {threads} > {log:q} 2>&1"

@@ -8,6 +8,7 @@ from resnoise import commandline
 from resnoise.claims import definition, files, outcomes, page
 from resnoise.claims.quantities import Results
 from resnoise.claims.verdicts import judge
+from resnoise.storage.digests import stamp
 
 
 def main() -> None:
@@ -21,6 +22,11 @@ def main() -> None:
         "--files", required=True, help="the files of each source of measurements (JSON)"
     )
     parser.add_argument(
+        "--expected",
+        nargs="*",
+        help="for each of these files, in the order of their paths, the digest of its run",
+    )
+    parser.add_argument(
         "--differences", default="{}", help="how this configuration differs from the paper's (JSON)"
     )
     parser.add_argument("--replicates", type=int, default=2000, help="bootstrap samples")
@@ -31,9 +37,12 @@ def main() -> None:
     )
     parser.add_argument("--markdown", type=Path, required=True, help="output: the page to read")
     arguments = parser.parse_args()
+    sources = files.from_json(arguments.files)
+    paths = sorted({file.path for source in sources.values() for file in source})
+    commandline.check_expected([arguments.results / path for path in paths], arguments.expected)
     results = Results(
         arguments.results,
-        files.from_json(arguments.files),
+        sources,
         replicates=arguments.replicates,
         seed=arguments.seed,
     )
@@ -43,6 +52,7 @@ def main() -> None:
         for claim in definition.read(arguments.paper)
     ]
     page.write(judgements, arguments.confidence, arguments.csv, arguments.markdown)
+    stamp(arguments.csv, None, [arguments.markdown])
     print("\n".join(outcomes.lines(page.count(judgements))))
 
 

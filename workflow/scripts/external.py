@@ -7,7 +7,6 @@ from pathlib import Path
 from resnoise import commandline, registry
 from resnoise.data import dataset
 from resnoise.devices import Computing
-from resnoise.provenance import code_digest
 from resnoise.specs import metrics as specs
 from resnoise.trained import external
 
@@ -30,7 +29,8 @@ def main() -> None:
         dataset.load(arguments.data),
     )
     metric = None if arguments.name == NETWORK else registry.metric(arguments.name)
-    code = code_digest(Path(__file__).name, *([metric.module] if metric else []))
+    plugins = [metric.module] if metric else []
+    code = commandline.code(Path(__file__).name, "external.yaml", *plugins)
     computing = Computing(arguments.device, arguments.threads, arguments.memory_mb, code)
     if metric is None:
         external.describe(network, arguments.output[0], computing.set_up())

@@ -11,6 +11,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commandline.add_made_from_files(parser, "a module of resnoise.figures, such as figure3")
     arguments = parser.parse_args()
+    commandline.check_expected(arguments.files, arguments.expected)
     module = importlib.import_module(f"resnoise.figures.{arguments.name}")
     drawing = module.make(arguments.files, **arguments.options)
     pdf, png, *csvs = commandline.by_suffix(arguments.output, ".pdf", ".png", ".csv")

@@ -1,38 +1,61 @@
 """Measure a finished run with a metric of the registry (METRICS in resnoise/registry.py)."""
 
 import argparse
+import dataclasses
 import importlib
 import json
 from pathlib import Path
 
 from resnoise import commandline, registry
 from resnoise.data import dataset
-from resnoise.devices import Computing
-from resnoise.metrics import registered
-from resnoise.provenance import code_digest
 from resnoise.specs import metrics as specs
-from resnoise.trained import run as trained
+from resnoise.specs.run import RunSpec
+from resnoise.storage.digests import stamp
+from resnoise.trained.record import read_record
 
 
 def main() -> None:
     """Read the command line, measure the run and write the files."""
     parser = argparse.ArgumentParser(description=__doc__)
     commandline.add_measuring(parser)
+    commandline.add_store(parser)
     parser.add_argument("--run", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--expected", help="the run that should be there: a RunSpec as JSON")
     arguments = parser.parse_args()
     metric = registry.metric(arguments.name)
-    run = trained.read(arguments.run, dataset.load(arguments.data))
-    architecture = registry.architecture(run.spec.network.architecture)
-    code = code_digest(Path(__file__).name, metric.module, architecture.module)
-    computing = Computing(arguments.device, arguments.threads, arguments.memory_mb, code)
+    pictures = dataset.load(arguments.data)
+    expected = RunSpec.from_json(arguments.expected) if arguments.expected else None
+    record = read_record(arguments.run / "run.json", pictures.digest, expected)
+    modules = registry.architecture(record.spec.network.architecture).modules
+    code = commandline.code(Path(__file__).name, "torch.yaml", metric.module, *modules)
     outputs = commandline.by_suffix(arguments.output, ".csv")
-    if metric.spec is None:
-        keys = json.loads(arguments.spec)
-        registered.measure_run(run, arguments.name, keys, outputs, computing)
-    else:
-        spec = getattr(specs, metric.spec).from_json(arguments.spec)
-        importlib.import_module(metric.module).measure_run(run, spec, outputs, computing)
+    measured = {"metric": arguments.name, "spec": json.loads(arguments.spec), "code": code}
+
+    def compute() -> None:
+        # Imported here, because a measurement that the store has needs no PyTorch.
+        from resnoise.devices import Computing
+        from resnoise.metrics import registered
+        from resnoise.trained import run as trained
+
+        run = trained.read(arguments.run, pictures, expected)
+        computing = Computing(arguments.device, arguments.threads, arguments.memory_mb, code)
+        if metric.spec is None:
+            keys = measured["spec"]
+            registered.measure_run(run, arguments.name, keys, outputs, computing)
+        else:
+            spec = getattr(specs, metric.spec).from_json(arguments.spec)
+            importlib.import_module(metric.module).measure_run(run, spec, outputs, computing)
+        facts = {"run": dataclasses.asdict(record.spec), **record.digests, **measured}
+        for output in outputs:
+            stamp(output, facts)
+
+    commandline.computed_once(
+        arguments.store,
+        {"result": "measurement", **record.digests, **measured},
+        {file.name: file for file in arguments.output},
+        compute,
+    )
 
 
 if __name__ == "__main__":
-    commandline.run(main)
+    commandline.run(main, load=False)

@@ -5,7 +5,7 @@ import logging
 import time
 from pathlib import Path
 
-from resnoise.commandline import run
+from resnoise import commandline, registry
 from resnoise.data import dataset
 from resnoise.data.prepare import prepare
 from resnoise.specs.run import DataSpec
@@ -17,10 +17,21 @@ def main() -> None:
     parser.add_argument("--spec", required=True, help="DataSpec as JSON")
     parser.add_argument("--source", type=Path, help="file or folder to read, if the source has one")
     parser.add_argument("--output", type=Path, required=True, help="data set file to write")
+    commandline.add_store(parser)
     arguments = parser.parse_args()
     start = time.monotonic()
-    samples, source_digest = prepare(DataSpec.from_json(arguments.spec), arguments.source)
-    dataset.save(arguments.output, samples, source_digest)
+    spec = DataSpec.from_json(arguments.spec)
+    code = commandline.code(Path(__file__).name, "data.yaml", registry.source(spec.source).module)
+
+    def compute() -> None:
+        samples, source_digest = prepare(spec, arguments.source)
+        dataset.save(arguments.output, samples, source_digest)
+
+    identity = {"result": "data", "spec": spec.to_json(), "code": code}
+    outputs = {arguments.output.name: arguments.output}
+    # Without the digest of the source, the specification does not determine the data.
+    store = arguments.store if spec.sha256 is not None else None
+    commandline.computed_once(store, identity, outputs, compute)
     # Reading the file back checks that it was written completely.
     data = dataset.load(arguments.output)
     logging.info(
@@ -39,4 +50,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    commandline.run(main)

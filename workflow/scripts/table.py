@@ -14,6 +14,7 @@ def main() -> None:
     commandline.add_made_from_files(parser, "a module of resnoise.tables, such as table1")
     parser.add_argument("--paper", type=Path, nargs="?", help="the paper's numbers (YAML)")
     arguments = parser.parse_args()
+    commandline.check_expected(arguments.files, arguments.expected)
     module = importlib.import_module(f"resnoise.tables.{arguments.name}")
     paper = read_paper(arguments.paper) if arguments.paper else None
     table = module.make(arguments.files, paper, **arguments.options)

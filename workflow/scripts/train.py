@@ -5,11 +5,8 @@ from pathlib import Path
 
 from resnoise import commandline, registry
 from resnoise.data import dataset
-from resnoise.networks import build
-from resnoise.provenance import code_digest
 from resnoise.specs.run import NetworkSpec, RunSpec
-from resnoise.training.loop import train
-from resnoise.training.run import RunFiles
+from resnoise.storage.digests import digest_file
 
 
 def main() -> None:
@@ -22,6 +19,7 @@ def main() -> None:
     parser.add_argument("--history", type=Path, help="output: CSV with a row per epoch")
     parser.add_argument("--record", type=Path, help="output: JSON record of the run")
     commandline.add_computing(parser)
+    commandline.add_store(parser)
     parser.add_argument(
         "--describe",
         metavar="NETWORK",
@@ -32,7 +30,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.describe:
         # Imported here because only --describe needs it; training does not depend on this module.
-        from resnoise.networks import summary
+        from resnoise.networks import build, summary
 
         architecture, _, depth = arguments.describe.rpartition("-")
         if not depth.isdigit():
@@ -44,16 +42,29 @@ def main() -> None:
         if getattr(arguments, name) is None:
             parser.error(f"--{name} is needed")
     spec = RunSpec.from_json(arguments.spec)
+    pictures = dataset.load(arguments.data)
     plugins = registry.plugin_modules(spec.network.architecture, spec.initialisation)
-    train(
-        [spec],
-        dataset.load(arguments.data),
-        [RunFiles(arguments.weights, arguments.snapshots, arguments.history, arguments.record)],
-        device=arguments.device,
-        threads=arguments.threads,
-        code=code_digest(Path(__file__).name, *plugins),
-    )
+    code = commandline.code(Path(__file__).name, "torch.yaml", *plugins)
+    files = (arguments.weights, arguments.snapshots, arguments.history, arguments.record)
+
+    def compute() -> None:
+        # Imported here, because a run that the store has needs no PyTorch.
+        from resnoise.training.loop import train
+        from resnoise.training.run import RunFiles
+
+        train(
+            [spec],
+            pictures,
+            [RunFiles(*files)],
+            device=arguments.device,
+            threads=arguments.threads,
+            code=code,
+        )
+
+    identity = {"result": "run", "spec": spec.to_json(), "data": pictures.digest, "code": code}
+    outputs = {file.name: file for file in (*files, digest_file(arguments.history))}
+    commandline.computed_once(arguments.store, identity, outputs, compute)
 
 
 if __name__ == "__main__":
-    commandline.run(main)
+    commandline.run(main, load=False)

@@ -6,11 +6,13 @@ from pathlib import Path
 from resnoise import commandline
 from resnoise.data import dataset
 from resnoise.metrics.transfer_check import transfer_run
+from resnoise.specs.run import RunSpec
 
 
 def main() -> None:
     """Read the command line, transfer the weights and compare the networks."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--expected", help="the run that should be there: a RunSpec as JSON")
     parser.add_argument("--record", type=Path, required=True, help="record of the residual run")
     parser.add_argument("--weights", type=Path, required=True, help="its weights after training")
     parser.add_argument("--data", type=Path, required=True, help="prepared data set")
@@ -26,6 +28,7 @@ def main() -> None:
         arguments.report,
         device=arguments.device,
         threads=arguments.threads,
+        expected=RunSpec.from_json(arguments.expected) if arguments.expected else None,
     )
 
 

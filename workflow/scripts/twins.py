@@ -1,15 +1,13 @@
 """Train a residual network and the equal plain network in step; record how they drift apart."""
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from resnoise import commandline, registry
 from resnoise.data import dataset
-from resnoise.provenance import code_digest
-from resnoise.specs.run import RunSpec
-from resnoise.training.loop import train
-from resnoise.training.run import RunFiles
-from resnoise.training.twins import DriftRecorder, plain_twin
+from resnoise.specs.run import RUN_FILES, RunSpec, plain_twin
+from resnoise.storage.digests import digest_file, stamp
 
 
 def main() -> None:
@@ -27,6 +25,7 @@ def main() -> None:
         "--mask-pictures", type=int, default=16, help="pictures to compare ReLU masks on"
     )
     commandline.add_computing(parser)
+    commandline.add_store(parser)
     arguments = parser.parse_args()
     residual = RunSpec.from_json(arguments.spec)
     specs = (residual, plain_twin(residual))
@@ -35,21 +34,44 @@ def main() -> None:
         for spec in specs
         for name in registry.plugin_modules(spec.network.architecture, spec.initialisation)
     }
-    drift = DriftRecorder(
-        arguments.drift,
-        every_step_epochs=arguments.every_step_epochs,
-        mask_pictures=arguments.mask_pictures,
-    )
-    train(
-        specs,
-        dataset.load(arguments.data),
-        [RunFiles.in_folder(folder) for folder in (arguments.residual, arguments.plain)],
-        device=arguments.device,
-        threads=arguments.threads,
-        code=code_digest(Path(__file__).name, *plugins),
-        observers=[drift],
-    )
+    pictures = dataset.load(arguments.data)
+    code = commandline.code(Path(__file__).name, "torch.yaml", *plugins)
+    drift = {
+        "every_step_epochs": arguments.every_step_epochs,
+        "mask_pictures": arguments.mask_pictures,
+    }
+
+    def compute() -> None:
+        # Imported here, because twins that the store has need no PyTorch.
+        from resnoise.training.loop import train
+        from resnoise.training.run import RunFiles
+        from resnoise.training.twins import DriftRecorder
+
+        train(
+            specs,
+            pictures,
+            [RunFiles.in_folder(folder) for folder in (arguments.residual, arguments.plain)],
+            device=arguments.device,
+            threads=arguments.threads,
+            code=code,
+            observers=[DriftRecorder(arguments.drift, **drift)],
+        )
+        stamp(
+            arguments.drift, {"run": dataclasses.asdict(residual), "metric": "drift", "spec": drift}
+        )
+
+    identity = {
+        **{"result": "twins", "spec": residual.to_json(), "drift": drift},
+        **{"data": pictures.digest, "code": code},
+    }
+    outputs = {
+        f"{folder.name}/{name}": folder / name
+        for folder in (arguments.residual, arguments.plain)
+        for name in RUN_FILES
+    }
+    outputs |= {file.name: file for file in (arguments.drift, digest_file(arguments.drift))}
+    commandline.computed_once(arguments.store, identity, outputs, compute)
 
 
 if __name__ == "__main__":
-    commandline.run(main)
+    commandline.run(main, load=False)

@@ -6,10 +6,14 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from resnoise import provenance
 from resnoise.errors import ResnoiseError
+from resnoise.storage.store import Store
+from resnoise.trained import identity
 
 # Errors for which the system is the reason (permissions, full disk, ...), not a bug of the program.
 _REFUSED = {
@@ -18,14 +22,26 @@ _REFUSED = {
 }
 
 
-def run(main: Callable[[], None]) -> None:
+# What the option --code of this process says; see ``provenance.promise``.
+_promised: str | None = None
+
+
+def run(main: Callable[[], None], load: bool = True) -> None:
     """Run a script's ``main`` and turn expected errors into a short end with exit status 1.
+
+    If the command line has the option --code, the code is first compared with it.
 
     A ResnoiseError, or an error for which the system is the reason, is shown as one line without a
     traceback. If the reader of the output goes away, as in ``watch.py | head``, nothing is shown.
+
+    Args:
+        main: reads the command line and does the work.
+        load: import all modules of the script at once. False for a script that may not need them,
+            and calls ``computed_once``, which loads them when it does.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     try:
+        _check_code(sys.argv, load)
         main()
         # Not sys.stdout.flush(): sys.stdout is None if the script started with its output closed.
         print(end="", flush=True)
@@ -42,6 +58,53 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted")
+
+
+def _check_code(arguments: list[str], load: bool) -> None:
+    """Take the option --code out of the arguments, and compare it with the code that is there."""
+    global _promised
+    if "--code" in arguments[:-1]:
+        position = arguments.index("--code")
+        _promised = arguments[position + 1]
+        del arguments[position : position + 2]
+        provenance.check(_promised, load)
+
+
+def code(script: str, environment: str, *plugins: str) -> str:
+    """Return the digest of the running code: that of the option --code, or else a new one."""
+    if _promised is not None:
+        return _promised.partition(" ")[0]
+    return provenance.code_digest(script, environment, *plugins)
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """Add the option --store."""
+    parser.add_argument("--store", type=Path, help="folder of finished results to look in first")
+
+
+def computed_once(
+    store: Path | None,
+    identity: Mapping[str, Any],
+    outputs: Mapping[str, Path],
+    compute: Callable[[], None],
+) -> None:
+    """Take a finished result from the store, or compute it and keep it there.
+
+    Args:
+        store: folder of the store; None for none.
+        identity: what determines the result.
+        outputs: name of each file of the result -> where to put it.
+        compute: writes these files.
+    """
+    kept = Store(store) if store else None
+    if kept and kept.fetch(identity, outputs):
+        logging.info("computed before: taken from the store, %s", kept.place(identity))
+        return
+    if _promised is not None:
+        provenance.check(_promised, load=True)
+    compute()
+    if kept:
+        kept.keep(identity, outputs)
 
 
 def add_computing(parser: argparse.ArgumentParser) -> None:
@@ -66,8 +129,17 @@ def add_made_from_files(parser: argparse.ArgumentParser, name: str) -> None:
     """Add the options of scripts that make a table or figure; ``name`` is the help for its name."""
     parser.add_argument("name", help=name)
     parser.add_argument("--files", type=Path, nargs="*", default=[], help="files to make it from")
+    parser.add_argument(
+        "--expected", nargs="*", help="for each file, the digest of the run that it should be of"
+    )
     parser.add_argument("--options", type=json.loads, default={}, help="module's options (JSON)")
     parser.add_argument("--output", type=Path, nargs="+", required=True, help="files to write")
+
+
+def check_expected(files: Sequence[Path], expected: Sequence[str] | None) -> None:
+    """Check that files are of the runs that the option --expected asks for, if it is given."""
+    if expected is not None:
+        identity.check(files, expected)
 
 
 def by_suffix(files: Sequence[Path], *suffixes: str) -> list[Path]:

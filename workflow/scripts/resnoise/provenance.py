@@ -9,11 +9,15 @@ module too.
 import ast
 import functools
 import hashlib
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from resnoise.errors import ResnoiseError
+
 SCRIPTS = Path(__file__).resolve().parent.parent
+ENVIRONMENTS = SCRIPTS.parent.parent / "envs"
 
 # Modules that cannot change a number in a result. Editing them makes nothing stale.
 EXEMPT = {
@@ -29,16 +33,54 @@ EXEMPT = {
 }
 
 
-def code_digest(script: str, *plugins: str) -> str:
-    """Return one SHA-256 over a script and all modules behind it, for records.
+def code_digest(script: str, environment: str, *plugins: str) -> str:
+    """Return one SHA-256 over a script, all modules behind it and its environment, for records.
 
     Args:
         script: file name of an entry script, such as "train.py".
+        environment: file name of its environment in the folder ``envs``, such as "torch.yaml".
         plugins: modules that the script imports at run time by name, such as
             "resnoise.networks.simplified".
     """
     names = [script, *sorted(closure(script, *plugins))]
-    return hashlib.sha256("\n".join(map(digest, names)).encode()).hexdigest()
+    digests = [*map(digest, names), text_digest(ENVIRONMENTS / environment)]
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def promise(script: str, environment: str, *plugins: str) -> str:
+    """Return the option ``--code`` of a job: its ``code_digest`` and what that covers.
+
+    The workflow records the code that it found when it started; jobs import the code that is there
+    when they start. The option lets a job compare the two.
+    """
+    return " ".join([code_digest(script, environment, *plugins), script, environment, *plugins])
+
+
+def check(promised: str, load: bool) -> None:
+    """Compare the code that is there now with that of an option ``--code``.
+
+    Args:
+        promised: what ``promise`` returned.
+        load: first import all modules that it covers, so that later edits have no effect.
+
+    Raises:
+        ResnoiseError: it is other code, or cannot be read.
+    """
+    expected, script, environment, *plugins = promised.split(" ")
+    try:
+        if load:
+            for name in sorted(closure(script, *plugins)):
+                importlib.import_module(name)
+        for cached in (digest, closure, _read):
+            cached.cache_clear()
+        found = code_digest(script, environment, *plugins)
+    except (OSError, SyntaxError, ImportError) as error:
+        raise ResnoiseError(f"{script}: its code cannot be read ({error})") from error
+    if found != expected:
+        raise ResnoiseError(
+            f"the code of {script}, of a module that it imports, or of envs/{environment} was "
+            "changed after the workflow had started; start the workflow again"
+        )
 
 
 @functools.cache

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from resnoise.storage import csvfile
+from resnoise.storage.digests import stamp
 from resnoise.storage.files import atomic_path
 
 # As in the paper, plain networks are blue and residual ones red. In grey print this blue is dark
@@ -62,3 +63,4 @@ class Drawing:
         with atomic_path(png) as temporary:
             self.figure.savefig(temporary)
         plt.close(self.figure)
+        stamp(csvs[0], None, [pdf, png])

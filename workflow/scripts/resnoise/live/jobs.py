@@ -78,11 +78,11 @@ def configured(
     jobs = []
     for run in sorted({*runs}, key=_order):
         plugins = registry.plugin_modules(run.architecture, run.initialisation)
-        plan = Plan(run_spec(config, *run), code_digest("train.py", *plugins))
+        plan = Plan(run_spec(config, *run), code_digest("train.py", "torch.yaml", *plugins))
         jobs.append(_run(results, run, plan))
     if TWINS in wanted:
         plugins = tuple(name for pair in grid.TWINS for name in registry.plugin_modules(*pair))
-        code = code_digest("twins.py", *plugins)
+        code = code_digest("twins.py", "torch.yaml", *plugins)
         drift = "{every_step_epochs} {mask_pictures}".format(**config[TWINS])
         for depth, seed in grid.twin_pairs(config):
             plan = Plan(twin_spec(config, depth, seed), code, drift)

@@ -10,10 +10,11 @@ from resnoise.data.dataset import Dataset
 from resnoise.errors import ResnoiseError
 from resnoise.networks import build
 from resnoise.networks.transfer import to_plain
-from resnoise.specs.run import NetworkSpec
+from resnoise.specs.run import NetworkSpec, RunSpec
 from resnoise.storage import tensorfile
 from resnoise.storage.digests import write_json
-from resnoise.trained.run import read_record, read_weights
+from resnoise.trained.record import read_record
+from resnoise.trained.run import read_weights
 from resnoise.training.batches import Normalisation
 
 PICTURES = 500
@@ -28,6 +29,7 @@ def transfer_run(
     *,
     device: str,
     threads: int,
+    expected: RunSpec | None = None,
 ) -> None:
     """Write T of a residual run's final weights, and how far the two functions differ.
 
@@ -43,19 +45,20 @@ def transfer_run(
         report: JSON file to write.
         device: "auto", "cpu" or "cuda".
         threads: CPU threads.
+        expected: the run that should be there; None for any.
 
     Raises:
-        ResnoiseError: a damaged file, files of different runs, another data set, or a run of a
-            network that has no transfer.
+        ResnoiseError: a damaged file, another run, files of different runs, another data set, or a
+            run of a network that has no transfer.
     """
-    facts = read_record(record, dataset)
+    facts = read_record(record, dataset.digest, expected)
     spec = facts.spec
     if spec.network.architecture != "residual":
         raise ResnoiseError(
             f"{record}: transfer of a {spec.network.architecture!r} network asked for, allowed: "
             "'residual'"
         )
-    arrays, digest = read_weights(weights, facts)
+    arrays = read_weights(weights, facts, "weights")
     residual = {name: torch.from_numpy(array) for name, array in arrays.items()}
     chosen = devices.set_up(device, threads)
     comparison = {
@@ -63,7 +66,7 @@ def transfer_run(
         for precision in ("float32", "float64")
     }
     plain = {name: tensor.numpy() for name, tensor in to_plain(residual).items()}
-    tensorfile.save(output, plain, {**facts.identity, "transferred_from": digest})
+    tensorfile.save(output, plain, {**facts.identity, "transferred_from": facts.digests["weights"]})
     write_json(report, comparison)
 
 

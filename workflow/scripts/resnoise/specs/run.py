@@ -7,7 +7,17 @@ progress). Defaults, ranges and explanations of the keys are in the configuratio
 
 import dataclasses
 
+from resnoise.errors import ResnoiseError
 from resnoise.specs.base import Spec
+
+# The files of a finished run, in its folder.
+RUN_FILES = (
+    "weights.safetensors",
+    "snapshots.safetensors",
+    "history.csv",
+    "history.csv.sha256",
+    "run.json",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,3 +71,18 @@ class RunSpec(Spec):
     initialisation: str
     seed: int
     recipe: RecipeSpec
+
+
+def plain_twin(residual: RunSpec) -> RunSpec:
+    """Return the run of the plain network that equals a residual one.
+
+    Raises:
+        ResnoiseError: ``residual`` is no residual network from Hardt-Ma initialisation.
+    """
+    if (residual.network.architecture, residual.initialisation) != ("residual", "hmwi"):
+        raise ResnoiseError(
+            f"{residual.to_json()} given to be trained with its plain twin, allowed: the "
+            "architecture residual with the initialisation hmwi"
+        )
+    network = dataclasses.replace(residual.network, architecture="plain")
+    return dataclasses.replace(residual, network=network, initialisation="t-hmwi")

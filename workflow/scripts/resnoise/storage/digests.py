@@ -46,6 +46,46 @@ def write_rows(path: Path, kind: type, rows: Iterable[Any]) -> None:
         writer.writerows(dataclasses.asdict(row) for row in rows)
 
 
+def stamp(path: Path, facts: Mapping[str, Any] | None, beside: Iterable[Path] = ()) -> None:
+    """Add to the digest of a CSV file what the table is of, and the digests of files beside it.
+
+    The facts are one line of JSON after a "#", which ``sha256sum --check`` takes for a comment.
+
+    Args:
+        path: CSV file that has its digest.
+        facts: what determines the table; None if nothing is to be said.
+        beside: files in the same folder that show the same numbers, such as Markdown or a picture.
+    """
+    comment = f"# {json.dumps(facts, sort_keys=True)}\n" if facts is not None else ""
+    own = _digest_line(digest_file(path))
+    others = (f"{file_digest(file)}  {file.name}\n" for file in beside)
+    write_text(digest_file(path), "".join([comment, f"{own}\n", *others]))
+
+
+def read_stamp(path: Path) -> dict[str, Any]:
+    """Return the facts that ``stamp`` added to the digest of a CSV file; empty if there are none.
+
+    Raises:
+        ResnoiseError: the digest is missing or damaged.
+    """
+    first = read_text(digest_file(path)).partition("\n")[0]
+    if not first.startswith("# "):
+        return {}
+    try:
+        facts: dict[str, Any] = json.loads(first.removeprefix("# "))
+    except ValueError as error:
+        raise ResnoiseError(
+            f"{digest_file(path)}: damaged, delete {path.name} and rerun ({error})"
+        ) from error
+    return facts
+
+
+def _digest_line(file: Path) -> str:
+    """Return the first line with a digest in a file of digests."""
+    lines = [line for line in read_text(file).splitlines() if not line.startswith("#")]
+    return lines[0] if lines else ""
+
+
 def check_csv(path: Path) -> None:
     """Compare a CSV file with its digest.
 
@@ -58,7 +98,7 @@ def check_csv(path: Path) -> None:
         raise ResnoiseError(
             f"{path}: its digest {beside.name} is not beside it, delete {path.name} and rerun"
         )
-    check_digest(path, found, read_text(beside).partition(" ")[0], beside.name)
+    check_digest(path, found, _digest_line(beside).partition(" ")[0], beside.name)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

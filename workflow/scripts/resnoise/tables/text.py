@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from resnoise.storage import csvfile
+from resnoise.storage.digests import stamp
 from resnoise.storage.pages import write_markdown
 
 PENDING = "-"
@@ -29,6 +30,7 @@ class Table:
         for path, table in zip(csvs, self.tables, strict=True):
             csvfile.write(path, table)
         write_markdown(markdown, self.text)
+        stamp(csvs[0], None, [markdown])
 
 
 def seeds_cell(row: Mapping[Any, Any]) -> str:

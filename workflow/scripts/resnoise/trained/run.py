@@ -13,7 +13,7 @@ from resnoise.errors import ResnoiseError
 from resnoise.networks import build
 from resnoise.specs.run import RunSpec
 from resnoise.storage import tensorfile
-from resnoise.storage.digests import read_json
+from resnoise.trained.record import Record, read_record
 from resnoise.training.batches import Normalisation
 from resnoise.training.checkpoint import Weights, set_weights, unflatten
 
@@ -95,80 +95,44 @@ class TrainedRun:
         return [name for name in labels if name != "final" or self.status != "diverged"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Record:
-    """The parts of a run's record (``run.json``) that measurements need.
-
-    Attributes:
-        spec: specification of the run.
-        status: "done" or "diverged".
-        identity: metadata that the run's files of weights must have: its specification, data digest
-            and code digest.
-    """
-
-    spec: RunSpec
-    status: str
-    identity: dict[str, str]
-
-
-def read_record(file: Path, dataset: Dataset) -> Record:
-    """Read the record of a run.
+def read_weights(file: Path, record: Record, kind: str) -> Weights:
+    """Read a file of weights of the run with the given record.
 
     Args:
-        file: the record (JSON).
-        dataset: the data set that the run should have been trained on.
-
-    Raises:
-        ResnoiseError: the record is damaged, or the run was trained on other data.
-    """
-    facts = read_json(file)
-    try:
-        spec = RunSpec.from_dict(facts["spec"])
-        identity = {
-            "spec": spec.to_json(),
-            "data": facts["data_digest"],
-            "code": facts["code_digest"],
-        }
-        status = facts["status"]
-    except (KeyError, TypeError, ResnoiseError) as error:
-        raise ResnoiseError(
-            f"{file}: not the record of a run, delete it and rerun ({error})"
-        ) from error
-    if identity["data"] != dataset.digest:
-        raise ResnoiseError(f"{file}: the run was trained on other data, train it again")
-    return Record(spec, status, identity)
-
-
-def read_weights(file: Path, record: Record) -> tuple[Weights, str]:
-    """Read a file of weights of the run with the given record; return the weights and their digest.
+        file: the file.
+        record: the record.
+        kind: "weights" or "snapshots".
 
     Raises:
         ResnoiseError: the file is damaged, or belongs to another run.
     """
     weights, identity, digest = tensorfile.load(file)
     different = [key for key, value in record.identity.items() if identity.get(key) != value]
+    if not different and digest != record.digests[kind]:
+        different = ["digest"]
     if different:
         raise ResnoiseError(
             f"{file}: these weights belong to another run than run.json beside them "
             f"(different {' and '.join(different)}), delete both and train again"
         )
-    return weights, digest
+    return weights
 
 
-def read(folder: Path, dataset: Dataset) -> TrainedRun:
+def read(folder: Path, dataset: Dataset, expected: RunSpec | None = None) -> TrainedRun:
     """Read the finished run in a folder.
 
     Args:
         folder: the folder with the run's record and weights.
         dataset: the data set that the run should have been trained on.
+        expected: the run that should be there; None for any.
 
     Raises:
-        ResnoiseError: a file is damaged, the run was trained on other data, or the files belong to
-            different runs.
+        ResnoiseError: a file is damaged, the run is another one or was trained on other data, or
+            the files belong to different runs.
     """
-    facts = read_record(folder / "run.json", dataset)
-    kept, kept_digest = read_weights(folder / "snapshots.safetensors", facts)
-    final, final_digest = read_weights(folder / "weights.safetensors", facts)
+    facts = read_record(folder / "run.json", dataset.digest, expected)
+    kept = read_weights(folder / "snapshots.safetensors", facts, "snapshots")
+    final = read_weights(folder / "weights.safetensors", facts, "weights")
     groups = unflatten(kept)
     ordered = {label: groups[label] for label in sorted(groups, key=training_order)}
     return TrainedRun(
@@ -176,7 +140,7 @@ def read(folder: Path, dataset: Dataset) -> TrainedRun:
         facts.status,
         {**ordered, "final": final},
         dataset,
-        {"weights": final_digest, "snapshots": kept_digest, "data": dataset.digest},
+        facts.digests,
     )
 
 

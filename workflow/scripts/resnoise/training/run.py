@@ -18,7 +18,8 @@ from resnoise.initialisations import initialise
 from resnoise.networks import build
 from resnoise.specs.run import RunSpec
 from resnoise.storage import tensorfile
-from resnoise.storage.digests import check_csv, read_json, write_json
+from resnoise.storage.checksum import file_digest
+from resnoise.storage.digests import check_csv, read_json, stamp, write_json
 from resnoise.training import backend as backends
 from resnoise.training import checkpoint, history
 from resnoise.training.batches import Normalisation, TrainingBatches
@@ -201,11 +202,16 @@ class Run:
             identity: specification, data digest and code digest.
             outcome: status and, for a diverged run, epoch and step.
         """
-        tensorfile.save(files.weights, self.state.weights, identity)
-        tensorfile.save(files.snapshots, checkpoint.flatten(self.state.snapshots), identity)
+        snapshots = checkpoint.flatten(self.state.snapshots)
+        digests = {
+            "weights": tensorfile.save(files.weights, self.state.weights, identity),
+            "snapshots": tensorfile.save(files.snapshots, snapshots, identity),
+        }
         history.write(files.history, self.state.history)
+        stamp(files.history, {"run": dataclasses.asdict(self.spec), "data": identity["data"]})
         record = {
             "spec": dataclasses.asdict(self.spec),
+            "files": {**digests, "history": file_digest(files.history)},
             "data_digest": identity["data"],
             "code_digest": identity["code"],
             **outcome,

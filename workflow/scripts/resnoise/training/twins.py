@@ -14,10 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resnoise.errors import ResnoiseError
 from resnoise.networks.simplified import SimplifiedNet
 from resnoise.networks.transfer import to_plain
-from resnoise.specs.run import RunSpec
 from resnoise.storage.digests import check_csv, write_rows
 from resnoise.training.history import Row
 from resnoise.training.observer import Observer
@@ -50,21 +48,6 @@ class Drift:
     weight_difference: float
     mask_layer: int
     mask_differences: int
-
-
-def plain_twin(residual: RunSpec) -> RunSpec:
-    """Return the run of the plain network that equals a residual one.
-
-    Raises:
-        ResnoiseError: ``residual`` is no residual network from Hardt-Ma initialisation.
-    """
-    if (residual.network.architecture, residual.initialisation) != ("residual", "hmwi"):
-        raise ResnoiseError(
-            f"{residual.to_json()} given to be trained with its plain twin, allowed: the "
-            "architecture residual with the initialisation hmwi"
-        )
-    network = dataclasses.replace(residual.network, architecture="plain")
-    return dataclasses.replace(residual, network=network, initialisation="t-hmwi")
 
 
 class DriftRecorder(Observer):

@@ -1,0 +1,78 @@
+"""Read the record of a finished run (``run.json``), without PyTorch."""
+
+import dataclasses
+from pathlib import Path
+
+from resnoise.errors import ResnoiseError
+from resnoise.specs.run import RunSpec
+from resnoise.storage.digests import read_json
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """The parts of a run's record that measurements need.
+
+    Attributes:
+        spec: specification of the run.
+        status: "done" or "diverged".
+        identity: metadata that the run's files of weights must have: its specification, data digest
+            and code digest.
+        digests: "weights" and "snapshots" -> digest that these files must have, and "data" -> the
+            digest of the data set.
+    """
+
+    spec: RunSpec
+    status: str
+    identity: dict[str, str]
+    digests: dict[str, str]
+
+
+def read_record(file: Path, data: str, expected: RunSpec | None = None) -> Record:
+    """Read the record of a run.
+
+    Args:
+        file: the record (JSON).
+        data: digest of the data set that the run should have been trained on.
+        expected: the run that should be there; None for any.
+
+    Raises:
+        ResnoiseError: the record is damaged, belongs to another run than ``expected``, or the run
+            was trained on other data.
+    """
+    facts = read_json(file)
+    try:
+        spec = RunSpec.from_dict(facts["spec"])
+        identity = {
+            "spec": spec.to_json(),
+            "data": facts["data_digest"],
+            "code": facts["code_digest"],
+        }
+        digests = {name: facts["files"][name] for name in ("weights", "snapshots")}
+        status = facts["status"]
+    except (KeyError, TypeError, ResnoiseError) as error:
+        raise ResnoiseError(
+            f"{file}: not the record of a run, delete it and rerun ({error})"
+        ) from error
+    if expected is not None and spec != expected:
+        raise ResnoiseError(
+            f"{file}: another run than the one asked for, with {differences(spec, expected)}; "
+            f"move or delete the folder {file.parent} and rerun"
+        )
+    if identity["data"] != data:
+        raise ResnoiseError(f"{file}: the run was trained on other data, train it again")
+    return Record(spec, status, identity, {**digests, "data": data})
+
+
+def differences(found: RunSpec, expected: RunSpec) -> str:
+    """Return in words in which fields two runs differ, such as "seed 1 instead of 2"."""
+    pairs = []
+    for one, two in ((found, expected), (found.network, expected.network)):
+        pairs += _fields(one, two)
+    pairs += _fields(found.recipe, expected.recipe)
+    return ", ".join(f"{name} {one} instead of {two}" for name, one, two in pairs)
+
+
+def _fields(one: object, two: object) -> list[tuple[str, object, object]]:
+    """Return (name, value, other value) of the fields in which two specifications differ."""
+    values = ((field, getattr(one, field), getattr(two, field)) for field in vars(one))
+    return [pair for pair in values if pair[1] != pair[2] and not dataclasses.is_dataclass(pair[1])]
