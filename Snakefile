@@ -43,16 +43,23 @@ pathvars:
 container: CONFIG["container"]
 
 
+# Before jobs are planned; only the main process plans.
+if workflow.is_main_process:
+    exchange_records()
+
+
 # Written when jobs are about to run, whatever the target, so that it is always beside the results.
 onstart:
     save_configuration()
 
 
 onsuccess:
+    exchange_records()
     show_success()
 
 
 onerror:
+    exchange_records()
     show_failure(log)
 
 

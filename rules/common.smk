@@ -30,7 +30,7 @@ from resnoise.claims import scale as claim_scale
 from resnoise.config import load as configuration
 from resnoise.data.remembered import source_digest
 from resnoise.errors import ResnoiseError
-from resnoise.plan import artefacts, estimates, expected, grid, specs, studies
+from resnoise.plan import artefacts, estimates, expected, grid, records, specs, studies
 from resnoise.specs import metrics as metric_specs
 from resnoise.specs.run import RUN_FILES
 from resnoise.specs.theory import TrivialCaseSpec
@@ -376,6 +376,28 @@ def external_files():
 def gradient_flow_spec(wildcards):
     """Return the specification of the gradient flow of a run as JSON."""
     return metric_spec("gradient_flow", wildcards.architecture)
+
+
+def exchange_records():
+    """Keep Snakemake's records with the results, and take over those that came with them."""
+    results = Path(CONFIG["results"])
+    if not results.is_dir():
+        return
+    try:
+        known = records.exchange(results)
+        unknown = [
+            file for file in records.outputs(results) if records.record_name(str(file)) not in known
+        ]
+        if unknown and CONFIG["store"]:
+            # Imported here, because it needs numpy, and that takes time.
+            from resnoise.storage.store import Store
+            from resnoise.trained.adopt import adopt
+
+            adopt(unknown, Store(Path(CONFIG["store"])))
+        records.mark_unrecorded(unknown)
+    except ResnoiseError as error:
+        # Results that can only be read can still be planned and looked at.
+        logger.warning(f"records of how results were made are not up to date: {error}")
 
 
 def save_configuration():

@@ -11,6 +11,7 @@ from resnoise.data import dataset
 from resnoise.specs import metrics as specs
 from resnoise.specs.run import RunSpec
 from resnoise.storage.digests import stamp
+from resnoise.trained import identity
 from resnoise.trained.record import read_record
 
 
@@ -29,7 +30,11 @@ def main() -> None:
     modules = registry.architecture(record.spec.network.architecture).modules
     code = commandline.code(Path(__file__).name, "torch.yaml", metric.module, *modules)
     outputs = commandline.by_suffix(arguments.output, ".csv")
-    measured = {"metric": arguments.name, "spec": json.loads(arguments.spec), "code": code}
+    facts = {
+        "run": dataclasses.asdict(record.spec),
+        **record.digests,
+        **{"metric": arguments.name, "spec": json.loads(arguments.spec), "code": code},
+    }
 
     def compute() -> None:
         # Imported here, because a measurement that the store has needs no PyTorch.
@@ -40,18 +45,16 @@ def main() -> None:
         run = trained.read(arguments.run, pictures, expected)
         computing = Computing(arguments.device, arguments.threads, arguments.memory_mb, code)
         if metric.spec is None:
-            keys = measured["spec"]
-            registered.measure_run(run, arguments.name, keys, outputs, computing)
+            registered.measure_run(run, arguments.name, facts["spec"], outputs, computing)
         else:
             spec = getattr(specs, metric.spec).from_json(arguments.spec)
             importlib.import_module(metric.module).measure_run(run, spec, outputs, computing)
-        facts = {"run": dataclasses.asdict(record.spec), **record.digests, **measured}
         for output in outputs:
             stamp(output, facts)
 
     commandline.computed_once(
         arguments.store,
-        {"result": "measurement", **record.digests, **measured},
+        identity.of_measurement(facts),
         {file.name: file for file in arguments.output},
         compute,
     )

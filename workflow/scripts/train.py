@@ -7,6 +7,7 @@ from resnoise import commandline, registry
 from resnoise.data import dataset
 from resnoise.specs.run import NetworkSpec, RunSpec
 from resnoise.storage.digests import digest_file
+from resnoise.trained import identity
 
 
 def main() -> None:
@@ -61,9 +62,9 @@ def main() -> None:
             code=code,
         )
 
-    identity = {"result": "run", "spec": spec.to_json(), "data": pictures.digest, "code": code}
     outputs = {file.name: file for file in (*files, digest_file(arguments.history))}
-    commandline.computed_once(arguments.store, identity, outputs, compute)
+    result = identity.of_run(spec, pictures.digest, code)
+    commandline.computed_once(arguments.store, result, outputs, compute)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from resnoise import commandline, registry
 from resnoise.data import dataset
 from resnoise.specs.run import RUN_FILES, RunSpec, plain_twin
 from resnoise.storage.digests import digest_file, stamp
+from resnoise.trained import identity
 
 
 def main() -> None:
@@ -56,21 +57,17 @@ def main() -> None:
             code=code,
             observers=[DriftRecorder(arguments.drift, **drift)],
         )
-        stamp(
-            arguments.drift, {"run": dataclasses.asdict(residual), "metric": "drift", "spec": drift}
-        )
+        run = dataclasses.asdict(residual)
+        stamp(arguments.drift, {"run": run, "metric": identity.DRIFT, "spec": drift})
 
-    identity = {
-        **{"result": "twins", "spec": residual.to_json(), "drift": drift},
-        **{"data": pictures.digest, "code": code},
-    }
     outputs = {
         f"{folder.name}/{name}": folder / name
         for folder in (arguments.residual, arguments.plain)
         for name in RUN_FILES
     }
     outputs |= {file.name: file for file in (arguments.drift, digest_file(arguments.drift))}
-    commandline.computed_once(arguments.store, identity, outputs, compute)
+    result = identity.of_twins(residual, drift, pictures.digest, code)
+    commandline.computed_once(arguments.store, result, outputs, compute)
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def digest(config: Mapping[str, Any], file: str) -> str:
         return identity.digest(fields)
     if path.name == "drift.csv":
         keys = ("every_step_epochs", "mask_pictures")
-        return identity.digest(fields, "drift", {key: config["twins"][key] for key in keys})
+        return identity.digest(fields, identity.DRIFT, {key: config["twins"][key] for key in keys})
     metric = _FURTHER_FILES.get(path.stem, path.stem)
     if metric not in registry.METRICS:
         return identity.NO_RUN
