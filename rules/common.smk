@@ -595,6 +595,11 @@ def report_records():
     return [f"{CONFIG['results']}/{folder}/run.json" for folder in sorted(folders)]
 
 
+def verified(wildcards):
+    """Return the file of the last check of all files (verify.py), if there was one."""
+    return [file for file in [f"{CONFIG['results']}/verified.json"] if os.path.exists(file)]
+
+
 def report_command(wildcards, output):
     """Return the command that makes the report.
 

@@ -43,6 +43,7 @@ rule report_page:
         captions=shown_captions,
         records=report_records(),
         data="<results>/data.safetensors",
+        verified=verified,
     output:
         "<results>/report.html",
     log:
@@ -69,5 +70,5 @@ rule report_page:
         "python {params.script:q} --code {params.running:q} --results {params.results:q} --claims {input.claims:q}"
         " --show {params.names:q} --captions {input.captions:q} --records {input.records:q}"
         " --data {input.data:q} --config {params.config:q} --differences {params.differences:q}"
-        " --command {params.command:q} --snakemake {params.snakemake:q}"
+        " --verified {input.verified:q} --command {params.command:q} --snakemake {params.snakemake:q}"
         " --output {output:q} > {log:q} 2>&1"

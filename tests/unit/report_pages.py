@@ -14,7 +14,7 @@ from resnoise.data.samples import Samples
 from resnoise.report import page
 from resnoise.storage import csvfile
 from resnoise.storage.digests import write_json
-from resnoise.storage.pages import write_markdown
+from resnoise.storage.pages import write_page
 
 # Four white pixels.
 PNG = base64.b64decode(
@@ -67,7 +67,7 @@ def write(folder: Path, differences: Mapping[str, list[str]] = DIFFERENCES) -> P
     table = pd.DataFrame(CLAIMS, columns=list(COLUMNS)).astype({"runs": "Int64"})
     csvfile.write(folder / "claims.csv", table)
     (folder / "figure3.png").write_bytes(PNG)
-    write_markdown(
+    write_page(
         folder / "table1.md",
         "# Table 1\n\n| depth | risk |\n|---|---|\n| 20 | 0.1 +- 0.01 |\n| 8 | 0.02 +- 0.01 |\n"
         "| 44 | 0.5 +- 0.1 |\n\nMeasured.\n",

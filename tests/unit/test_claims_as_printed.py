@@ -24,7 +24,7 @@ from resnoise.claims.verdicts import Judgement, judge
 from resnoise.config import load as configuration
 from resnoise.plan import grid
 from resnoise.storage import csvfile
-from resnoise.storage.pages import read_markdown
+from resnoise.storage.pages import read_page
 from resnoise.summaries.published import read_paper
 
 PAPER = Path(__file__).resolve().parents[2] / "config" / "paper.yaml"
@@ -176,6 +176,6 @@ def test_the_table_has_a_row_for_each_claim(as_printed: Path, tmp_path: Path) ->
     table = pd.read_csv(tmp_path / "claims.csv")
     assert list(table.columns) == list(page.COLUMNS)
     assert list(table["id"]) == [one.claim.id for one in judgements]
-    assert text == read_markdown(tmp_path / "claims.md")
+    assert text == read_page(tmp_path / "claims.md")
     for one in judgements:
         assert (one.claim.statement if one.measured is not None else one.claim.id) in text

@@ -18,7 +18,7 @@ from resnoise.claims.names import (
 from resnoise.console import summary
 from resnoise.errors import ResnoiseError
 from resnoise.storage import csvfile
-from resnoise.storage.pages import write_markdown
+from resnoise.storage.pages import write_page
 
 
 def write_table1(folder: Path, seeds: int = 1) -> Path:
@@ -103,7 +103,7 @@ def test_all_of_it_is_about_ten_lines(tmp_path: Path) -> None:
 
 def test_tables_that_were_asked_for_alone_are_shown(tmp_path: Path) -> None:
     for name in ("table5", "table1"):
-        write_markdown(tmp_path / f"{name}.md", f"# {name}\n\n| a |\n")
+        write_page(tmp_path / f"{name}.md", f"# {name}\n\n| a |\n")
     outputs = [tmp_path / name for name in ("table5.md", "table1.md", "table1.csv")]
     assert summary.text(tmp_path, map(str, outputs)).split("\n\n") == [
         *("# table1", "| a |", f"({tmp_path}/table1.md)"),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from resnoise.errors import ResnoiseError
 from resnoise.figures import figure3, figure3_snapshots
 from resnoise.storage.digests import csv_path, write_json
-from resnoise.storage.pages import read_markdown
+from resnoise.storage.pages import read_page
 from resnoise.summaries.layer_cushion import (
     Comparison,
     Cushions,
@@ -218,7 +218,7 @@ def test_the_written_tables_agree(folders: list[Path], tmp_path: Path) -> None:
     made = cushion_tables.make(cushions, yaml.safe_load(PAPER), **options)
     made.save(files[2], *files[:2])
     text = made.text
-    assert read_markdown(files[2]) == text
+    assert read_page(files[2]) == text
     assert "3 of 3, 3 to 3 (paper: 1)" in text
     assert "90 % intervals" in text
     with files[1].open(newline="") as stream:

@@ -14,7 +14,7 @@ import pytest
 
 from resnoise.errors import ResnoiseError
 from resnoise.storage import csvfile, digests
-from resnoise.storage.pages import read_markdown, read_png, write_markdown
+from resnoise.storage.pages import read_page, read_png, write_page
 
 TABLE = pd.DataFrame({"name": ["a", 'naïve, "b"'], "value": [0.1, math.nan]})
 FACTS = {"b": [1, None, {"c": 0.1}], "a": "naïve"}
@@ -40,8 +40,8 @@ KINDS: dict[str, tuple[str, Callable[[Path], object], Callable[[Path], object]]]
     "JSON": ("f.json", lambda file: digests.write_json(file, FACTS), digests.read_json),
     "Markdown": (
         "t.md",
-        lambda file: write_markdown(file, MARKDOWN),
-        read_markdown,
+        lambda file: write_page(file, MARKDOWN),
+        read_page,
     ),
     "PNG": ("f.png", lambda file: file.write_bytes(picture()), read_png),
 }

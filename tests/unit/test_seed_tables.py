@@ -8,7 +8,7 @@ import pytest
 from resnoise.errors import ResnoiseError
 from resnoise.storage import csvfile
 from resnoise.storage.digests import write_json
-from resnoise.storage.pages import read_markdown
+from resnoise.storage.pages import read_page
 from resnoise.tables.over_seeds import make, over_seeds
 
 ROWS = [
@@ -58,7 +58,7 @@ def test_files_of_runs_become_csv_and_markdown(tmp_path: Path) -> None:
     text = made.text
     assert pd.read_csv(csv)["half_mean"].tolist() == [0.5]
     assert "| plain        | 8     | kwi            | final    | 2     | 0.5000 +- 0.35 |" in text
-    assert read_markdown(markdown) == text and text.startswith("# x\n")
+    assert read_page(markdown) == text and text.startswith("# x\n")
     (records[1].parent / "metrics" / "x.csv").unlink()
     with pytest.raises(ResnoiseError, match="seed2"):
         make(records, name="metrics/x.csv", title="x")

@@ -15,7 +15,7 @@ from resnoise.config.schema import SCHEMA_PATH
 from resnoise.errors import ResnoiseError
 from resnoise.storage import csvfile
 from resnoise.storage.digests import csv_path
-from resnoise.storage.pages import read_markdown
+from resnoise.storage.pages import read_page
 from resnoise.summaries.evaluations import read_evaluations
 from resnoise.summaries.published import read_paper
 from resnoise.tables.table1 import make, table1
@@ -178,7 +178,7 @@ def test_the_markdown_shows_measured_and_printed_numbers(files: list[Path], tmp_
     made = make(files, read_paper(PAPER))
     made.save(tmp_path / "t.md", tmp_path / "t.csv")
     text = made.text
-    assert read_markdown(tmp_path / "t.md") == text
+    assert read_page(tmp_path / "t.md") == text
     title, _, *lines = text.splitlines()[:9]
     assert title == "# Table 1"
     assert len({len(line) for line in lines}) == 1

@@ -12,7 +12,7 @@ from resnoise.errors import ResnoiseError
 from resnoise.figures import figure7
 from resnoise.storage import csvfile
 from resnoise.storage.digests import write_json
-from resnoise.storage.pages import read_markdown
+from resnoise.storage.pages import read_page
 from resnoise.summaries.published import read_paper
 from resnoise.summaries.weights import read_statistics, table3
 from resnoise.tables.table3 import make as make_table3
@@ -110,7 +110,7 @@ def test_table3_is_written_with_the_papers_numbers_in_brackets(
     made = make_table3(statistics, read_paper(PAPER), threshold=0.25, id_threshold=0.7)
     made.save(files[1], files[0])
     text = made.text
-    assert read_markdown(files[1]) == text
+    assert read_page(files[1]) == text
     line = next(line for line in text.splitlines() if "mass, ID entries" in line)
     assert [cell.strip() for cell in line.split("|")[3:7]] == [
         "2 +- 1.4 (67)",

@@ -32,6 +32,9 @@ def main() -> None:
     )
     parser.add_argument("--command", required=True, help="the command that makes the page")
     parser.add_argument("--snakemake", required=True, help="version of Snakemake")
+    parser.add_argument(
+        "--verified", type=Path, nargs="?", help="what the last check of all files found (JSON)"
+    )
     parser.add_argument("--output", type=Path, required=True, help="output: the page (HTML)")
     arguments = parser.parse_args()
     known = {artefact.name: artefact for artefact in ARTEFACTS}
@@ -51,6 +54,7 @@ def main() -> None:
         differences=json.loads(arguments.differences),
         command=arguments.command,
         snakemake=arguments.snakemake,
+        verified=page.verified(arguments.verified) if arguments.verified else None,
     )
     page.write(
         arguments.claims,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from resnoise.claims import outcomes
 from resnoise.storage.digests import check_csv
-from resnoise.storage.pages import read_markdown
+from resnoise.storage.pages import read_page
 
 
 def text(results: Path, outputs: Iterable[str]) -> str:
@@ -36,7 +36,7 @@ def text(results: Path, outputs: Iterable[str]) -> str:
         parts.append(verdicts(claims))
     else:
         tables = sorted(file for file in files if file.suffix == ".md")
-        parts += [f"{read_markdown(file).strip()}\n\n({file})" for file in tables]
+        parts += [f"{read_page(file).strip()}\n\n({file})" for file in tables]
     if report in files:
         parts.append(f"Everything on one page: {report}")
     return "\n\n".join(parts)

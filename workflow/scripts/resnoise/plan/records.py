@@ -12,11 +12,13 @@ import binascii
 import contextlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from resnoise import provenance
 from resnoise.storage.files import atomic_path, write_text
 
 # In a results folder.
@@ -25,6 +27,9 @@ FOLDER = "provenance"
 SNAKEMAKE = Path(".snakemake/metadata")
 _FORMAT = 6
 _UNKNOWN = "there is no record of how this file was made"
+
+# A script, module or environment with its digest, in a parameter (see ``provenance.digest``).
+_CODE = re.compile(r"'([\w.]+) ([0-9a-f]{16})'")
 
 # What the rules write, by suffix; and what is in a results folder but is no output of a rule.
 _OUTPUTS = (".csv", ".sha256", ".json", ".safetensors", ".md", ".png", ".pdf", ".html")
@@ -103,11 +108,42 @@ def outputs(results: Path) -> Iterator[Path]:
                 yield folder / name
 
 
+def changed_code(results: Path, file: Path) -> list[str] | None:
+    """Return which code has changed since an output was made, from the results folder's records.
+
+    Args:
+        results: the results folder.
+        file: an output in it.
+
+    Returns:
+        Names of the scripts, modules and environments that are others now, or gone; None if there
+        is no record of how the file was made.
+    """
+    facts = _read(results / FOLDER / record_name(str(file)))
+    if facts is None or facts.get("params") == [repr(_UNKNOWN)]:
+        return None
+    code = dict(_CODE.findall(" ".join(map(str, facts.get("params") or []))))
+    return sorted(name for name, digest in code.items() if _digest_now(name) != digest)
+
+
 def record_name(file: str) -> str:
     """Return the path of a file's record below the folder of records, as Snakemake names it."""
     encoded = base64.urlsafe_b64encode(file.encode()).decode()
     parts = [encoded[start : start + 254] for start in range(0, len(encoded), 254)]
     return "/".join([*(f"@{part}" for part in parts[:-1]), parts[-1]])
+
+
+def _digest_now(name: str) -> str | None:
+    """Return the present digest of what a parameter names; None if it is gone."""
+    try:
+        if not name.endswith(".yaml"):
+            return provenance.digest(name).rpartition(" ")[2]
+        folders = (provenance.ENVIRONMENTS, provenance.ENVIRONMENTS.with_name("config"))
+        places = (folder / name for folder in folders)
+        found = next((place for place in places if place.exists()), None)
+        return provenance.text_digest(found).rpartition(" ")[2] if found else None
+    except (OSError, SyntaxError):
+        return None
 
 
 def _records(folder: Path, results: Path) -> dict[str, tuple[int, int]]:

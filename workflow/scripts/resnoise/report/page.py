@@ -25,7 +25,7 @@ from resnoise.errors import ResnoiseError
 from resnoise.storage import csvfile
 from resnoise.storage.digests import check_csv, read_json
 from resnoise.storage.files import write_text
-from resnoise.storage.pages import read_markdown, read_png
+from resnoise.storage.pages import read_page, read_png, write_page
 from resnoise.tables.text import short
 
 HERE = Path(__file__).resolve().parent
@@ -64,12 +64,14 @@ class Facts:
         differences: part of the configuration -> texts on how it differs from the paper's.
         command: the command that made the page.
         snakemake: version of Snakemake.
+        verified: when all files were last checked, and what was found; None if they never were.
     """
 
     config: Mapping[str, Any]
     differences: Mapping[str, Sequence[str]]
     command: str
     snakemake: str
+    verified: str | None = None
 
 
 def build(
@@ -130,7 +132,24 @@ def write(
     output: Path,
 ) -> None:
     """Write the page (see ``build``)."""
-    write_text(output, build(claims, items, records, data, facts, results))
+    write_page(output, build(claims, items, records, data, facts, results))
+
+
+def verified(file: Path) -> str:
+    """Return in words when all files were last checked, and what was found.
+
+    Args:
+        file: what ``verify.py`` has written.
+
+    Raises:
+        ResnoiseError: the file is damaged.
+    """
+    facts = read_json(file)
+    try:
+        counts = ", ".join(f"{count} {state}" for state, count in facts["counts"].items() if count)
+        return f"{facts['checked'][:16].replace('T', ' ')} UTC: {counts}"
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ResnoiseError(f"{file}: damaged, delete it and rerun ({error!r})") from error
 
 
 def _template(name: str) -> jinja2.Template:
@@ -271,7 +290,7 @@ def _item(item: Item, config: Mapping[str, Any], results: Path) -> dict[str, Any
         "plain_caption": Markup(caption).striptags(),
         "picture": _data_uri(picture, "image/png") if figure else "",
         "size": _png_size(picture) if figure else (0, 0),
-        "table": "" if figure else Markup(_table(read_markdown(item.file))),
+        "table": "" if figure else Markup(_table(read_page(item.file))),
         "data_name": str(_below(item.data, results)),
         "data_uri": _data_uri(data, "text/csv") if small else "",
     }

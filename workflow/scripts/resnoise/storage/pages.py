@@ -1,6 +1,6 @@
-"""Markdown and PNG files that are checked when they are read.
+"""Pages (Markdown, HTML) and PNG files that are checked when they are read.
 
-Markdown holds a digest in a comment; the PNG format has checksums of its own. This module is
+A page holds a digest in a comment; the PNG format has checksums of its own. This module is
 separate from ``digests`` so that editing it does not make trained networks stale: training writes
 only CSV and JSON.
 """
@@ -17,13 +17,13 @@ _COMMENT = "\n<!-- sha256: {} -->\n"
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def write_markdown(path: Path, text: str) -> None:
+def write_page(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` atomically, with its digest in a comment at the end."""
     write_text(path, text + _COMMENT.format(text_digest(text)))
 
 
-def read_markdown(path: Path) -> str:
-    """Read a text that ``write_markdown`` wrote, without its digest.
+def read_page(path: Path) -> str:
+    """Read a text that ``write_page`` wrote, without its digest.
 
     Raises:
         ResnoiseError: the file is missing or unreadable, or does not match its digest.

@@ -8,7 +8,7 @@ import pandas as pd
 
 from resnoise.storage import csvfile
 from resnoise.storage.digests import stamp
-from resnoise.storage.pages import write_markdown
+from resnoise.storage.pages import write_page
 
 PENDING = "-"
 
@@ -29,7 +29,7 @@ class Table:
         """Write the Markdown, and a CSV file for each table."""
         for path, table in zip(csvs, self.tables, strict=True):
             csvfile.write(path, table)
-        write_markdown(markdown, self.text)
+        write_page(markdown, self.text)
         stamp(csvs[0], None, [markdown])
 
 

@@ -1,7 +1,7 @@
 """Put results that came from elsewhere into the store, before a workflow makes them anew."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +26,23 @@ def adopt(files: Iterable[Path], store: Store) -> int:
         store: where to keep them.
     """
     count = 0
+    for own, outputs in results_in(files):
+        if not store.place(own).exists():
+            store.keep(own, outputs)
+            count += 1
+    return count
+
+
+def results_in(files: Iterable[Path]) -> Iterator[tuple[dict[str, Any], dict[str, Path]]]:
+    """Yield identity and files of all undamaged runs, twins and measurements among some files."""
     for file in sorted(files):
         try:
             found = _result(file)
         except (ResnoiseError, KeyError, TypeError) as error:
-            _log.debug("not kept: %s", error)
+            _log.debug("left out: %s", error)
             continue
-        if found is not None and not store.place(found[0]).exists():
-            store.keep(*found)
-            count += 1
-    return count
+        if found is not None:
+            yield found
 
 
 def _result(file: Path) -> tuple[dict[str, Any], dict[str, Path]] | None:

@@ -1,0 +1,1 @@
+"""Whether what is in results folders, and in the store, is still what it should be."""

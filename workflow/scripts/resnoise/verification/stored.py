@@ -1,0 +1,89 @@
+"""What the store holds, and which of it the results folders still ask for."""
+
+import dataclasses
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from resnoise.config import load as configuration
+from resnoise.errors import ResnoiseError
+from resnoise.live import jobs
+from resnoise.plan import records
+from resnoise.specs.run import RunSpec
+from resnoise.storage import store
+from resnoise.trained import adopt
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """An entry of the store.
+
+    Attributes:
+        folder: its folder.
+        name: what it is, for people.
+        size: bytes of its files.
+        wanted: whether a configuration asks for it.
+    """
+
+    folder: Path
+    name: str
+    size: int
+    wanted: bool
+
+
+def kept(folder: Path, results: Iterable[Path]) -> list[Kept]:
+    """Return the entries of a store, those that no configuration asks for first.
+
+    Args:
+        folder: the store.
+        results: results folders with their saved configurations.
+
+    Raises:
+        ResnoiseError: a saved configuration has mistakes, so that nobody knows what it asks for.
+    """
+    place = store.Store(folder)
+    wanted = {place.place(own) for each in results for own in _asked_for(each)}
+    found = []
+    for path in place.entries():
+        try:
+            name = _name(store.read(path).identity)
+        except ResnoiseError as error:
+            name = f"damaged: {error}"
+        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        found.append(Kept(path, name, size, path in wanted))
+    return sorted(found, key=lambda entry: (entry.wanted, entry.name))
+
+
+def results_folders(root: Path) -> list[Path]:
+    """Return the results folders below a folder: those with a saved configuration."""
+    return sorted(file.parent for file in root.rglob(configuration.SAVED))
+
+
+def delete(folder: Path, entries: Iterable[Kept]) -> None:
+    """Delete entries of a store, and what killed processes have left in it."""
+    for path in [*(entry.folder for entry in entries), *store.Store(folder).unfinished()]:
+        shutil.rmtree(path)
+
+
+def _asked_for(results: Path) -> list[dict[str, Any]]:
+    """Return the identities of all results in a folder that its configuration asks for."""
+    config = configuration.load(configuration.read([results / configuration.SAVED]))
+    folders = {job.folder for job in jobs.configured(config, results)}
+    # A pair of twins is a job in the folder of its residual network.
+    folders |= {folder.parent for folder in folders if folder.name == "residual"}
+    files = (
+        file for file in records.outputs(results) if any(map(folders.__contains__, file.parents))
+    )
+    return [own for own, _ in adopt.results_in(files)]
+
+
+def _name(identity: dict[str, Any]) -> str:
+    """Return in words what an entry is."""
+    words = [str(identity.get("result")), str(identity.get("metric", ""))]
+    try:
+        spec = RunSpec.from_json(identity["spec"])
+    except (ResnoiseError, KeyError, TypeError):
+        return " ".join(words).strip()
+    words[1] = f"{spec.network.architecture}-{spec.network.depth} {spec.initialisation}"
+    return " ".join([*words, f"seed {spec.seed}, {spec.recipe.epochs} epochs"])
