@@ -12,7 +12,7 @@ from projects import Project
 
 # These hold times; everything else comes out the same to the bit.
 HOLDS_TIMES = {"history.csv", "history.csv.sha256", "run.json", "report.html"}
-NOT_RESULTS = {"logs", "benchmarks"}
+NOT_RESULTS = {"logs", "benchmarks", "provenance"}
 
 
 def results(project: Project) -> dict[str, str]:

@@ -54,7 +54,7 @@ def _read_library(scripts: Path) -> None:
     for architecture in registry.ARCHITECTURES.values():
         plugins.update(architecture.modules)
     for script in scripts.glob("*.py"):
-        provenance.code_digest(script.name, *plugins)
+        provenance.code_digest(script.name, "torch.yaml", *plugins)
 
 
 if __name__ == "__main__":
