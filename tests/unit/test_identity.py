@@ -14,10 +14,10 @@ from resnoise.config import load as config
 from resnoise.errors import ResnoiseError
 from resnoise.plan import expected, grid
 from resnoise.plan.specs import run_spec, twin_spec
+from resnoise.specs import results
 from resnoise.specs.run import RunSpec, plain_twin
-from resnoise.storage import csvfile
+from resnoise.storage import csvfile, identity
 from resnoise.storage.digests import check_csv, read_stamp, stamp, write_json
-from resnoise.trained import identity
 from resnoise.trained.record import differences, read_record
 
 CONFIG = config.load({"data": {"source": "digits"}})
@@ -131,7 +131,7 @@ def test_twins_and_their_drift_have_runs_of_their_own() -> None:
     assert expected.run_of(CONFIG, f"{folder}/plain/run.json") == plain_twin(residual)
     assert expected.run_of(CONFIG, f"{folder}/drift.csv") == residual
     keys = {key: CONFIG["twins"][key] for key in ("every_step_epochs", "mask_pictures")}
-    drift = identity.digest(dataclasses.asdict(residual), identity.DRIFT, keys)
+    drift = identity.digest(dataclasses.asdict(residual), results.DRIFT, keys)
     assert expected.digest(CONFIG, f"{folder}/drift.csv") == drift
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from resnoise import provenance, registry
-from resnoise.provenance import EXEMPT, closure, code_digest, text_digest
+from resnoise.errors import ResnoiseError
+from resnoise.provenance import EXEMPT, check, closure, code_digest, promise, text_digest
 
 REAL = provenance.SCRIPTS
 RULES = REAL.parents[1] / "rules"
@@ -113,7 +114,7 @@ def copy(tmp_path: Path, use: Callable[[Path], None]) -> Path:
 def digests(scripts: list[str], *plugins: str) -> dict[str, str]:
     """Return the digests as a new process would compute them."""
     forget()
-    return {script: code_digest(script, *plugins) for script in scripts}
+    return {script: code_digest(script, "torch.yaml", *plugins) for script in scripts}
 
 
 def changed(scripts: list[str], edit: Callable[[], object], *plugins: str) -> set[str]:
@@ -174,10 +175,51 @@ def test_a_changed_plugin_or_what_it_imports_changes_the_digest(tree: Path) -> N
 @pytest.mark.usefixtures("tree")
 def test_the_plugins_of_a_run_are_part_of_its_digest() -> None:
     plugins = [(), ("pack.plugin",), ("pack.late",), ("pack.late", "pack.plugin")]
-    assert len({code_digest("three.py", *names) for names in plugins}) == 4
-    assert code_digest("three.py", "pack.plugin", "pack.late") == code_digest(
-        "three.py", "pack.late", "pack.plugin"
+    assert len({code_digest("three.py", "torch.yaml", *names) for names in plugins}) == 4
+    assert code_digest("three.py", "torch.yaml", "pack.plugin", "pack.late") == code_digest(
+        "three.py", "torch.yaml", "pack.late", "pack.plugin"
     )
+
+
+@pytest.mark.usefixtures("tree")
+def test_the_environment_of_a_run_is_part_of_its_digest() -> None:
+    assert code_digest("one.py", "torch.yaml") != code_digest("one.py", "analysis.yaml")
+
+
+def test_a_job_finds_the_code_that_it_was_promised(tree: Path) -> None:
+    promised = promise("three.py", "torch.yaml", "pack.plugin")
+    check(promised, load=False)
+    # Formatting does not count, and neither does what the job does not use.
+    for name in ("plugin", "late"):
+        file = tree / "pack" / f"{name}.py"
+        file.write_text("# a comment\n" + file.read_text())
+    append(tree / "two.py", "extra = 2\n")()
+    check(promised, load=False)
+
+
+@pytest.mark.parametrize("module", ["three.py", "pack/plugin.py", "pack/below.py"])
+def test_a_job_that_finds_other_code_is_refused(tree: Path, module: str) -> None:
+    promised = promise("three.py", "torch.yaml", "pack.plugin")
+    text = (tree / module).read_text()
+    append(tree / module, "extra = 2\n")()
+    with pytest.raises(ResnoiseError, match=r"the code of three.py, .* start the workflow again"):
+        check(promised, load=False)
+    (tree / module).write_text(text)
+    check(promised, load=False)
+    (tree / module).write_text("def (")
+    with pytest.raises(ResnoiseError, match=r"three.py: its code cannot be read .*invalid syntax"):
+        check(promised, load=False)
+
+
+def test_a_job_loads_its_code_before_it_compares_it() -> None:
+    name = "resnoise.initialisations.hardt_ma"
+    code = f"""
+import sys
+from resnoise import provenance
+provenance.check(provenance.promise("trivial_case.py", "analysis.yaml", "{name}"), load=True)
+print("{name}" in sys.modules)
+"""
+    assert python(code) == "True\n"
 
 
 def test_data_files_of_an_imported_package_count(tree: Path) -> None:

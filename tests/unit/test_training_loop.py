@@ -351,7 +351,7 @@ def test_a_script_killed_at_random_moments_ends_with_the_same_bits(
 ) -> None:
     spec = run_spec("full-residual", epochs=60, snapshot_epochs=(7, 40))
     plugins = registry.plugin_modules(spec.network.architecture, spec.initialisation)
-    code = provenance.code_digest("train.py", *plugins)
+    code = provenance.code_digest("train.py", "torch.yaml", *plugins)
     whole = train(spec, data, tmp_path / "whole", code=code)
     files = RunFiles.in_folder(tmp_path / "killed")
     command = [sys.executable, provenance.SCRIPTS / "train.py", "--spec", spec.to_json()]

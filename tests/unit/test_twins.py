@@ -20,7 +20,7 @@ from resnoise.live.jobs import Job, Plan
 from resnoise.networks import build
 from resnoise.networks.transfer import to_plain
 from resnoise.plan.specs import recipe_spec
-from resnoise.specs.run import DataSpec, NetworkSpec, RunSpec
+from resnoise.specs.run import DataSpec, NetworkSpec, RunSpec, plain_twin
 from resnoise.storage import tensorfile
 from resnoise.storage.files import exclusive
 from resnoise.training import checkpoint, loop, twins
@@ -34,7 +34,7 @@ RECIPE = dataclasses.replace(
     precision="float64",
 )
 RESIDUAL = RunSpec(NetworkSpec("residual", 8, 16), "hmwi", 1, RECIPE)
-PLAIN = twins.plain_twin(RESIDUAL)
+PLAIN = plain_twin(RESIDUAL)
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +173,7 @@ def test_the_plain_twin_differs_in_architecture_and_initialisation_only() -> Non
 )
 def test_a_run_without_a_plain_twin_is_refused(spec: RunSpec) -> None:
     with pytest.raises(ResnoiseError, match="given to be trained with its plain twin, allowed: "):
-        twins.plain_twin(spec)
+        plain_twin(spec)
 
 
 def test_another_start_is_seen_at_once(data: Dataset, tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from resnoise import commandline, registry
 from resnoise.data import dataset
 from resnoise.specs import metrics as specs
+from resnoise.specs import results
 from resnoise.specs.run import RunSpec
 from resnoise.storage.digests import stamp
-from resnoise.trained import identity
 from resnoise.trained.record import read_record
 
 
@@ -54,7 +54,7 @@ def main() -> None:
 
     commandline.computed_once(
         arguments.store,
-        identity.of_measurement(facts),
+        results.of_measurement(facts),
         {file.name: file for file in arguments.output},
         compute,
     )

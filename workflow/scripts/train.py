@@ -5,9 +5,9 @@ from pathlib import Path
 
 from resnoise import commandline, registry
 from resnoise.data import dataset
+from resnoise.specs import results
 from resnoise.specs.run import NetworkSpec, RunSpec
 from resnoise.storage.digests import digest_file
-from resnoise.trained import identity
 
 
 def main() -> None:
@@ -63,7 +63,7 @@ def main() -> None:
         )
 
     outputs = {file.name: file for file in (*files, digest_file(arguments.history))}
-    result = identity.of_run(spec, pictures.digest, code)
+    result = results.of_run(spec, pictures.digest, code)
     commandline.computed_once(arguments.store, result, outputs, compute)
 
 

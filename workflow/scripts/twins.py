@@ -6,9 +6,9 @@ from pathlib import Path
 
 from resnoise import commandline, registry
 from resnoise.data import dataset
+from resnoise.specs import results
 from resnoise.specs.run import RUN_FILES, RunSpec, plain_twin
 from resnoise.storage.digests import digest_file, stamp
-from resnoise.trained import identity
 
 
 def main() -> None:
@@ -58,7 +58,7 @@ def main() -> None:
             observers=[DriftRecorder(arguments.drift, **drift)],
         )
         run = dataclasses.asdict(residual)
-        stamp(arguments.drift, {"run": run, "metric": identity.DRIFT, "spec": drift})
+        stamp(arguments.drift, {"run": run, "metric": results.DRIFT, "spec": drift})
 
     outputs = {
         f"{folder.name}/{name}": folder / name
@@ -66,7 +66,7 @@ def main() -> None:
         for name in RUN_FILES
     }
     outputs |= {file.name: file for file in (arguments.drift, digest_file(arguments.drift))}
-    result = identity.of_twins(residual, drift, pictures.digest, code)
+    result = results.of_twins(residual, drift, pictures.digest, code)
     commandline.computed_once(arguments.store, result, outputs, compute)
 
 

@@ -12,8 +12,6 @@ from typing import Any
 
 from resnoise import provenance
 from resnoise.errors import ResnoiseError
-from resnoise.storage.store import Store
-from resnoise.trained import identity
 
 # Errors for which the system is the reason (permissions, full disk, ...), not a bug of the program.
 _REFUSED = {
@@ -96,6 +94,9 @@ def computed_once(
         outputs: name of each file of the result -> where to put it.
         compute: writes these files.
     """
+    # Imported here, because few scripts need it.
+    from resnoise.storage.store import Store
+
     kept = Store(store) if store else None
     if kept and kept.fetch(identity, outputs):
         logging.info("computed before: taken from the store, %s", kept.place(identity))
@@ -139,6 +140,9 @@ def add_made_from_files(parser: argparse.ArgumentParser, name: str) -> None:
 def check_expected(files: Sequence[Path], expected: Sequence[str] | None) -> None:
     """Check that files are of the runs that the option --expected asks for, if it is given."""
     if expected is not None:
+        # Imported here, because few scripts need it.
+        from resnoise.storage import identity
+
         identity.check(files, expected)
 
 

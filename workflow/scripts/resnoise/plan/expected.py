@@ -13,9 +13,10 @@ from typing import Any
 from resnoise import registry
 from resnoise.plan import grid, specs
 from resnoise.specs import metrics as metric_specs
+from resnoise.specs import results
 from resnoise.specs.base import Spec
 from resnoise.specs.run import RunSpec, plain_twin
-from resnoise.trained import identity
+from resnoise.storage import identity
 
 # Files of a measurement that are not called like the metric.
 _FURTHER_FILES = {"weight_histogram": "weight_statistics", "feature_gradients": "gradient_flow"}
@@ -56,7 +57,7 @@ def run_of(config: Mapping[str, Any], file: str) -> RunSpec | None:
 
 
 def digest(config: Mapping[str, Any], file: str) -> str:
-    """Return the digest that ``trained.identity.check`` compares with what a file says it is of.
+    """Return the digest that ``storage.identity.check`` compares with what a file says it is of.
 
     Args:
         config: a loaded configuration.
@@ -71,7 +72,7 @@ def digest(config: Mapping[str, Any], file: str) -> str:
         return identity.digest(fields)
     if path.name == "drift.csv":
         keys = ("every_step_epochs", "mask_pictures")
-        return identity.digest(fields, identity.DRIFT, {key: config["twins"][key] for key in keys})
+        return identity.digest(fields, results.DRIFT, {key: config["twins"][key] for key in keys})
     metric = _FURTHER_FILES.get(path.stem, path.stem)
     if metric not in registry.METRICS:
         return identity.NO_RUN

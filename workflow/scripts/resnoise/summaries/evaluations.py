@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from resnoise.storage import csvfile
-from resnoise.trained import identity
+from resnoise.storage import csvfile, identity
 
 TABLE1_MEASURES = ("risk", "cost", "test_error")
 RUN_COLUMNS = ("architecture", "depth", "initialisation", "seed", "snapshot", "status")

@@ -6,9 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from resnoise.errors import ResnoiseError
-from resnoise.storage import csvfile
+from resnoise.storage import csvfile, identity
 from resnoise.storage.digests import read_json
-from resnoise.trained import identity
 
 
 def read_histories(folders: Iterable[Path]) -> pd.DataFrame:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from resnoise.errors import ResnoiseError
+from resnoise.specs import results
 from resnoise.specs.run import RUN_FILES, plain_twin
 from resnoise.storage import tensorfile
 from resnoise.storage.digests import check_csv, digest_file, read_json, read_stamp
 from resnoise.storage.store import Store
-from resnoise.trained import identity
 from resnoise.trained.record import Record, read_record
 
 _log = logging.getLogger(__name__)
@@ -52,12 +52,12 @@ def _result(file: Path) -> tuple[dict[str, Any], dict[str, Path]] | None:
     """
     if file.name == "run.json" and file.parent.name not in ("residual", "plain"):
         record = _run(file.parent)
-        own = identity.of_run(record.spec, record.digests["data"], record.identity["code"])
+        own = results.of_run(record.spec, record.digests["data"], record.identity["code"])
         return own, _run_files(file.parent)
     if file.suffix != ".csv" or file.name == "history.csv":
         return None
     facts = read_stamp(file)
-    if facts.get("metric") == identity.DRIFT:
+    if facts.get("metric") == results.DRIFT:
         return _twins(file, facts["spec"])
     if "weights" not in facts:
         return None
@@ -67,7 +67,7 @@ def _result(file: Path) -> tuple[dict[str, Any], dict[str, Path]] | None:
     for table in tables:
         check_csv(table)
     both = [path for table in tables for path in (table, digest_file(table))]
-    return identity.of_measurement(facts), {path.name: path for path in both}
+    return results.of_measurement(facts), {path.name: path for path in both}
 
 
 def _is_of(table: Path, facts: dict[str, Any]) -> bool:
@@ -87,7 +87,7 @@ def _twins(drift: Path, spec: dict[str, Any]) -> tuple[dict[str, Any], dict[str,
         for file, path in _run_files(drift.parent / name).items()
     }
     files |= {drift.name: drift, digest_file(drift).name: digest_file(drift)}
-    return identity.of_twins(residual.spec, spec, data, code), files
+    return results.of_twins(residual.spec, spec, data, code), files
 
 
 def _run(folder: Path) -> Record:

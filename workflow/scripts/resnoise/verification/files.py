@@ -9,11 +9,10 @@ from resnoise.data import dataset
 from resnoise.errors import ResnoiseError
 from resnoise.plan import expected, records
 from resnoise.specs.run import RunSpec
-from resnoise.storage import tensorfile
+from resnoise.storage import identity, tensorfile
 from resnoise.storage.checksum import file_digest
 from resnoise.storage.digests import check_csv, check_digest, read_json, read_text
 from resnoise.storage.pages import read_page, read_png
-from resnoise.trained import identity
 
 SOUND = "sound"
 DAMAGED = "damaged"

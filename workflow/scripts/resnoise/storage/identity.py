@@ -11,42 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from resnoise.errors import ResnoiseError
-from resnoise.specs.run import RunSpec
 from resnoise.storage.digests import read_json, read_stamp, text_digest
 
 # In place of the digest of a file that belongs to no run.
 NO_RUN = "-"
-# Name, in place of a metric's, of the drift of twins.
-DRIFT = "drift"
 _RECORD = "run.json"
 # 32 bits tell files apart that were mixed up; the command lines of large tables stay short.
 _DIGITS = 8
-
-
-def of_run(spec: RunSpec, data: str, code: str) -> dict[str, Any]:
-    """Return the identity of a training run in the store (``resnoise.storage.store``).
-
-    Args:
-        spec: the run.
-        data: digest of the data set.
-        code: digest of the code.
-    """
-    return {"result": "run", "spec": spec.to_json(), "data": data, "code": code}
-
-
-def of_twins(residual: RunSpec, drift: Mapping[str, Any], data: str, code: str) -> dict[str, Any]:
-    """Return the identity of a pair of twins in the store; ``drift`` says how it is recorded."""
-    return {**of_run(residual, data, code), "result": "twins", "drift": dict(drift)}
-
-
-def of_measurement(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the identity of a measurement in the store.
-
-    Args:
-        facts: digests of "weights", "snapshots", "data" and "code", name of the "metric", its
-            "spec"; "run" does not count, because the digest of the weights covers it.
-    """
-    return {"result": "measurement", **{key: facts[key] for key in sorted(facts) if key != "run"}}
 
 
 def digest(run: Mapping[str, Any], metric: str | None = None, spec: Any = None) -> str:
@@ -99,7 +70,8 @@ def check_beside(file: Path) -> None:
     if record is None or file.suffix != ".csv":
         return
     facts = read_stamp(file)
-    if not facts or facts.get("metric") == DRIFT:
+    if not facts or ("metric" in facts and "weights" not in facts):
+        # The drift of twins is of two runs at once.
         return
     run = read_json(record)
     pairs = {
