@@ -34,9 +34,10 @@ def wanted(folder: Path) -> dict[str, Path]:
     return {name: folder / name for name in CONTENTS}
 
 
-def test_a_kept_result_is_linked_and_outlives_its_files(store: Store, tmp_path: Path) -> None:
+def test_a_kept_result_outlives_its_files_and_is_linked(store: Store, tmp_path: Path) -> None:
     kept = store.place(IDENTITY) / "weights.bin"
-    assert kept.samefile(tmp_path / "made" / "weights.bin")
+    # Damage of the result does not reach what is kept.
+    (tmp_path / "made" / "weights.bin").write_bytes(b"damaged")
     shutil.rmtree(tmp_path / "made")
     for number in range(2):
         # The second time over files that are there, links to the same.
@@ -117,6 +118,15 @@ def test_files_are_copied_where_there_are_no_links(
     assert store.fetch(IDENTITY, wanted(tmp_path / "other"))
     assert (tmp_path / "other" / "weights.bin").read_bytes() == b"weights"
     assert not store.unfinished()
+
+
+def test_large_files_take_no_more_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "_LINKED", len(CONTENTS["weights.bin"]))
+    store = Store(tmp_path / "store")
+    made = written(tmp_path / "made")
+    store.keep(IDENTITY, made)
+    linked = {name for name in CONTENTS if (store.place(IDENTITY) / name).samefile(made[name])}
+    assert linked == {"weights.bin"}
 
 
 def test_entries_are_listed_and_leftovers_told_apart(store: Store) -> None:

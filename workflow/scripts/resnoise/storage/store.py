@@ -1,10 +1,14 @@
 """Finished results kept by what they are, so that nothing is made twice and nothing is lost.
 
 A workflow engine deletes the outputs of a job before it runs it again, whatever they cost. The
-store is a folder that it does not know: each entry holds the files of one result as hard links,
-which take no room, under the digest of everything that determines the result (its identity). A job
-looks there first. What it finds is compared with the digests that the entry keeps, so that damage
-is found, and leads to a new result instead of a wrong one. Standard library only.
+store is a folder that it does not know: each entry holds the files of one result, under the digest
+of everything that determines the result (its identity). A job looks there first. What it finds is
+compared with the digests that the entry keeps, so that damage is found, and leads to a new result
+instead of a wrong one.
+
+What is kept is a copy, so that damage of a result does not reach it; where a result is wanted again
+it is a hard link to that copy, so that the same runs in many results folders take no more room.
+Very large files are links from the start. Standard library only.
 """
 
 import contextlib
@@ -25,6 +29,8 @@ from resnoise.storage.digests import read_json, text_digest, write_json
 _log = logging.getLogger(__name__)
 
 FACTS = "entry.json"
+# Size in bytes from which files are not copied: those of data sets. A run's are below.
+_LINKED = 100_000_000
 # Entries that are being written; what a killed process leaves of one is removed by ``unfinished``.
 _UNFINISHED = ".unfinished-"
 
@@ -100,7 +106,7 @@ class Store:
             with _unfinished(self.folder) as new:
                 for name, path in outputs.items():
                     (new / name).parent.mkdir(parents=True, exist_ok=True)
-                    _link(path, new / name)
+                    (_copy if path.stat().st_size < _LINKED else _link)(path, new / name)
                 files = {name: file_digest(new / name) for name in outputs}
                 write_json(new / FACTS, {"identity": dict(identity), "files": files})
                 if folder.exists():
@@ -150,6 +156,16 @@ def _unfinished(store: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file; file systems that can do so share its blocks until one of the two changes."""
+    try:
+        with source.open("rb") as one, target.open("wb") as two:
+            while os.copy_file_range(one.fileno(), two.fileno(), 1 << 30):
+                pass
+    except (OSError, AttributeError):  # between file systems, or on a system, that cannot
+        shutil.copyfile(source, target)
 
 
 def _link(source: Path, target: Path) -> None:
