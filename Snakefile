@@ -51,6 +51,7 @@ if workflow.is_main_process:
 # Written when jobs are about to run, whatever the target, so that it is always beside the results.
 onstart:
     save_configuration()
+    save_code()
 
 
 onsuccess:

@@ -35,6 +35,7 @@ from resnoise.specs import metrics as metric_specs
 from resnoise.specs.run import RUN_FILES
 from resnoise.specs.theory import TrivialCaseSpec
 from resnoise.storage.checksum import compare
+from resnoise.storage.digests import read_json, write_json
 
 try:
     CONFIG = configuration.load(config)
@@ -69,6 +70,7 @@ config.update(CONFIG)
 
 RUN = grid.FOLDER
 TWINS = grid.TWIN_FOLDER
+STARTED_CODE = Path(CONFIG["results"]) / ".code.json"
 CIFAR10 = f"{CONFIG['downloads']}/cifar-10-python.tar.gz"
 # Relative, because Snakemake remembers inputs by name: moving the checkout must make nothing stale.
 PAPER = os.path.relpath(ROOT / "config" / "paper.yaml")
@@ -213,12 +215,35 @@ def code(script, environment, *plugins):
     return [*map(provenance.digest, names), environment_digest]
 
 
+def promise(script, environment, *plugins):
+    """Return the option --code of a job: the code that it must find.
+
+    On a cluster, each job reads the rules again, and so the code, which may have changed since the
+    workflow was started and recorded its digests. So that is compared first.
+    """
+    if not workflow.is_main_process and STARTED_CODE.exists():
+        start = read_json(STARTED_CODE)
+        if changed := provenance.changed_since(start, script, environment, *plugins):
+            sys.exit(
+                f"error: {', '.join(changed)} changed after the workflow had started; start the "
+                "workflow again"
+            )
+    return provenance.promise(script, environment, *plugins)
+
+
+def save_code():
+    """Write the digests of all code for the jobs of a cluster."""
+    STARTED_CODE.unlink(missing_ok=True)
+    if workflow.non_local_exec:
+        write_json(STARTED_CODE, provenance.everything())
+
+
 def running(script, environment, *plugins):
     """Return a parameter with the code that a job must find when it runs (its option --code).
 
     Its function takes `output`, because `code` and `network_code` say what is stale.
     """
-    return lambda wildcards, output: provenance.promise(script, environment, *plugins)
+    return lambda wildcards, output: promise(script, environment, *plugins)
 
 
 @functools.cache
@@ -250,7 +275,7 @@ def measuring_code(metric, architecture):
 def measuring_promise(metric, architecture):
     """Return the option --code of a measurement."""
     modules = network_modules("measure.py", architecture, registry.METRICS[metric].module)
-    return provenance.promise("measure.py", "torch.yaml", *modules)
+    return promise("measure.py", "torch.yaml", *modules)
 
 
 def run_code(wildcards):
@@ -262,7 +287,7 @@ def run_code(wildcards):
 def run_promise(wildcards, output):
     """Return the option --code of a training run."""
     plugins = registry.plugin_modules(wildcards.architecture, wildcards.initialisation)
-    return provenance.promise("train.py", "torch.yaml", *plugins)
+    return promise("train.py", "torch.yaml", *plugins)
 
 
 def store(wildcards, output):
@@ -322,9 +347,7 @@ def metric_figure_parameters(wildcards):
 
 def metric_figure_promise(wildcards, output):
     """Return the option --code of the job that draws the figure of a metric of the registry."""
-    return provenance.promise(
-        "figure.py", "analysis.yaml", registry.METRICS[wildcards.metric].figure
-    )
+    return promise("figure.py", "analysis.yaml", registry.METRICS[wildcards.metric].figure)
 
 
 def metric_files():

@@ -14,7 +14,16 @@ import pytest
 
 from resnoise import provenance, registry
 from resnoise.errors import ResnoiseError
-from resnoise.provenance import EXEMPT, check, closure, code_digest, promise, text_digest
+from resnoise.provenance import (
+    EXEMPT,
+    changed_since,
+    check,
+    closure,
+    code_digest,
+    everything,
+    promise,
+    text_digest,
+)
 
 REAL = provenance.SCRIPTS
 RULES = REAL.parents[1] / "rules"
@@ -209,6 +218,17 @@ def test_a_job_that_finds_other_code_is_refused(tree: Path, module: str) -> None
     (tree / module).write_text("def (")
     with pytest.raises(ResnoiseError, match=r"three.py: its code cannot be read .*invalid syntax"):
         check(promised, load=False)
+
+
+def test_what_changed_since_the_start_of_the_workflow_is_named(copy: Path) -> None:
+    start = everything()
+    assert {"train.py", "resnoise.seeds", "resnoise", "torch.yaml"} <= start.keys()
+    job = ("train.py", "torch.yaml", "resnoise.networks.simplified")
+    assert changed_since(start, *job) == []
+    for name in ("seeds", "networks/simplified", "figures/figure3"):
+        append(copy / "resnoise" / f"{name}.py", "\nextra = 2\n")()
+    forget()
+    assert changed_since(start, *job) == ["resnoise.networks.simplified", "resnoise.seeds"]
 
 
 def test_a_job_loads_its_code_before_it_compares_it() -> None:

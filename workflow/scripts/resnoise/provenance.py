@@ -58,6 +58,33 @@ def promise(script: str, environment: str, *plugins: str) -> str:
     return " ".join([code_digest(script, environment, *plugins), script, environment, *plugins])
 
 
+def everything() -> dict[str, str]:
+    """Return the name and the digest of every script, module and environment of this project."""
+    files = [*SCRIPTS.glob("*.py"), *SCRIPTS.glob("resnoise/**/*.py")]
+    names = {
+        file.relative_to(SCRIPTS).with_suffix("").as_posix().replace("/", ".") for file in files
+    }
+    scripts = {name for name in names if not name.startswith("resnoise")}
+    modules = {name.removesuffix(".__init__") for name in names - scripts}
+    digests = [digest(name) for name in [*(f"{name}.py" for name in scripts), *modules]]
+    digests += map(text_digest, ENVIRONMENTS.glob("*.yaml"))
+    return dict(entry.split(" ") for entry in digests)
+
+
+def changed_since(start: dict[str, str], script: str, environment: str, *plugins: str) -> list[str]:
+    """Return what has changed of the code of a job, sorted by name.
+
+    Args:
+        start: what ``everything`` returned when the workflow was started.
+        script: as for ``code_digest``, like the others.
+        environment: file name of its environment.
+        plugins: modules that it imports by name.
+    """
+    names = [script, *sorted(closure(script, *plugins))]
+    now = [*map(digest, names), text_digest(ENVIRONMENTS / environment)]
+    return sorted(name for name, value in map(str.split, now) if start.get(name) != value)
+
+
 def check(promised: str, load: bool) -> None:
     """Compare the code that is there now with that of an option ``--code``.
 
