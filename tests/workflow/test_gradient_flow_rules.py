@@ -7,7 +7,7 @@ from projects import CORE, Project
 SECTIONS = """
 gradient_flow: {depth: 8, seeds: [1], epochs: [1, 5], samples: 12}
 table5: {depths: [8], seeds: [1], lower_full: {depths: [8]}}
-trivial_case: {repetitions: 3, n: 8, n_values: [4, 8], layers_values: [1, 2]}
+trivial_case: {repetitions: 3, n: 8, n_values: [4, 8], layer_values: [18, 19]}
 """
 FULL = """  fully_fledged: {epochs: 1, batch_size: 20}
 table1:"""
