@@ -214,7 +214,8 @@ def test_the_sweep_varies_one_parameter_at_a_time() -> None:
 
 def test_the_closer_a_layer_is_to_the_last_one_the_fewer_matrices_its_gradient_passes() -> None:
     """A point of the sweep is the simulation with K = L - l, and f rises with l (Figure 11 (b))."""
-    chosen = spec(repetitions=300, last_layer=41, layer_values=[1, 21, 40])
+    others = {f"{name}_values": [getattr(spec(), name)] for name in PARAMETERS if name != "layer"}
+    chosen = spec(repetitions=300, last_layer=41, layer_values=[1, 21, 40], **others)
     table = sweep(chosen)
     rows = table[(table["parameter"] == "layer") & (table["network"] == "residual")]
     assert list(rows["steps"]) == [40, 20, 1]

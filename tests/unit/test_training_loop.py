@@ -754,6 +754,28 @@ def test_the_evaluation_is_that_of_each_picture_by_itself(
     assert [row["snapshot"] for row in rows] == ["initial", "final"]
 
 
+@pytest.mark.parametrize("architecture", ["residual", "full-residual"])
+def test_the_risk_after_each_epoch_can_be_that_of_the_training_set(
+    architecture: str, data: Dataset, tmp_path: Path
+) -> None:
+    """Rows have what an evaluation of the weights of their epoch gives; weights do not change."""
+    usual = train(run_spec(architecture), data, tmp_path / "usual")
+    clean = train(run_spec(architecture, epoch_risk="training-set"), data, tmp_path / "clean")
+    assert equal(weights(clean), weights(usual))
+    for epochs in range(1, EPOCHS + 1):
+        spec = run_spec(architecture, epochs=epochs, milestones=())
+        row = history(train(replaced(spec, "training-set"), data, tmp_path / f"clean{epochs}"))[-1]
+        final = evaluate(train(spec, data, tmp_path / f"{epochs}"), data)[1]
+        for name in ("risk", "cost", "train_error", "test_error"):
+            assert float(row[name]) == pytest.approx(float(final[name]), rel=1e-9)
+    assert history(usual)[-1]["risk"] != history(clean)[-1]["risk"]
+
+
+def replaced(spec: RunSpec, epoch_risk: str) -> RunSpec:
+    """Return a run whose history has another kind of risk."""
+    return dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, epoch_risk=epoch_risk))
+
+
 def test_the_evaluation_refuses_other_data_and_damaged_files(data: Dataset, tmp_path: Path) -> None:
     files = train(run_spec(epochs=1), data, tmp_path)
     with pytest.raises(ResnoiseError, match=r"run\.json: the run was trained on other data"):

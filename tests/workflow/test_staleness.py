@@ -461,6 +461,7 @@ RECIPE = {
     "allow_tf32": True,
     "compile": True,
     "conv_backend": "torch",
+    "epoch_risk": "training-set",
     "snapshot_epochs": [1],
 }
 # Verdicts name these parts of the recipe where they differ from the paper's.

@@ -50,6 +50,7 @@ class RecipeSpec(Spec):
     allow_tf32: bool
     compile: bool
     conv_backend: str
+    epoch_risk: str
     snapshot_epochs: tuple[int, ...]
 
 
