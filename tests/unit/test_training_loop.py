@@ -710,7 +710,8 @@ def evaluate(files: RunFiles, data: Dataset) -> list[dict[str, str]]:
 
 
 MEASURES = ("risk", "weight_term", "cost", "train_error", "test_loss", "test_error")
-KEYS = ["architecture", "depth", "initialisation", "seed", "snapshot", "status", *MEASURES]
+KEYS = ["architecture", "depth", "initialisation", "seed", "parameters", "snapshot", "status"]
+KEYS += MEASURES
 
 
 def test_the_evaluation_of_a_diverged_run_has_empty_numbers(data: Dataset, tmp_path: Path) -> None:
@@ -746,6 +747,9 @@ def test_the_evaluation_is_that_of_each_picture_by_itself(
         assert float(row["train_error"]) == expected["train"][1]
         assert float(row["test_error"]) == expected["test"][1]
         assert float(row["cost"]) == float(row["risk"]) + float(row["weight_term"])
+    trained = {name: array for name, array in weights(files).items() if "running" not in name}
+    count = sum(array.size for name, array in trained.items() if "num_batches" not in name)
+    assert {row["parameters"] for row in rows} == {f"{count}"}
     # The history's last row was measured in the same way; its cost has the risk as trained on.
     last = history(files)[-1]
     assert (rows[1]["test_loss"], rows[1]["test_error"]) == (last["test_loss"], last["test_error"])
