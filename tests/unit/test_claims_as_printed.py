@@ -20,6 +20,7 @@ from resnoise.claims.names import (
     STATEMENT,
 )
 from resnoise.claims.quantities import Results
+from resnoise.claims.settings import claim_settings
 from resnoise.claims.verdicts import Judgement, judge
 from resnoise.config import load as configuration
 from resnoise.plan import grid
@@ -28,6 +29,7 @@ from resnoise.storage.pages import read_markdown
 from resnoise.summaries.published import read_paper
 
 PAPER = Path(__file__).resolve().parents[2] / "config" / "paper.yaml"
+SETTINGS = claim_settings(configuration.load({}))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,7 @@ def as_printed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def judged(folder: Path, **differences: list[str]) -> dict[str, Judgement]:
     """Return the judgements on a results folder that has the runs of Table 1 and nothing else."""
-    claims = definition.read(PAPER)
+    claims = definition.read(PAPER, SETTINGS)
     sets: dict[str, Any] = dict.fromkeys(grid.claim_runs(configuration.load({})), ())
     sets["table1"] = grid.claim_runs(configuration.load({}))["table1"]
     needed = files.needed(claims, sets, ())

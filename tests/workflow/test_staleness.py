@@ -444,6 +444,7 @@ FLOW = {
     "figure10": 1,
     "figure12": 1,
     "figure12_ratios": 1,
+    "figure12_readings": 1,
     "claims": 1,
     "report_page": 1,
 }
@@ -614,7 +615,9 @@ KEYS: dict[str, list[Case]] = {
     "gradient_flow.samples": [Case(5, ("gradient_flow ",))],
     "gradient_flow.sample_seed": [Case(1, ("gradient_flow ",))],
     "gradient_flow.precision": [Case("float32", ("gradient_flow ",))],
-    "gradient_flow.shallow_groups": [Case(2, ("figure12_ratios ",))],
+    "gradient_flow.shallow_share": [Case(0.3, ("figure12_ratios ", "claims "))],
+    "gradient_flow.reading": [Case("set", ("figure12 ", "figure12_ratios ", "claims "))],
+    "gradient_flow.layers": [Case("block-outputs", ("figure12 ", "figure12_ratios ", "claims "))],
     # A run keeps its weights where its gradient flow is measured, and the only epoch of the
     # fully-fledged networks is the last, which is measured anyway.
     "gradient_flow.epochs": [Case([], ("train .*/(plain-8/kwi|residual-8/hmwi)",))],

@@ -20,6 +20,7 @@ def main() -> None:
     parser.add_argument(
         "--files", required=True, help="the files of each source of measurements (JSON)"
     )
+    parser.add_argument("--settings", default="{}", help="values that claims refer to (JSON)")
     parser.add_argument(
         "--differences", default="{}", help="how this configuration differs from the paper's (JSON)"
     )
@@ -40,7 +41,7 @@ def main() -> None:
     differences = json.loads(arguments.differences)
     judgements = [
         judge(claim, results, differences, arguments.confidence)
-        for claim in definition.read(arguments.paper)
+        for claim in definition.read(arguments.paper, json.loads(arguments.settings))
     ]
     page.write(judgements, arguments.confidence, arguments.csv, arguments.markdown)
     print("\n".join(outcomes.lines(page.count(judgements))))
