@@ -418,8 +418,9 @@ def data_spec(wildcards):
 def drawn_networks():
     """Return options for the networks of figures 4 and 5: those of the smallest depth of Table 1."""
     depth = min(CONFIG["table1"]["depths"])
-    width = CONFIG["networks"]["width"]
-    return ["--architectures", *grid.DRAWN, "--depth", depth, "--width", width]
+    width, shortcut = CONFIG["networks"]["width"], CONFIG["networks"]["shortcut"]
+    options = ["--architectures", *grid.DRAWN, "--depth", depth, "--width", width]
+    return [*options, "--shortcut", shortcut]
 
 
 def twin_files(*names):

@@ -105,6 +105,23 @@ def test_two_claims_of_one_id_are_refused(tmp_path: Path) -> None:
         definition.read(tmp_path / "paper.yaml", SETTINGS)
 
 
+def test_words_for_values_replace_the_variable_with_words(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        for_={"network": {"plain": "plain (KWI)"}, "depth": [20]},
+        statement="Risk of {network_words} networks of depth {depth}.",
+    )
+    (claim,) = definition.read(file, {})
+    assert claim.id == "risk-plain-20"
+    assert claim.statement == "Risk of plain (KWI) networks of depth 20."
+
+
+def test_no_statement_names_a_column_or_a_snapshot() -> None:
+    for claim in definition.read(PAPER, SETTINGS):
+        for word in ("test_error", "iteration1", "f_mean", "f_first_order", "full-plain"):
+            assert word not in claim.statement, claim.id
+
+
 def test_settings_stand_for_values_of_the_configuration(tmp_path: Path) -> None:
     selection = {"source": "trained", "column": "risk"}
     where = {"depth": {"to": {"setting": "last"}}, "architecture": {"setting": "kinds"}}
@@ -128,7 +145,8 @@ def test_the_settings_follow_the_configuration() -> None:
         "last_shallow_layer": 7,
         "first_deep_layer": 8,
     }
-    assert SETTINGS["flow_places"] == ["block output", "inside block"]
+    every = claim_settings(configuration.load({"gradient_flow": {"layers": "all"}}))
+    assert every["flow_places"] == ["block output", "inside block"]
     assert SETTINGS["last_shallow_layer"] == 16
 
 

@@ -18,6 +18,7 @@ from resnoise.metrics.path_gradients import (
     path_gradients,
 )
 from resnoise.networks import build
+from resnoise.networks.fully_fledged import SHORTCUTS
 from resnoise.specs.flow import READINGS
 from resnoise.specs.run import NetworkSpec
 
@@ -33,9 +34,11 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def network(architecture: str, depth: int, width: int, dtype: torch.dtype) -> nn.Module:
+def network(
+    architecture: str, depth: int, width: int, dtype: torch.dtype, shortcut: str | None = None
+) -> nn.Module:
     """Return a network with random parameters that let signals through."""
-    net = build(NetworkSpec(architecture, depth, width), 5).to(dtype)
+    net = build(NetworkSpec(architecture, depth, width, shortcut), 5).to(dtype)
     numbers = torch.Generator().manual_seed(depth)
     with torch.no_grad():
         for parameter in net.parameters():
@@ -165,6 +168,20 @@ def test_gradients_of_all_paths_are_those_of_brute_force(
     for first, second, whole in zip(*found, expected, strict=True):
         assert whole.abs().max() > 0, "nothing is compared"
         assert (torch.cat([first, second], dim=1) - whole).norm() <= 1e-12 * whole.norm()
+
+
+@pytest.mark.parametrize("shortcut", SHORTCUTS)
+def test_gradients_through_every_kind_of_shortcut_are_those_of_brute_force(shortcut: str) -> None:
+    net = network("full-residual", 14, 3, torch.float64, shortcut)
+    inputs, labels = pictures(size=8), torch.arange(5)
+    at = linearise(net, inputs)
+    weight = net.get_parameter("fc.weight").detach()
+    gradients = feature_gradients(at.features, at.logits, labels, weight)
+    found = [
+        layer.clone() for layer in path_gradients(at, gradients, slice(0, 5), Transposes(True))
+    ]
+    for layer, whole in zip(found[::-1], brute_force(net, inputs, labels), strict=True):
+        assert (layer - whole).norm() <= 1e-12 * whole.norm()
 
 
 @pytest.mark.parametrize("reading", READINGS)

@@ -501,6 +501,7 @@ KEYS: dict[str, list[Case]] = {
     "data.test_per_class": [Case(6, DATA)],
     "data.subset_seed": [Case(1, DATA)],
     "networks.width": [Case(8, (*SIMPLIFIED, *FULL, "network_layers "))],
+    "networks.shortcut": [Case("stacked", ("train .*/runs/full-residual", "network_layers "))],
     **recipe_keys(),
     "table1.depths": [Case([8, 14], counts=TABLE1)],
     "table1.seeds": [Case([1, 2], counts=TABLE1), Case([2], counts=TABLE1)],
@@ -520,8 +521,8 @@ KEYS: dict[str, list[Case]] = {
     "figure8.seeds": [Case([1, 2], counts={**TWO_RUNS, "figure8": 1})],
     "figure9.depths": [Case([8, 14], counts=FIGURE9)],
     "figure9.seeds": [Case([1, 2], counts=FIGURE9)],
-    "table5.depths": [Case([8, 14], counts=TABLE5)],
-    "table5.seeds": [Case([1, 2], counts={**TABLE5, "train": 3, "evaluate": 3})],
+    "table5.depths": [Case([8, 14], counts={**TABLE5, "train": 3, "evaluate": 3})],
+    "table5.seeds": [Case([1, 2], counts={**TABLE5, "train": 4, "evaluate": 4})],
     "table5.lower_full.depths": [Case([8, 14], counts=TABLE5)],
     "gradient_flow.seeds": [Case([1, 2], counts=FLOW)],
     # Two runs that are no longer measured keep fewer weights, so they and what follows are others.
@@ -617,7 +618,7 @@ KEYS: dict[str, list[Case]] = {
     "gradient_flow.precision": [Case("float32", ("gradient_flow ",))],
     "gradient_flow.shallow_share": [Case(0.3, ("figure12_ratios ", "claims "))],
     "gradient_flow.reading": [Case("set", ("figure12 ", "figure12_ratios ", "claims "))],
-    "gradient_flow.layers": [Case("block-outputs", ("figure12 ", "figure12_ratios ", "claims "))],
+    "gradient_flow.layers": [Case("all", ("figure12 ", "figure12_ratios ", "claims "))],
     # A run keeps its weights where its gradient flow is measured, and the only epoch of the
     # fully-fledged networks is the last, which is measured anyway.
     "gradient_flow.epochs": [Case([], ("train .*/(plain-8/kwi|residual-8/hmwi)",))],

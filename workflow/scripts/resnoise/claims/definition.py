@@ -249,10 +249,17 @@ def _place(content: Mapping[str, Any], path: Any) -> str:
     return ".".join(map(str, parts)) or "the file"
 
 
-def _variables(families: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the values of the variables of each member of a family; one empty for none."""
+def _variables(families: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the values of the variables of each member of a family; one empty for none.
+
+    A variable whose values are given with words for each has a second one, ``{name_words}``.
+    """
     for values in itertools.product(*families.values()):
-        yield dict(zip(families, values, strict=True))
+        member = dict(zip(families, values, strict=True))
+        for name, choices in families.items():
+            if isinstance(choices, Mapping):
+                member[f"{name}_words"] = choices[member[name]]
+        yield member
 
 
 def _written_out(node: Any, values: Mapping[str, Any], name: str) -> Any:

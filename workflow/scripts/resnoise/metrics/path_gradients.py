@@ -244,11 +244,12 @@ def _shortcut_back(shortcut: Shortcut, sums: Tensor, target: torch.Size) -> Tens
     copies = sums.shape[2] // target[0]
     if copies == 1:
         return sums
-    if shortcut.stacked:
+    if shortcut.kind == "stacked":
         seeds, pictures, _, *size = sums.shape
         joined = sums.reshape(seeds, pictures, copies, target[0], *size).sum(2)
     else:
-        joined = sums.narrow(2, (sums.shape[2] - target[0]) // 2, target[0])
+        before = (sums.shape[2] - target[0]) // 2 if shortcut.kind == "padded-around" else 0
+        joined = sums.narrow(2, before, target[0])
     result = sums.new_zeros(*sums.shape[:2], *target)
     result[..., :: shortcut.stride, :: shortcut.stride] = joined
     return result
