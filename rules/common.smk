@@ -27,6 +27,7 @@ from resnoise import provenance, registry
 from resnoise.claims import definition as claim_definition
 from resnoise.claims import files as claim_sources
 from resnoise.claims import scale as claim_scale
+from resnoise.claims.settings import claim_settings
 from resnoise.config import load as configuration
 from resnoise.data.remembered import source_digest
 from resnoise.errors import ResnoiseError
@@ -515,8 +516,9 @@ def data_spec(wildcards):
 def drawn_networks():
     """Return options for the networks of figures 4 and 5: those of the smallest depth of Table 1."""
     depth = min(CONFIG["table1"]["depths"])
-    width = CONFIG["networks"]["width"]
-    return ["--architectures", *grid.DRAWN, "--depth", depth, "--width", width]
+    width, shortcut = CONFIG["networks"]["width"], CONFIG["networks"]["shortcut"]
+    options = ["--architectures", *grid.DRAWN, "--depth", depth, "--width", width]
+    return [*options, "--shortcut", shortcut]
 
 
 def twin_files(*names):
@@ -553,7 +555,7 @@ def metric_run_files(name):
 def claim_sources_needed():
     """Return source -> result files that the claims use."""
     try:
-        claims = claim_definition.read(Path(PAPER))
+        claims = claim_definition.read(Path(PAPER), claim_settings(CONFIG))
         return claim_sources.needed(claims, grid.claim_runs(CONFIG), grid.CLAIM_TABLES)
     except ResnoiseError as error:
         raise WorkflowError(str(error)) from None
@@ -571,6 +573,21 @@ def claim_files(wildcards):
 def claim_spec(wildcards):
     """Return the result files of each source, with their runs, as JSON."""
     return claim_sources.to_json(claim_sources_needed())
+
+
+def flow_claim_sources():
+    """Return the source of the claims about Figure 12 with its result files, if there are any."""
+    return {name: files for name, files in claim_sources_needed().items() if name == "flow"}
+
+
+def flow_claim_files(wildcards):
+    """Return the result files that the claims about Figure 12 use."""
+    return [f"{CONFIG['results']}/{file.path}" for file in flow_claim_sources().get("flow", ())]
+
+
+def flow_claim_spec(wildcards):
+    """Return the result files of the claims about Figure 12, with their runs, as JSON."""
+    return claim_sources.to_json(flow_claim_sources())
 
 
 def scale_differences():

@@ -18,6 +18,7 @@ use rule figure as figure9 with:
     """Figure 9 (appendix D.1): plain networks from KWI and from T(HMWI)."""
     input:
         **of_runs("figure9", "history.csv"),
+        evaluations=run_files(grid.figure9_runs(CONFIG), "evaluation.csv"),
     output:
         **figure("figure9"),
         difference_csv=with_digest("<results>/figure9_difference.csv"),
@@ -31,6 +32,7 @@ use rule table as figure9_growth with:
     """Growth of the risk with depth in the networks of Figure 9, beside the paper's numbers."""
     input:
         **of_runs("figure9", "history.csv", paper=PAPER),
+        evaluations=run_files(grid.figure9_runs(CONFIG), "evaluation.csv"),
     output:
         **table("figure9_growth"),
     pathvars:

@@ -21,7 +21,7 @@ use rule figure as figure12 with:
     pathvars:
         figure="figure12",
     params:
-        **made_by("figures.figure12"),
+        **made_by("figures.figure12", **keys("gradient_flow", "reading", "layers")),
 
 
 use rule table as figure12_ratios with:
@@ -34,7 +34,40 @@ use rule table as figure12_ratios with:
     pathvars:
         table="figure12_ratios",
     params:
-        **made_by("tables.gradient_flow", **keys("gradient_flow", "shallow_groups")),
+        **made_by("tables.gradient_flow", **keys("gradient_flow", "reading", "layers", "shallow_share")),
+
+
+rule figure12_readings:
+    """What the paper says of Figure 12, judged by three readings of its flow, side by side."""
+    input:
+        files=flow_claim_files,
+        paper=PAPER,
+    output:
+        **table("figure12_readings"),
+    log:
+        "<logs>/figure12_readings.log",
+    benchmark:
+        "<benchmarks>/figure12_readings.tsv"
+    localrule: True
+    conda:
+        "../envs/claims.yaml"
+    resources:
+        mem_mb=rising(2000),
+        runtime=rising(20),
+    params:
+        *code("readings.py", "claims.yaml"),
+        provenance.text_digest(ROOT / "config" / "paper_schema.yaml"),
+        script=script("readings.py"),
+        files=flow_claim_spec,
+        differences=scale_differences(),
+        settings=json.dumps(claim_settings(CONFIG), sort_keys=True),
+        bootstrap=bootstrap_options("claims"),
+        results=lambda wildcards, output: os.path.dirname(output.csv[0]),
+    shell:
+        "python {params.script:q} --paper {input.paper:q} --results {params.results:q}"
+        " --files {params.files:q} --differences {params.differences:q} {params.bootstrap}"
+        " --settings {params.settings:q}"
+        " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1"
 
 
 use rule figure as figure10 with:

@@ -25,6 +25,7 @@ rule claims:
         script=script("claims.py"),
         files=claim_spec,
         differences=scale_differences(),
+        settings=json.dumps(claim_settings(CONFIG), sort_keys=True),
         bootstrap=bootstrap_options("claims"),
         results=lambda wildcards, output: os.path.dirname(output.csv[0]),
         running=running("claims.py", "claims.yaml"),
@@ -32,6 +33,7 @@ rule claims:
     shell:
         "python {params.script:q} --code {params.running:q} --expected {params.expected:q} --paper {input.paper:q} --results {params.results:q}"
         " --files {params.files:q} --differences {params.differences:q} {params.bootstrap}"
+        " --settings {params.settings:q}"
         " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1"
 
 

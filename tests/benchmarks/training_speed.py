@@ -55,6 +55,7 @@ def recipe(conv_backend: str) -> RecipeSpec:
         allow_tf32=False,
         compile=False,
         conv_backend=conv_backend,
+        epoch_risk="mini-batches",
         snapshot_epochs=(),
     )
 

@@ -554,6 +554,8 @@ def test_only_contradictions_are_refused_in_valid_values(raw: dict[str, Any]) ->
                 "samples",
                 "snapshot_epochs",
                 "milestones",
+                "layer",
+                "layer_values",
                 "path",
                 "train_per_class",
                 "test_per_class",

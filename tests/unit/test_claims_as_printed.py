@@ -20,6 +20,7 @@ from resnoise.claims.names import (
     STATEMENT,
 )
 from resnoise.claims.quantities import Results
+from resnoise.claims.settings import claim_settings
 from resnoise.claims.verdicts import Judgement, judge
 from resnoise.config import load as configuration
 from resnoise.plan import grid
@@ -28,6 +29,7 @@ from resnoise.storage.pages import read_page
 from resnoise.summaries.published import read_paper
 
 PAPER = Path(__file__).resolve().parents[2] / "config" / "paper.yaml"
+SETTINGS = claim_settings(configuration.load({}))
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,7 @@ def as_printed(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "status": "ok",
                 **dict(run._asdict()),
                 "weight_term": 5e-4,
+                "parameters": 1000 * run.depth,
                 **row,
             }
             for snapshot, row in (("initial", initial), ("final", final))
@@ -68,7 +71,7 @@ def as_printed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def judged(folder: Path, **differences: list[str]) -> dict[str, Judgement]:
     """Return the judgements on a results folder that has the runs of Table 1 and nothing else."""
-    claims = definition.read(PAPER)
+    claims = definition.read(PAPER, SETTINGS)
     sets: dict[str, Any] = dict.fromkeys(grid.claim_runs(configuration.load({})), ())
     sets["table1"] = grid.claim_runs(configuration.load({}))["table1"]
     needed = files.needed(claims, sets, ())
@@ -112,6 +115,36 @@ def test_on_another_data_set_the_same_results_are_of_a_reduced_scale(as_printed:
                     (STATEMENT, False): "reproduced, at reduced scale",
                 }[one.claim.kind, one.claim.published is not None]
             )
+
+
+def test_a_network_that_is_not_trained_passes_no_claim_on_table_4(
+    as_printed: Path, tmp_path: Path
+) -> None:
+    """Nor does one that guesses, whose risk is ln 10."""
+
+    def untrained(rows: pd.DataFrame) -> None:
+        rows["weight_term"] = rows["weight_term"].iloc[0]
+        rows["risk"] = np.log(10)
+
+    found = judged(changed(as_printed, tmp_path, untrained, "*"))
+    table4 = {name: one for name, one in found.items() if name.startswith("table4-")}
+    judged_now = {name for name, one in table4.items() if one.verdict != NOT_MEASURED}
+    assert len(judged_now) >= 12
+    passed = {name for name in judged_now if table4[name].verdict != FAILED}
+    # The weight term before training is that of every such network.
+    assert passed == {f"table4-{depth}-plain-weight-term-before" for depth in (20, 32, 44)}
+
+
+def test_a_lead_that_shrinks_again_is_found(as_printed: Path, tmp_path: Path) -> None:
+    """At depth 44 it must be above those of both smaller depths."""
+
+    def between(rows: pd.DataFrame) -> None:
+        # The lead is 0.067 at depth 44, 0.074 at 32 and 0.029 at 20.
+        rows.loc[rows["snapshot"] == "final", "risk"] = 0.141
+
+    found = judged(changed(as_printed, tmp_path, between, "plain-44"))
+    assert found["discrepancy-in-risk-grows-to-depth-44"].verdict == FAILED
+    assert found["discrepancy-in-risk-grows-to-depth-32"].verdict == REPRODUCED
 
 
 def test_a_worse_residual_network_is_found(as_printed: Path, tmp_path: Path) -> None:

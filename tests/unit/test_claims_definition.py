@@ -8,11 +8,13 @@ import yaml
 from resnoise.claims import definition, files, scale
 from resnoise.claims.definition import SCALE, Operation, Selection, matches
 from resnoise.claims.names import NUMBER, STATEMENT
+from resnoise.claims.settings import claim_settings
 from resnoise.config import load as configuration
 from resnoise.errors import ResnoiseError
 from resnoise.plan import grid
 
 PAPER = Path(__file__).resolve().parents[2] / "config" / "paper.yaml"
+SETTINGS = claim_settings(configuration.load({}))
 
 SMALL = """
 table1: {20: {plain: {risk: 0.07}}}
@@ -44,7 +46,7 @@ def write(folder: Path, text: str = SMALL, **changes: object) -> Path:
 
 
 def test_a_family_is_written_out_and_refers_to_the_numbers_of_the_tables(tmp_path: Path) -> None:
-    (claim,) = definition.read(write(tmp_path))
+    (claim,) = definition.read(write(tmp_path), SETTINGS)
     assert claim.id == "risk-plain-20"
     assert claim.statement == "Risk of plain networks of depth 20."
     assert claim.published == 0.07
@@ -56,7 +58,7 @@ def test_a_family_is_written_out_and_refers_to_the_numbers_of_the_tables(tmp_pat
 
 def test_every_combination_of_variables_is_a_claim(tmp_path: Path) -> None:
     file = write(tmp_path, published=0.5, for_={"network": ["a", "b"], "depth": [1, 2, 3]})
-    assert [claim.id for claim in definition.read(file)] == [
+    assert [claim.id for claim in definition.read(file, SETTINGS)] == [
         f"risk-{network}-{depth}" for network in "ab" for depth in (1, 2, 3)
     ]
 
@@ -90,7 +92,7 @@ def test_every_combination_of_variables_is_a_claim(tmp_path: Path) -> None:
 )
 def test_a_mistake_is_named(tmp_path: Path, changes: dict[str, object], message: str) -> None:
     with pytest.raises(ResnoiseError) as caught:
-        definition.read(write(tmp_path, **changes))
+        definition.read(write(tmp_path, **changes), SETTINGS)
     assert str(caught.value).startswith("paper.yaml: ")
     assert message in str(caught.value)
 
@@ -100,7 +102,52 @@ def test_two_claims_of_one_id_are_refused(tmp_path: Path) -> None:
     content["claims"] *= 2
     (tmp_path / "paper.yaml").write_text(yaml.safe_dump(content), "utf-8")
     with pytest.raises(ResnoiseError, match="claim risk-plain-20: there are two of this id"):
-        definition.read(tmp_path / "paper.yaml")
+        definition.read(tmp_path / "paper.yaml", SETTINGS)
+
+
+def test_words_for_values_replace_the_variable_with_words(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        for_={"network": {"plain": "plain (KWI)"}, "depth": [20]},
+        statement="Risk of {network_words} networks of depth {depth}.",
+    )
+    (claim,) = definition.read(file, {})
+    assert claim.id == "risk-plain-20"
+    assert claim.statement == "Risk of plain (KWI) networks of depth 20."
+
+
+def test_no_statement_names_a_column_or_a_snapshot() -> None:
+    for claim in definition.read(PAPER, SETTINGS):
+        for word in ("test_error", "iteration1", "f_mean", "f_first_order", "full-plain"):
+            assert word not in claim.statement, claim.id
+
+
+def test_settings_stand_for_values_of_the_configuration(tmp_path: Path) -> None:
+    selection = {"source": "trained", "column": "risk"}
+    where = {"depth": {"to": {"setting": "last"}}, "architecture": {"setting": "kinds"}}
+    file = write(tmp_path, quantity={**selection, "where": where})
+    (claim,) = definition.read(file, {"last": 16, "kinds": ["plain"]})
+    assert isinstance(claim.quantity, Selection)
+    assert claim.quantity.where == {
+        "snapshot": "final",
+        "depth": {"to": 16},
+        "architecture": ["plain"],
+    }
+    with pytest.raises(ResnoiseError, match="claim risk-plain-20: setting last: allowed are first"):
+        definition.read(file, {"first": 1})
+
+
+def test_the_settings_follow_the_configuration() -> None:
+    changed = {"reading": "set", "layers": "block-outputs", "depth": 20, "shallow_share": 0.35}
+    assert claim_settings(configuration.load({"gradient_flow": changed})) == {
+        "flow_reading": "set",
+        "flow_places": ["block output"],
+        "last_shallow_layer": 7,
+        "first_deep_layer": 8,
+    }
+    every = claim_settings(configuration.load({"gradient_flow": {"layers": "all"}}))
+    assert every["flow_places"] == ["block output", "inside block"]
+    assert SETTINGS["last_shallow_layer"] == 16
 
 
 def test_conditions() -> None:
@@ -111,7 +158,7 @@ def test_conditions() -> None:
 
 
 def test_the_paper_has_its_claims() -> None:
-    claims = definition.read(PAPER)
+    claims = definition.read(PAPER, SETTINGS)
     assert len(claims) >= 60
     # Families apart, there are at least the 45 statements of the paper.
     assert len(yaml.safe_load(PAPER.read_text("utf-8"))["claims"]) >= 45
@@ -124,7 +171,7 @@ def test_the_paper_has_its_claims() -> None:
 def test_every_number_of_the_tables_is_some_claims(tmp_path: Path) -> None:
     content = yaml.safe_load(PAPER.read_text("utf-8"))
     places = {str(item["published"]) for item in content["claims"] if "published" in item}
-    published = {claim.published for claim in definition.read(PAPER)}
+    published = {claim.published for claim in definition.read(PAPER, SETTINGS)}
 
     def numbers(node: object) -> list[float]:
         if isinstance(node, dict):
@@ -136,12 +183,22 @@ def test_every_number_of_the_tables_is_some_claims(tmp_path: Path) -> None:
         assert any(place.startswith(name) for place in places), f"no claim refers to {name}"
         if name == "interlayer_cushion":
             table = {key: table[key] for key in ("mean", "standard_deviation")}
-        assert {*numbers(table)} <= published, f"{name} has numbers that no claim judges"
+        judged = published
+        if name == "table4":
+            # Terms before and after training are judged by the change from one to the other.
+            judged = published | {row["after"]["plain"]["weight_term"] for row in table.values()}
+            for row in table.values():
+                before, after = (row[when]["plain"] for when in ("before", "after"))
+                change = after["weight_term"] / before["weight_term"] - 1
+                assert after["weight_term_change"] == pytest.approx(change, abs=1e-4)
+        assert {*numbers(table)} <= judged, f"{name} has numbers that no claim judges"
 
 
 def test_the_rules_know_every_set_of_runs_that_a_claim_uses() -> None:
     config = configuration.load({})
-    needed = files.needed(definition.read(PAPER), grid.claim_runs(config), grid.CLAIM_TABLES)
+    needed = files.needed(
+        definition.read(PAPER, SETTINGS), grid.claim_runs(config), grid.CLAIM_TABLES
+    )
     paths = [file.path for source in needed.values() for file in source]
     assert "runs/plain-44/kwi/seed3/evaluation.csv" in paths
     assert "twins/depth20/seed1/residual/evaluation.csv" in paths
@@ -152,7 +209,7 @@ def test_only_files_that_some_claim_uses_are_needed() -> None:
     paths = {}
     for depths in ([20, 44], [14, 20, 26, 44]):
         config = configuration.load({"table1": {"depths": depths}})
-        needed = files.needed(definition.read(PAPER), grid.claim_runs(config), ())
+        needed = files.needed(definition.read(PAPER, SETTINGS), grid.claim_runs(config), ())
         paths[len(depths)] = [file.path for name in ("trained", "curves") for file in needed[name]]
     # No claim is about networks of depth 14 or 26.
     assert sorted(paths[2]) == sorted(paths[4])
@@ -160,7 +217,7 @@ def test_only_files_that_some_claim_uses_are_needed() -> None:
 
 
 def test_an_unknown_set_of_runs_is_refused(tmp_path: Path) -> None:
-    claims = definition.read(write(tmp_path))
+    claims = definition.read(write(tmp_path), SETTINGS)
     with pytest.raises(ResnoiseError, match="source trained: there are no runs table1; there are"):
         files.needed(claims, {"twins": []}, ())
 
@@ -207,7 +264,7 @@ def test_what_is_measured_before_training_does_not_depend_on_its_length() -> Non
     found = scale.differences(config, configuration.load({}))
     numbers = {
         claim.id
-        for claim in definition.read(PAPER)
+        for claim in definition.read(PAPER, SETTINGS)
         if claim.kind == NUMBER and claim.scale
         if not any(scale.within(part, found) for part in claim.scale)
     }
@@ -219,7 +276,7 @@ def test_what_is_measured_before_training_does_not_depend_on_its_length() -> Non
 
 
 def test_a_claim_with_a_direction_is_a_statement() -> None:
-    kinds = {claim.id: claim.kind for claim in definition.read(PAPER)}
+    kinds = {claim.id: claim.kind for claim in definition.read(PAPER, SETTINGS)}
     assert kinds["table1-20-plain-risk"] == kinds["inequality-at-equal-deviations"] == NUMBER
     # With a printed number beside the direction, and without.
     assert kinds["plain-risk-growth"] == kinds["degradation-is-smaller"] == STATEMENT
@@ -231,7 +288,7 @@ def test_the_example_in_the_documentation_is_a_claim(tmp_path: Path) -> None:
     content = yaml.safe_load(PAPER.read_text("utf-8"))
     content["claims"] += yaml.safe_load("\n".join(lines))
     (tmp_path / "paper.yaml").write_text(yaml.safe_dump(content), "utf-8")
-    found = definition.read(tmp_path / "paper.yaml")
+    found = definition.read(tmp_path / "paper.yaml", SETTINGS)
     assert [claim.id for claim in found[-3:]] == [
         f"residual-has-smaller-train-error-{depth}" for depth in (20, 32, 44)
     ]

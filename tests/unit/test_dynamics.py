@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from resnoise.config.schema import SCHEMA_PATH
 from resnoise.figures import curves, figure8, figure9
-from resnoise.summaries.dynamics import equal_risk, peak_epochs, risk_curves, risk_differences
+from resnoise.summaries.dynamics import (
+    equal_risk,
+    peak_epochs,
+    risk_curves,
+    risk_differences,
+    risks_after_training,
+)
 from resnoise.summaries.published import read_paper
 from resnoise.tables.growth import growth_markdown, growth_table
 
@@ -111,6 +117,13 @@ def figure9_runs(depths: tuple[int, ...] = (32, 44)) -> pd.DataFrame:
     return pd.concat(runs, ignore_index=True)
 
 
+def evaluations(histories: pd.DataFrame, factor: float = 0.5) -> pd.DataFrame:
+    """Return evaluations whose risk after training is ``factor`` times that of the last epoch."""
+    last = histories.groupby(["architecture", "initialisation", "depth", "seed"]).tail(1)
+    final = last.assign(snapshot="final", risk=factor * last["risk"])
+    return pd.concat([final.assign(snapshot="initial", status="ok", risk=2.3), final])
+
+
 def test_differences_compare_runs_of_one_seed() -> None:
     found = risk_differences(figure9_runs()).set_index(["depth", "epoch"])
     assert found.loc[(32, 4), "difference_mean"] == pytest.approx(0.75)
@@ -121,10 +134,13 @@ def test_differences_compare_runs_of_one_seed() -> None:
 
 
 def test_growth_stands_beside_the_papers(tmp_path: Path) -> None:
-    table = growth_table(figure9_runs(), read_paper(PAPER)["figure9"])
+    runs = figure9_runs()
+    table = growth_table(evaluations(runs), runs, read_paper(PAPER)["figure9"])
     table = table.set_index(["depth", "initialisation"])
     kwi = table.loc[(44, "kwi")]
     assert kwi["growth"] == pytest.approx(44 / 32)
+    # Of the evaluation and not of the last epoch, whose mean is 44 / 32 * 0.25.
+    assert kwi["risk_mean"] == pytest.approx(0.5 * 44 / 32 * 0.25)
     assert kwi["growth_paper"] == pytest.approx(3.54, abs=0.01)
     assert table.loc[(44, "t-hmwi"), "growth_paper"] == pytest.approx(1.51, abs=0.01)
     assert kwi["seeds"] == 3 and kwi["diverged"] == 1
@@ -148,12 +164,17 @@ def test_figures_show_their_last_values_and_save_their_numbers(tmp_path: Path) -
     assert low > high
     plt.close(figure)
 
-    figure = figure9.draw(risk_curves(figure9_runs()), risk_differences(figure9_runs()))
+    runs = figure9_runs()
+    ends = risks_after_training(evaluations(runs))
+    figure = figure9.draw(risk_curves(runs), risk_differences(runs), ends)
     assert {text.get_text() for text in figure.axes[1].texts} == {"epoch 4"}
+    written = {text.get_text() for text in figure.axes[0].texts}
+    # Two curves from T(HMWI) end at the same risk.
+    assert written == {f"{0.5 * value:#.2g}" for value in (0.25, 44 / 32 * 0.25, 0.1)}
     assert len(figure.axes[0].texts) == 4
     plt.close(figure)
     files = [tmp_path / f"figure9{end}" for end in (".pdf", ".png", ".csv", "_difference.csv")]
-    figure9.drawing(figure9_runs()).save(*files)
+    figure9.drawing(runs, evaluations(runs)).save(*files)
     assert all(file.stat().st_size > 100 for file in files)
 
 

@@ -19,6 +19,7 @@ from resnoise.initialisations import initialise
 from resnoise.metrics.gradient_flow import measure_run, snapshots
 from resnoise.networks import build
 from resnoise.plan.specs import run_spec
+from resnoise.specs.flow import READINGS, last_shallow
 from resnoise.specs.metrics import GradientFlowSpec
 from resnoise.storage import csvfile
 from resnoise.summaries import gradient_flow as gradient_flows
@@ -75,8 +76,13 @@ def flows(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 def test_a_measurement_has_a_row_for_each_snapshot_and_layer(flows: list[Path]) -> None:
     table = pd.read_csv(flows[1])
-    assert len(table) == 4 * 6
+    assert len(table) == 4 * 3 * 6
+    assert list(table["reading"].unique()) == [*READINGS]
+    everything = table[table["snapshot"] == "iteration1"]
+    assert not everything.groupby("layer")["f_mean"].nunique().eq(1).all()
+    table = table[table["reading"] == "set"]
     first = table[table["snapshot"] == "iteration1"]
+    assert list(first["place"]) == ["block output"] * 6
     assert list(first["layer"]) == [1, 2, 3, 4, 5, 6]
     assert list(first["group"]) == [1, 1, 1, 2, 2, 3]
     assert list(first["channels"]) == [4, 4, 4, 8, 8, 16]
@@ -86,6 +92,26 @@ def test_a_measurement_has_a_row_for_each_snapshot_and_layer(flows: list[Path]) 
     shares = table["f_mean"] * table["channels"] * 6
     assert shares.to_numpy() == pytest.approx(shares.round().to_numpy(), abs=1e-9)
     assert (table["f_mean_error"] > 0).any()
+
+
+def test_paths_are_counted_by_the_other_readings(flows: list[Path]) -> None:
+    """F of a picture is a multiple of 1 / 16, the number of paths, in every layer."""
+    table = pd.read_csv(flows[1])
+    for reading in ("single", "carriers"):
+        shares = table.loc[table["reading"] == reading, "f_mean"] * 16 * 6
+        assert shares.to_numpy() == pytest.approx(shares.round().to_numpy(), abs=1e-9)
+
+
+def test_every_other_layer_of_a_fully_fledged_network_is_inside_a_block(flows: list[Path]) -> None:
+    rows = gradient_flows.read(flows)
+    full = rows[(rows["architecture"] == "full-residual") & (rows["reading"] == "set")]
+    places = full.drop_duplicates("layer").set_index("layer")["place"]
+    assert places.to_dict() == {
+        layer: "block output" if layer % 2 else "inside block" for layer in range(1, 7)
+    }
+    outputs = gradient_flows.of_layers(rows, "block-outputs", "set")
+    assert set(outputs.loc[outputs["family"] == "fully_fledged", "layer"]) == {1, 3, 5}
+    assert set(outputs.loc[outputs["family"] == "simplified", "layer"]) == {1, 2, 3, 4, 5, 6}
 
 
 def test_a_diverged_run_has_no_final_rows_and_missing_weights_are_named(tmp_path: Path) -> None:
@@ -120,14 +146,17 @@ def test_features_are_written_for_the_first_and_the_last_iteration(tmp_path: Pat
 
 
 def test_ratios_are_those_of_means_over_layers_and_time(flows: list[Path]) -> None:
-    rows = gradient_flows.over_seeds(gradient_flows.read(flows))
+    read = gradient_flows.read(flows)
+    rows = gradient_flows.over_seeds(gradient_flows.of_layers(read, "all", "carriers"))
     assert set(rows.loc[rows["architecture"] == "residual", "seeds"]) == {2}
-    table = ratios(rows, PAPER["gradient_flow"], 1)
+    # Layers 1 and 2 of 6 are shallow.
+    table = ratios(rows, PAPER["gradient_flow"], 0.25)
     table = table.set_index(["family", "layers", "stage"])
     frames = [pd.read_csv(file) for file in (flows[1], flows[4])]
 
     def mean(frame: pd.DataFrame, snapshot: str) -> float:
-        deep = frame[(frame["snapshot"] == snapshot) & (frame["group"] > 1)]
+        chosen = frame[frame["reading"] == "carriers"]
+        deep = chosen[(chosen["snapshot"] == snapshot) & (chosen["layer"] > 2)]
         return float(deep["f_mean"].mean())
 
     residual = {
@@ -147,11 +176,29 @@ def test_ratios_are_those_of_means_over_layers_and_time(flows: list[Path]) -> No
     last = table.loc[("simplified", "deep", "final")]
     assert last["f_mean_ratio"] == pytest.approx(residual["final"] / plain["final"])
     assert math.isnan(last["ratio_paper"])
-    wide = ratios(rows, PAPER["gradient_flow"], 2).set_index(["family", "layers", "stage"])
-    assert wide.loc[("simplified", "deep", "final"), "groups"] == "3"
+    wide = ratios(rows, PAPER["gradient_flow"], 0.7).set_index(["family", "layers", "stage"])
+    assert tuple(wide.loc[("simplified", "deep", "final"), ["first", "last"]]) == (6, 6)
     text = ratios_markdown(table.reset_index())
     assert "(1.24)" in text
     assert "(3.07)" in text
+
+
+def test_a_flow_of_nearly_nothing_is_no_denominator(flows: list[Path]) -> None:
+    read = gradient_flows.read(flows)
+    rows = gradient_flows.over_seeds(gradient_flows.of_layers(read, "all", "set"))
+    rows.loc[~rows["residual"], "f_median"] = 1e-5
+    table = ratios(rows, PAPER["gradient_flow"], 0.5)
+    assert table["f_median_ratio"].isna().all() and table["f_mean_ratio"].notna().all()
+    for line in ratios_markdown(table).splitlines():
+        if line.startswith("| simplified"):
+            assert [cell.strip() for cell in line.split("|")[-3:-1]] == ["0.000", "-"], line
+
+
+@pytest.mark.parametrize(
+    ("depth", "share", "last"), [(32, 0.5, 16), (20, 0.35, 7), (100, 0.29, 29)]
+)
+def test_shallow_layers_end_at_a_share_of_the_depth(depth: int, share: float, last: int) -> None:
+    assert last_shallow(depth, share) == last
 
 
 def test_a_file_that_is_no_measurement_is_named(tmp_path: Path) -> None:
@@ -164,7 +211,8 @@ def test_a_file_that_is_no_measurement_is_named(tmp_path: Path) -> None:
 
 
 def test_figure12_draws_what_its_csv_holds(flows: list[Path], tmp_path: Path) -> None:
-    rows = gradient_flows.over_seeds(gradient_flows.read(flows))
+    read = gradient_flows.read(flows)
+    rows = gradient_flows.over_seeds(gradient_flows.of_layers(read, "all", "single"))
     figure = figure12.draw(rows)
     first = figure.axes[0]
     lines = {str(line.get_label()): line for line in first.get_lines()}
@@ -172,7 +220,7 @@ def test_figure12_draws_what_its_csv_holds(flows: list[Path], tmp_path: Path) ->
     assert lines["residual, last iteration"].get_ydata() == pytest.approx(part["f_mean"].to_numpy())
     assert len(figure.axes) == 6
     files = [tmp_path / f"figure12.{kind}" for kind in ("pdf", "png", "csv")]
-    figure12.make(flows).save(*files)
+    figure12.make(flows, reading="single", layers="all").save(*files)
     assert len(pd.read_csv(files[2])) == len(rows)
     one_family = rows[rows["family"] == "simplified"]
     assert len(figure12.draw(one_family).axes) == 3

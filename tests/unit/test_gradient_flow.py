@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from resnoise.errors import ResnoiseError
 from resnoise.metrics import path_gradients as gradient_flow
+from resnoise.metrics.flow_readings import compared, dominant
 from resnoise.metrics.linearised import linearise
 from resnoise.metrics.path_gradients import (
     Transposes,
@@ -17,6 +18,8 @@ from resnoise.metrics.path_gradients import (
     path_gradients,
 )
 from resnoise.networks import build
+from resnoise.networks.fully_fledged import SHORTCUTS
+from resnoise.specs.flow import READINGS
 from resnoise.specs.run import NetworkSpec
 
 ARCHITECTURES = ("plain", "residual", "full-plain", "full-residual")
@@ -31,9 +34,11 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def network(architecture: str, depth: int, width: int, dtype: torch.dtype) -> nn.Module:
+def network(
+    architecture: str, depth: int, width: int, dtype: torch.dtype, shortcut: str | None = None
+) -> nn.Module:
     """Return a network with random parameters that let signals through."""
-    net = build(NetworkSpec(architecture, depth, width), 5).to(dtype)
+    net = build(NetworkSpec(architecture, depth, width, shortcut), 5).to(dtype)
     numbers = torch.Generator().manual_seed(depth)
     with torch.no_grad():
         for parameter in net.parameters():
@@ -94,28 +99,51 @@ def activations(net: nn.Module, inputs: Tensor) -> list[Tensor]:
     return found
 
 
-def brute_force(net: nn.Module, inputs: Tensor, labels: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Return own and other sums of G for every layer but the last, from its definition."""
+def brute_force(net: nn.Module, inputs: Tensor, labels: Tensor) -> list[Tensor]:
+    """Return G of every layer but the last, [F, B, C, H, W], from its definition."""
     found = activations(net, inputs.requires_grad_())
     features = found[-1].mean((2, 3))
     risks = F.cross_entropy(net.fc(features), labels, reduction="none")
     (gradients,) = torch.autograd.grad(risks.sum(), features, retain_graph=True)
-    own = [torch.zeros_like(x) for x in found[:-1]]
-    rest = [torch.zeros_like(x) for x in found[:-1]]
+    parts = []
     for j in range(features.shape[1]):
         mediated = (features[:, j] * gradients[:, j]).sum()
-        parts = torch.autograd.grad(mediated, found[:-1], retain_graph=True)
-        for mine, others, part in zip(own, rest, parts, strict=True):
-            for c in range(part.shape[1]):
-                target = mine if j % part.shape[1] == c else others
-                target[:, c] += part[:, c]
-    return list(zip(own, rest, strict=True))
+        parts.append(torch.autograd.grad(mediated, found[:-1], retain_graph=True))
+    return [torch.stack(of_layer) for of_layer in zip(*parts, strict=True)]
 
 
-def flow(net: nn.Module, inputs: Tensor, labels: Tensor, **options: bool) -> tuple[Tensor, Tensor]:
+def written_out(flow: Tensor, reading: str) -> list[tuple[Tensor, Tensor]]:
+    """Return both parts [B, H, W] of each test of a reading, term by term."""
+    paths, _, channels = flow.shape[:3]
+    found = []
+    if reading == "set":
+        for c in range(channels):
+            own = [flow[j, :, c] for j in range(paths) if j % channels == c]
+            others = [flow[j, :, c] for j in range(paths) if j % channels != c]
+            found.append((sum(own), sum(others)))
+        return found
+    for j in range(paths):
+        c = j % channels
+        if reading == "single":
+            others = [flow[other, :, c] for other in range(paths) if other != j]
+        else:
+            others = [flow[j, :, other] for other in range(channels) if other != c]
+        found.append((flow[j, :, c], sum(others)))
+    return found
+
+
+Shares = dict[str, tuple[Tensor, Tensor]]
+
+
+def flow(net: nn.Module, inputs: Tensor, labels: Tensor, **options: bool) -> Shares:
     at = linearise(net, inputs)
     weight = net.get_parameter("fc.weight").detach()
     return dominant_shares(at, feature_gradients(at.features, at.logits, labels, weight), **options)
+
+
+def flat(shares: Shares) -> list[Tensor]:
+    """Return all tensors of shares."""
+    return [tensor for pair in shares.values() for tensor in pair]
 
 
 @pytest.mark.parametrize("native", [True, False])
@@ -123,7 +151,7 @@ def flow(net: nn.Module, inputs: Tensor, labels: Tensor, **options: bool) -> tup
     ("depth", "width", "size"), [(8, 3, 8), (14, 4, 12), (8, 16, 8), (14, 16, 16)]
 )
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_sums_over_paths_are_those_of_brute_force(
+def test_gradients_of_all_paths_are_those_of_brute_force(
     architecture: str, depth: int, width: int, size: int, native: bool
 ) -> None:
     net = network(architecture, depth, width, torch.float64)
@@ -132,16 +160,52 @@ def test_sums_over_paths_are_those_of_brute_force(
     weight = net.get_parameter("fc.weight").detach()
     gradients = feature_gradients(at.features, at.logits, labels, weight)
     found = [
-        list(path_gradients(at, gradients, part, Transposes(native)))[::-1]
+        [layer.clone() for layer in path_gradients(at, gradients, part, Transposes(native))][::-1]
         for part in (slice(0, 2), slice(2, 5))
     ]
     expected = brute_force(net, inputs, labels)
     assert len(found[0]) == len(expected) == depth - 2
-    for first, second, sums in zip(*found, expected, strict=True):
-        for part_1, part_2, whole in zip(first, second, sums, strict=True):
-            ours = torch.cat([part_1, part_2])
-            assert whole.abs().max() > 0, "nothing is compared"
-            assert (ours - whole).norm() <= 1e-12 * whole.norm()
+    for first, second, whole in zip(*found, expected, strict=True):
+        assert whole.abs().max() > 0, "nothing is compared"
+        assert (torch.cat([first, second], dim=1) - whole).norm() <= 1e-12 * whole.norm()
+
+
+@pytest.mark.parametrize("shortcut", SHORTCUTS)
+def test_gradients_through_every_kind_of_shortcut_are_those_of_brute_force(shortcut: str) -> None:
+    net = network("full-residual", 14, 3, torch.float64, shortcut)
+    inputs, labels = pictures(size=8), torch.arange(5)
+    at = linearise(net, inputs)
+    weight = net.get_parameter("fc.weight").detach()
+    gradients = feature_gradients(at.features, at.logits, labels, weight)
+    found = [
+        layer.clone() for layer in path_gradients(at, gradients, slice(0, 5), Transposes(True))
+    ]
+    for layer, whole in zip(found[::-1], brute_force(net, inputs, labels), strict=True):
+        assert (layer - whole).norm() <= 1e-12 * whole.norm()
+
+
+@pytest.mark.parametrize("reading", READINGS)
+@pytest.mark.parametrize(("paths", "channels"), [(8, 2), (8, 8), (6, 3)])
+def test_each_reading_compares_the_parts_that_it_says(
+    reading: str, paths: int, channels: int
+) -> None:
+    numbers = torch.Generator().manual_seed(paths + channels)
+    given = torch.randn(paths, 3, channels, 2, 4, generator=numbers, dtype=torch.float64)
+    own, rest = compared(given, reading)
+    expected = written_out(given, reading)
+    assert own.shape == rest.shape == (3, len(expected), 2, 4)
+    for number, (mine, others) in enumerate(expected):
+        torch.testing.assert_close(own[:, number], mine, rtol=1e-12, atol=1e-14)
+        torch.testing.assert_close(rest[:, number], others, rtol=1e-12, atol=1e-14)
+
+
+def test_set_and_single_are_the_same_with_a_channel_for_each_path_and_differ_otherwise() -> None:
+    numbers = torch.Generator().manual_seed(1)
+    square = torch.randn(6, 2, 6, 3, 3, generator=numbers, dtype=torch.float64)
+    for one, two in zip(compared(square, "set"), compared(square, "single"), strict=True):
+        torch.testing.assert_close(one, two)
+    assert len(compared(square[:, :, :3], "set")[0][0]) == 3
+    assert len(compared(square[:, :, :3], "single")[0][0]) == 6
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -167,7 +231,7 @@ def test_any_number_of_threads_gives_the_same_shares(native: bool) -> None:
             torch.set_num_threads(threads)
             found = flow(net, inputs, labels, native=native)
             assert torch.get_num_threads() == threads, "the setting is lost"
-            assert all(map(torch.equal, found, expected))
+            assert all(map(torch.equal, flat(found), flat(expected)))
     finally:
         torch.set_num_threads(1)
 
@@ -184,34 +248,36 @@ def test_an_error_in_a_thread_is_raised_and_leaves_the_number_of_threads() -> No
         torch.set_num_threads(1)
 
 
+@pytest.mark.parametrize("reading", READINGS)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_shares_follow_from_the_sums(architecture: str) -> None:
+def test_shares_follow_from_the_gradients(architecture: str, reading: str) -> None:
     net = network(architecture, 8, 4, torch.float64)
     inputs, labels = pictures(), torch.arange(5)
-    by_mean, by_median = flow(net, inputs, labels)
+    by_mean, by_median = flow(net, inputs, labels)[reading]
     assert by_mean.shape == by_median.shape == (5, 6)
-    for layer, (own, rest) in enumerate(brute_force(net, inputs, labels)):
+    for layer, gradients in enumerate(brute_force(net, inputs, labels)):
+        tests = written_out(gradients, reading)
         for picture in range(5):
             dominant = {"mean": 0, "median": 0}
-            for c in range(own.shape[1]):
+            for own, rest in tests:
                 ratios = [
                     0.0 if o == 0 and r == 0 else (abs(o / r) if r else float("inf"))
                     for o, r in zip(
-                        own[picture, c].flatten().tolist(),
-                        rest[picture, c].flatten().tolist(),
+                        own[picture].flatten().tolist(),
+                        rest[picture].flatten().tolist(),
                         strict=True,
                     )
                 ]
                 dominant["mean"] += sum(ratios) / len(ratios) > 1
                 dominant["median"] += sorted(ratios)[(len(ratios) - 1) // 2] > 1
-            assert by_mean[picture, layer] == pytest.approx(dominant["mean"] / own.shape[1])
-            assert by_median[picture, layer] == pytest.approx(dominant["median"] / own.shape[1])
+            assert by_mean[picture, layer] == pytest.approx(dominant["mean"] / len(tests))
+            assert by_median[picture, layer] == pytest.approx(dominant["median"] / len(tests))
 
 
 def test_entries_without_any_gradient_have_ratio_zero_and_without_rest_infinity() -> None:
     own = torch.tensor([[[[0.0, 0.0]], [[1e-9, 0.0]], [[1.0, 0.5]]]])
     rest = torch.tensor([[[[0.0, 0.0]], [[0.0, 0.0]], [[1.0, 1.0]]]])
-    by_mean, by_median = gradient_flow.dominant(own, rest)
+    by_mean, by_median = dominant(own, rest)
     # The second is infinite at one of two positions; no other mean or median exceeds 1.
     assert by_mean.tolist() == [[False, True, False]]
     assert not by_median.any()
@@ -222,7 +288,7 @@ def test_chunks_of_pictures_change_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     whole = flow(net, pictures(), torch.arange(5))
     monkeypatch.setattr(gradient_flow, "_CHUNK_BYTES", 1)
     single = flow(net, pictures(), torch.arange(5))
-    for one, two in zip(whole, single, strict=True):
+    for one, two in zip(flat(whole), flat(single), strict=True):
         assert torch.equal(one, two)
 
 
@@ -235,10 +301,15 @@ def test_identity_alone_has_only_dominant_flows() -> None:
             kernel.zero_()
         for block in net.blocks():
             block.conv.bias.fill_(1)
-    by_mean, by_median = flow(net, pictures(), torch.arange(5))
+    shares = flow(net, pictures(), torch.arange(5))
     # At a subsampling only a quarter of the positions has any gradient, the mean is infinite.
-    assert (by_mean == 1).all()
-    assert (by_median[:, -3:] == 1).all()
+    for reading in ("set", "carriers"):
+        by_mean, by_median = shares[reading]
+        assert (by_mean == 1).all()
+        assert (by_median[:, -3:] == 1).all()
+    # Four and two paths share a channel of the first two groups, and none dominates the others.
+    assert (shares["single"][0][:, -3:] == 1).all()
+    assert (shares["single"][0][:, 0] < 1).all()
 
 
 def test_feature_gradients_are_those_of_each_pictures_risk() -> None:

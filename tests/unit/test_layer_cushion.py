@@ -46,6 +46,7 @@ RECIPE = RecipeSpec(
     allow_tf32=False,
     compile=False,
     conv_backend="torch",
+    epoch_risk="mini-batches",
     snapshot_epochs=(),
 )
 

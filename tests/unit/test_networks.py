@@ -8,12 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnoise import devices
+from resnoise import devices, registry
+from resnoise.config import load as configuration
 from resnoise.errors import ResnoiseError
 from resnoise.networks import build
-from resnoise.networks.fully_fledged import BasicBlock
+from resnoise.networks.fully_fledged import SHORTCUTS, BasicBlock
 from resnoise.networks.simplified import SimplifiedNet, add_identity
 from resnoise.networks.summary import describe
+from resnoise.plan.specs import network_spec
 from resnoise.specs.run import NetworkSpec
 
 SIMPLIFIED = ("plain", "residual")
@@ -320,6 +322,27 @@ def test_shortcut_subsamples_and_puts_zeros_before_and_after_the_channels() -> N
     assert y.shape == (2, 6, 4, 4)
     assert torch.equal(y[:, 1:4], x[:, :, ::2, ::2])
     assert y[:, [0, 4, 5]].abs().max() == 0
+
+
+def test_other_kinds_of_shortcut_put_zeros_after_the_channels_or_stack_them() -> None:
+    x = pictures(2, 8)
+    found = {}
+    for kind in SHORTCUTS:
+        net = build(NetworkSpec("full-residual", 8, 3, kind), 10)
+        block = net.get_submodule("layer2.0")
+        assert isinstance(block, BasicBlock)
+        found[kind] = block.shortcut(x)
+    kept = x[:, :, ::2, ::2]
+    assert torch.equal(found["padded-after"], torch.cat([kept, torch.zeros_like(kept)], 1))
+    assert torch.equal(found["stacked"], torch.cat([kept, kept], 1))
+    assert torch.equal(found["padded-around"][:, 1:4], kept)
+
+
+def test_only_fully_fledged_residual_networks_have_a_kind_of_shortcut() -> None:
+    loaded = configuration.load({"networks": {"shortcut": "stacked"}})
+    kinds = {name: network_spec(loaded, name, 8).shortcut for name in registry.ARCHITECTURES}
+    assert {name for name, kind in kinds.items() if kind} == {"full-residual"}
+    assert kinds["full-residual"] == "stacked"
 
 
 def test_shortcut_of_a_block_that_keeps_the_shape_is_the_identity() -> None:

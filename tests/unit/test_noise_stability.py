@@ -61,8 +61,11 @@ def change(after: Tensor, before: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("architecture", ["plain", "residual", "full-plain", "full-residual"])
+@pytest.mark.parametrize("target", ["equal_weight", "transferred_weight", "weight"])
 @torch.no_grad()
-def test_noise_on_weights_is_that_of_a_network_with_other_weights(architecture: str) -> None:
+def test_noise_on_weights_is_that_of_a_network_with_other_weights(
+    architecture: str, target: str
+) -> None:
     network = random_network(architecture)
     before = copy.deepcopy(network.state_dict())
     inputs = random_inputs(6)
@@ -76,12 +79,12 @@ def test_noise_on_weights_is_that_of_a_network_with_other_weights(architecture: 
             for repeat in range(SPEC.repeats):
                 other = copy.deepcopy(network)
                 weight = dict(other.named_parameters())[f"{layer.name}.weight"]
-                weight.add_(size * weight_noise(layer, SPEC.noise_seed, repeat))
+                weight.add_(size * weight_noise(layer, SPEC.noise_seed, repeat, target))
                 noisy = responses(other, inputs)
                 values.append({at: change(noisy[at], z) for at, z in clean.items()})
                 flips.append(noisy[8].argmax(1) != clean[8].argmax(1))
             for at in clean:
-                row = found.get(("weight_noise", size, layer.number, at))
+                row = found.get((f"{target}_noise", size, layer.number, at))
                 all_values = torch.stack([v[at] for v in values])
                 if at < layer.number:
                     assert row is None
@@ -92,7 +95,7 @@ def test_noise_on_weights_is_that_of_a_network_with_other_weights(architecture: 
                 assert row["minimum"] == pytest.approx(float(all_values.min()), rel=1e-10)
                 assert row["maximum"] == pytest.approx(float(all_values.max()), rel=1e-10)
                 assert row["repeats"] == 2
-            row = found["weight_noise_flips", size, layer.number, 8]
+            row = found[f"{target}_noise_flips", size, layer.number, 8]
             assert row["mean"] == pytest.approx(float(torch.stack(flips).double().mean()))
 
 
@@ -206,6 +209,14 @@ def test_noise_has_exactly_the_size_that_is_asked_for(size: float, seed: int) ->
     for layer in layers(network)[:3]:
         noise = weight_noise(layer, seed, 1)
         assert float(noise.norm()) == pytest.approx(layer.weight_norm(), rel=1e-12)
+        equal = weight_noise(layer, seed, 1, "equal_weight")
+        assert float(equal.norm()) == pytest.approx((2 * len(equal)) ** 0.5, rel=1e-12)
+        kernel = layer.module.weight.detach().clone()
+        if layer.identity:
+            for output in range(len(kernel)):
+                kernel[output, output % kernel.shape[1], 1, 1] += 1
+        transferred = weight_noise(layer, seed, 1, "transferred_weight")
+        assert float(transferred.norm()) == pytest.approx(float(kernel.norm()), rel=1e-12)
     x = random_inputs(3, seed=seed)
     noise = size * scaled_to(sample_noise(x, seed, "p", 0, SAMPLES[:3]), x)
     ratios = noise.flatten(1).norm(dim=1) / x.flatten(1).norm(dim=1)

@@ -11,6 +11,7 @@ import pytest
 from resnoise.figures import noise_stability, style
 
 SIZES = (0.03, 0.1, 0.3)
+QUANTITIES = [name for name in noise_stability.PANELS if name != "fading"]
 
 
 def stability(seeds: tuple[int, ...] = (1, 2)) -> pd.DataFrame:
@@ -26,7 +27,7 @@ def stability(seeds: tuple[int, ...] = (1, 2)) -> pd.DataFrame:
                     base = (factor if layer < 3 else 1 / factor) * seed
                     for size in SIZES:
                         for at in range(layer, 4):
-                            for quantity in ("weight_noise", "input_noise", "inverse_smoothness"):
+                            for quantity in QUANTITIES:
                                 if quantity == "inverse_smoothness" and at == layer:
                                     continue
                                 entry = {"quantity": quantity, "size": size, "at_layer": at}
@@ -59,7 +60,7 @@ def test_one_seed_keeps_its_own_error() -> None:
 
 def test_panels_count_layers_and_divide_by_the_size() -> None:
     figure = noise_stability.draw(noise_stability.summarise(stability((1,))))
-    weights, _, fading, smoothness = figure.axes
+    weights, *_, fading, smoothness = figure.axes
     plt.close(figure)
     assert weights.get_title() == "depth 8\nresidual smaller in 2 of 3 layers"
     assert smoothness.get_title() == "residual smaller in 2 of 2 layers"

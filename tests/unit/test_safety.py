@@ -160,7 +160,6 @@ def test_what_is_unquoted_in_shell_commands_is_harmless_in_every_configuration()
         "noise_stability": ["memory_mb"],
         "interlayer_cushion": ["memory_mb"],
         "claims": ["bootstrap_replicates", "bootstrap_seed", "confidence"],
-        "gradient_flow": ["shallow_groups"],
         "twins": ["every_step_epochs", "mask_pictures"],
         "weight_statistics": ["threshold", "id_threshold", "clip"],
     }

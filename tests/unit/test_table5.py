@@ -36,6 +36,7 @@ EVALUATIONS = pd.DataFrame(
         evaluation("residual", 20, 1, 0.05, 0.15),
         evaluation("residual", 20, 2, 0.03, 0.05),
         evaluation("residual", 44, 1, 0.08, 0.2),
+        evaluation("plain", 20, 1, 0.06, 0.1),
     ]
 )
 
@@ -44,6 +45,7 @@ def test_table5_has_shares_of_accuracy_and_growth_beside_the_papers() -> None:
     table = table5(EVALUATIONS, PAPER["table5"]).set_index(["depth", "network"])
     assert list(table.index) == [
         (20, "residual"),
+        (20, "plain"),
         (20, "dominant-path"),
         (20, "dominant-path-lower-full"),
         (44, "residual"),
@@ -54,6 +56,9 @@ def test_table5_has_shares_of_accuracy_and_growth_beside_the_papers() -> None:
     assert shallow["accuracy_share_mean"] == pytest.approx(0.7 / 0.9)
     assert deep["accuracy_share_mean"] == pytest.approx(0.6 / 0.8)
     assert deep["risk_growth_mean"] == pytest.approx(1.1)
+    transferred = table.loc[(20, "plain")]
+    assert transferred["risk_mean"] == 0.06 and transferred["accuracy_share_mean"] == 1
+    assert math.isnan(transferred["risk_paper"])
     full = table.loc[(20, "dominant-path-lower-full")]
     assert full["accuracy_share_mean"] == pytest.approx(0.75 / 0.9)
     assert math.isnan(full["test_error_paper"])
@@ -70,6 +75,7 @@ def test_table5_to_read_marks_what_diverged_and_what_the_paper_says() -> None:
     assert cells[3] == "1.000 (0.9385)"
     assert cells[4] == "0.3000 (0.3152)"
     assert "77" in cells[5]
+    assert any("| plain, T(HMWI)" in line for line in lines)
 
 
 def test_table5_without_a_residual_run_has_no_share() -> None:

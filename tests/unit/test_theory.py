@@ -26,7 +26,7 @@ from resnoise.theory.gaussian_inequality import (
 from resnoise.theory.trivial_case import PARAMETERS, first_order, simulate, sweep
 
 DEVIATIONS = st.floats(1e-4, 1e4)
-BASE = {"n": 32, "layers": 8, "sigma_w": 0.02, "sigma_g": 1.0, "q": 0.5}
+BASE = {"n": 32, "steps": 8, "sigma_w": 0.02, "sigma_g": 1.0, "q": 0.5}
 
 
 @given(DEVIATIONS, DEVIATIONS)
@@ -152,26 +152,26 @@ def test_sigma_g_has_no_effect(residual: bool) -> None:
     ("parameter", "values"),
     [
         ("n", (128, 32, 8)),
-        ("layers", (40, 10, 2)),
+        ("steps", (40, 10, 2)),
         ("sigma_w", (0.2, 0.05, 0.01)),
         ("q", (0.2, 0.5, 0.9)),
     ],
 )
-def test_residual_f_grows_as_n_layers_and_sigma_w_shrink_and_as_q_grows(
+def test_residual_f_grows_as_n_steps_and_sigma_w_shrink_and_as_q_grows(
     parameter: str, values: tuple[float, ...]
 ) -> None:
     found = [mean_of(**{parameter: value}) for value in values]
     for (low, low_error), (high, high_error) in itertools.pairwise(found):
         assert high - low > 4 * math.hypot(low_error, high_error)
     points = [{**BASE, parameter: value} for value in values]
-    expected = [float(first_order(p["n"], p["layers"], p["sigma_w"], p["q"])) for p in points]
+    expected = [float(first_order(p["n"], p["steps"], p["sigma_w"], p["q"])) for p in points]
     assert expected == sorted(expected)
 
 
 @pytest.mark.parametrize("sigma_w", [0.001, 0.003, 0.01])
 def test_the_approximation_agrees_where_sigma_w_is_small(sigma_w: float) -> None:
     found, error = mean_of(sigma_w=sigma_w)
-    expected = first_order(BASE["n"], BASE["layers"], sigma_w, BASE["q"])
+    expected = first_order(BASE["n"], BASE["steps"], sigma_w, BASE["q"])
     assert abs(found - float(expected)) < 0.01 + 4 * error
 
 
@@ -179,7 +179,7 @@ def test_the_approximation_breaks_down_where_products_of_weights_count() -> None
     """It is too large by far, and residual networks end as plain ones."""
     point = {"n": 64, "sigma_w": 0.2}
     found, error = mean_of(**point)
-    expected = float(first_order(64, BASE["layers"], 0.2, BASE["q"]))
+    expected = float(first_order(64, BASE["steps"], 0.2, BASE["q"]))
     assert expected - found > 0.04 > 10 * error
     plain, plain_error = mean_of(residual=False, **point)
     assert abs(found - plain) < 0.01 + 5 * math.hypot(error, plain_error)
@@ -198,17 +198,37 @@ def spec(**changes: object) -> TrivialCaseSpec:
 
 
 def test_the_sweep_varies_one_parameter_at_a_time() -> None:
-    chosen = spec(n=8, n_values=[4, 8], layers_values=[1, 3])
+    chosen = spec(n=8, n_values=[4, 8], last_layer=12, layer=7, layer_values=[1, 3])
     table = sweep(chosen)
     assert list(table["parameter"].unique()) == list(PARAMETERS)
     for row in table.to_dict("records"):
         changed = {name for name in PARAMETERS if row[name] != getattr(chosen, name)}
         assert changed <= {row["parameter"]}
         assert row[row["parameter"]] == row["value"]
+        assert row["steps"] == 12 - row["layer"]
         assert (row["network"] == "residual") == (not math.isnan(row["f_first_order"]))
     n_rows = table[(table["parameter"] == "n") & (table["network"] == "plain")]
     assert list(n_rows["value"]) == [4, 8]
     assert (table["f_error"] >= 0).all()
+
+
+def test_the_closer_a_layer_is_to_the_last_one_the_fewer_matrices_its_gradient_passes() -> None:
+    """A point of the sweep is the simulation with K = L - l, and f rises with l (Figure 11 (b))."""
+    others = {f"{name}_values": [getattr(spec(), name)] for name in PARAMETERS if name != "layer"}
+    chosen = spec(repetitions=300, last_layer=41, layer_values=[1, 21, 40], **others)
+    table = sweep(chosen)
+    rows = table[(table["parameter"] == "layer") & (table["network"] == "residual")]
+    assert list(rows["steps"]) == [40, 20, 1]
+    for place, row in enumerate(rows.to_dict("records")):
+        expected = float(first_order(64, row["steps"], 0.01, 0.5))
+        assert row["f_first_order"] == expected
+        direct = simulate(
+            64, row["steps"], 0.01, 1.0, 0.5, residual=True, repetitions=300, seed=(8, place)
+        )
+        error = math.hypot(row["f_error"], direct.std() / math.sqrt(300))
+        assert abs(row["f_mean"] - direct.mean()) < 5 * error
+    assert rows["f_mean"].is_monotonic_increasing
+    assert rows["f_mean"].iloc[-1] - rows["f_mean"].iloc[0] > 4 * rows["f_error"].max()
 
 
 def test_one_seed_gives_the_same_numbers_and_another_seed_others() -> None:
@@ -239,7 +259,7 @@ def test_figure11_shows_every_point_and_the_fixed_values(tmp_path: Path) -> None
         for container in axis.containers:
             assert len(container.lines[0].get_xdata()) == len(panel)
     (legend,) = [axis.get_legend() for axis in figure.axes if axis.get_legend()]
-    assert "$n$ = 8, $K$ = 10" in legend.get_title().get_text()
+    assert "$L$ = 20, $n$ = 8, $l$ = 10" in legend.get_title().get_text()
     files = [tmp_path / f"figure.{kind}" for kind in ("pdf", "png", "csv")]
     csvfile.write(tmp_path / "trivial_case.csv", table)
     figure11.make([tmp_path / "trivial_case.csv"]).save(*files)

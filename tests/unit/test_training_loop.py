@@ -710,7 +710,8 @@ def evaluate(files: RunFiles, data: Dataset) -> list[dict[str, str]]:
 
 
 MEASURES = ("risk", "weight_term", "cost", "train_error", "test_loss", "test_error")
-KEYS = ["architecture", "depth", "initialisation", "seed", "snapshot", "status", *MEASURES]
+KEYS = ["architecture", "depth", "initialisation", "seed", "parameters", "snapshot", "status"]
+KEYS += MEASURES
 
 
 def test_the_evaluation_of_a_diverged_run_has_empty_numbers(data: Dataset, tmp_path: Path) -> None:
@@ -746,12 +747,37 @@ def test_the_evaluation_is_that_of_each_picture_by_itself(
         assert float(row["train_error"]) == expected["train"][1]
         assert float(row["test_error"]) == expected["test"][1]
         assert float(row["cost"]) == float(row["risk"]) + float(row["weight_term"])
+    trained = {name: array for name, array in weights(files).items() if "running" not in name}
+    count = sum(array.size for name, array in trained.items() if "num_batches" not in name)
+    assert {row["parameters"] for row in rows} == {f"{count}"}
     # The history's last row was measured in the same way; its cost has the risk as trained on.
     last = history(files)[-1]
     assert (rows[1]["test_loss"], rows[1]["test_error"]) == (last["test_loss"], last["test_error"])
     term = float(last["cost"]) - float(last["risk"])
     assert float(rows[1]["weight_term"]) == pytest.approx(term, rel=1e-9)
     assert [row["snapshot"] for row in rows] == ["initial", "final"]
+
+
+@pytest.mark.parametrize("architecture", ["residual", "full-residual"])
+def test_the_risk_after_each_epoch_can_be_that_of_the_training_set(
+    architecture: str, data: Dataset, tmp_path: Path
+) -> None:
+    """Rows have what an evaluation of the weights of their epoch gives; weights do not change."""
+    usual = train(run_spec(architecture), data, tmp_path / "usual")
+    clean = train(run_spec(architecture, epoch_risk="training-set"), data, tmp_path / "clean")
+    assert equal(weights(clean), weights(usual))
+    for epochs in range(1, EPOCHS + 1):
+        spec = run_spec(architecture, epochs=epochs, milestones=())
+        row = history(train(replaced(spec, "training-set"), data, tmp_path / f"clean{epochs}"))[-1]
+        final = evaluate(train(spec, data, tmp_path / f"{epochs}"), data)[1]
+        for name in ("risk", "cost", "train_error", "test_error"):
+            assert float(row[name]) == pytest.approx(float(final[name]), rel=1e-9)
+    assert history(usual)[-1]["risk"] != history(clean)[-1]["risk"]
+
+
+def replaced(spec: RunSpec, epoch_risk: str) -> RunSpec:
+    """Return a run whose history has another kind of risk."""
+    return dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, epoch_risk=epoch_risk))
 
 
 def test_the_evaluation_refuses_other_data_and_damaged_files(data: Dataset, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ RECIPE = RecipeSpec(
     allow_tf32=False,
     compile=False,
     conv_backend="torch",
+    epoch_risk="mini-batches",
     snapshot_epochs=(),
 )
 

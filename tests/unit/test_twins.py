@@ -197,5 +197,22 @@ def test_mask_differences_count_by_brute_force() -> None:
         masks.append(found)
     expected = [int((one ^ two).sum()) for one, two in zip(*masks, strict=True)]
     own = [list(network.parameters()) for network in networks]
-    assert twins.mask_differences(networks, own, inputs) == expected
-    assert sum(twins.mask_differences(networks[:1] * 2, own[:1] * 2, inputs)) == 0
+    outputs = [twins.layer_outputs(*pair, inputs) for pair in zip(networks, own, strict=True)]
+    assert twins.mask_differences(*outputs) == expected
+    assert sum(twins.mask_differences(outputs[0], outputs[0])) == 0
+    for network, found in zip(networks, outputs, strict=True):
+        x = network.conv1(inputs)
+        assert torch.equal(found[0], x)
+        assert torch.equal(found[1], next(network.blocks())(torch.relu(x)))
+
+
+def test_the_difference_of_the_second_outputs_is_that_of_the_weights_before_a_step(
+    data: Dataset, tmp_path: Path
+) -> None:
+    """Twins differ by rounding after a step, and networks that start elsewhere by more at once."""
+    drift = train(data, tmp_path / "twins", every=1)
+    assert drift["second_output_difference"].iloc[0] < 1e-13
+    assert 0 < drift["second_output_difference"].iloc[1] < 1e-12
+    other = dataclasses.replace(PLAIN, initialisation="kwi")
+    drift = train(data, tmp_path / "others", other, every=1)
+    assert drift["second_output_difference"].iloc[0] > 1e-3

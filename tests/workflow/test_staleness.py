@@ -444,6 +444,7 @@ FLOW = {
     "figure10": 1,
     "figure12": 1,
     "figure12_ratios": 1,
+    "figure12_readings": 1,
     "claims": 1,
     "report_page": 1,
 }
@@ -461,6 +462,7 @@ RECIPE = {
     "allow_tf32": True,
     "compile": True,
     "conv_backend": "torch",
+    "epoch_risk": "training-set",
     "snapshot_epochs": [1],
 }
 # Verdicts name these parts of the recipe where they differ from the paper's.
@@ -499,6 +501,7 @@ KEYS: dict[str, list[Case]] = {
     "data.test_per_class": [Case(6, DATA)],
     "data.subset_seed": [Case(1, DATA)],
     "networks.width": [Case(8, (*SIMPLIFIED, *FULL, "network_layers "))],
+    "networks.shortcut": [Case("stacked", ("train .*/runs/full-residual", "network_layers "))],
     **recipe_keys(),
     "table1.depths": [Case([8, 14], counts=TABLE1)],
     "table1.seeds": [Case([1, 2], counts=TABLE1), Case([2], counts=TABLE1)],
@@ -518,8 +521,8 @@ KEYS: dict[str, list[Case]] = {
     "figure8.seeds": [Case([1, 2], counts={**TWO_RUNS, "figure8": 1})],
     "figure9.depths": [Case([8, 14], counts=FIGURE9)],
     "figure9.seeds": [Case([1, 2], counts=FIGURE9)],
-    "table5.depths": [Case([8, 14], counts=TABLE5)],
-    "table5.seeds": [Case([1, 2], counts={**TABLE5, "train": 3, "evaluate": 3})],
+    "table5.depths": [Case([8, 14], counts={**TABLE5, "train": 3, "evaluate": 3})],
+    "table5.seeds": [Case([1, 2], counts={**TABLE5, "train": 4, "evaluate": 4})],
     "table5.lower_full.depths": [Case([8, 14], counts=TABLE5)],
     "gradient_flow.seeds": [Case([1, 2], counts=FLOW)],
     # Two runs that are no longer measured keep fewer weights, so they and what follows are others.
@@ -587,14 +590,15 @@ KEYS: dict[str, list[Case]] = {
     "external[].mean": [Case([0, 0, 0], EXTERNAL, also={"external[].std": [1, 1, 1]})],
     "external[].std": [Case([1, 1, 1], EXTERNAL, also={"external[].mean": [0, 0, 0]})],
     "trivial_case.n": [Case(16, ("trivial_case ",))],
-    "trivial_case.layers": [Case(5, ("trivial_case ",))],
+    "trivial_case.last_layer": [Case(21, ("trivial_case ",))],
+    "trivial_case.layer": [Case(5, ("trivial_case ",))],
     "trivial_case.sigma_w": [Case(0.02, ("trivial_case ",))],
     "trivial_case.sigma_g": [Case(2.0, ("trivial_case ",))],
     "trivial_case.q": [Case(0.4, ("trivial_case ",))],
     "trivial_case.repetitions": [Case(4, ("trivial_case ",))],
     "trivial_case.seed": [Case(1, ("trivial_case ",))],
     "trivial_case.n_values": [Case([4], ("trivial_case ",))],
-    "trivial_case.layers_values": [Case([1], ("trivial_case ",))],
+    "trivial_case.layer_values": [Case([1], ("trivial_case ",))],
     "trivial_case.sigma_w_values": [Case([0.1], ("trivial_case ",))],
     "trivial_case.sigma_g_values": [Case([1.0], ("trivial_case ",))],
     "trivial_case.q_values": [Case([0.5], ("trivial_case ",))],
@@ -612,7 +616,9 @@ KEYS: dict[str, list[Case]] = {
     "gradient_flow.samples": [Case(5, ("gradient_flow ",))],
     "gradient_flow.sample_seed": [Case(1, ("gradient_flow ",))],
     "gradient_flow.precision": [Case("float32", ("gradient_flow ",))],
-    "gradient_flow.shallow_groups": [Case(2, ("figure12_ratios ",))],
+    "gradient_flow.shallow_share": [Case(0.3, ("figure12_ratios ", "claims "))],
+    "gradient_flow.reading": [Case("set", ("figure12 ", "figure12_ratios ", "claims "))],
+    "gradient_flow.layers": [Case("all", ("figure12 ", "figure12_ratios ", "claims "))],
     # A run keeps its weights where its gradient flow is measured, and the only epoch of the
     # fully-fledged networks is the last, which is measured anyway.
     "gradient_flow.epochs": [Case([], ("train .*/(plain-8/kwi|residual-8/hmwi)",))],

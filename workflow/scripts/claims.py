@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument(
         "--files", required=True, help="the files of each source of measurements (JSON)"
     )
+    parser.add_argument("--settings", default="{}", help="values that claims refer to (JSON)")
     parser.add_argument(
         "--expected",
         nargs="*",
@@ -49,7 +50,7 @@ def main() -> None:
     differences = json.loads(arguments.differences)
     judgements = [
         judge(claim, results, differences, arguments.confidence)
-        for claim in definition.read(arguments.paper)
+        for claim in definition.read(arguments.paper, json.loads(arguments.settings))
     ]
     page.write(judgements, arguments.confidence, arguments.csv, arguments.markdown)
     stamp(arguments.csv, None, [arguments.markdown])

@@ -9,7 +9,7 @@ from resnoise import commandline
 from resnoise.data import dataset
 from resnoise.networks import build
 from resnoise.networks.layer_table import layers
-from resnoise.registry import ARCHITECTURES
+from resnoise.registry import ARCHITECTURES, has_shortcuts
 from resnoise.specs.run import NetworkSpec
 from resnoise.storage import csvfile
 
@@ -20,6 +20,9 @@ def main() -> None:
     parser.add_argument("--architectures", nargs="+", required=True, choices=ARCHITECTURES)
     parser.add_argument("--depth", type=int, required=True, help="number of layers with weights")
     parser.add_argument("--width", type=int, required=True, help="channels of the first group")
+    parser.add_argument(
+        "--shortcut", help="kind of shortcut of fully-fledged residual networks; none: their own"
+    )
     parser.add_argument(
         "--data",
         type=Path,
@@ -33,7 +36,8 @@ def main() -> None:
     pictures = dataset.load(arguments.data)
     frames = []
     for architecture in arguments.architectures:
-        spec = NetworkSpec(architecture, arguments.depth, arguments.width)
+        shortcut = arguments.shortcut if has_shortcuts(architecture) else None
+        spec = NetworkSpec(architecture, arguments.depth, arguments.width, shortcut)
         height, width, channels = pictures.train_images.shape[1:]
         network = build(spec, len(pictures.class_names), channels)
         frame = pd.DataFrame(layers(network, height, width, channels))

@@ -74,6 +74,12 @@ ARCHITECTURES = {
     ),
 }
 
+
+def has_shortcuts(name: str) -> bool:
+    """Return whether an architecture has a kind of shortcut (key ``networks.shortcut``)."""
+    return ARCHITECTURES[name].residual and ARCHITECTURES[name].family == "fully_fledged"
+
+
 # Name -> module that defines ``draw_kernel(shape, in_block, generator) -> torch.Tensor``.
 INITIALISATIONS = {
     "kwi": "resnoise.initialisations.kaiming",

@@ -185,15 +185,19 @@ def claim_selections(claim: Claim) -> list[Selection]:
     return [selection for part in parts for selection in selections(part)]
 
 
-def read(file: Path) -> list[Claim]:
+def read(file: Path, settings: Mapping[str, Any]) -> list[Claim]:
     """Return the claims of ``file``, families (``for``) written out, in the file's order.
+
+    Args:
+        file: such as config/paper.yaml.
+        settings: name -> value of each ``{setting: NAME}`` (``resnoise.claims.settings``).
 
     Raises:
         ResnoiseError: the file has mistakes; the message names claim, key and what is allowed.
     """
     content = yaml.load(file.read_text("utf-8"), Loader=_loader())
     try:
-        return _claims(content, file.name)
+        return _claims(content, settings)
     except ResnoiseError as error:
         raise ResnoiseError(f"{file.name}: {error}") from None
 
@@ -208,7 +212,7 @@ def _validator() -> Any:
     return jsonschema.Draft202012Validator(yaml.load(SCHEMA.read_text("utf-8"), Loader=_loader()))
 
 
-def _claims(content: Mapping[str, Any], name: str) -> list[Claim]:
+def _claims(content: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Claim]:
     """Return the claims of the parsed file."""
     error = jsonschema.exceptions.best_match(_validator().iter_errors(content))
     if error is not None:
@@ -218,7 +222,7 @@ def _claims(content: Mapping[str, Any], name: str) -> list[Claim]:
             key,
             item["file"],
             item.get("runs"),
-            item.get("where", {}),
+            _settled(item.get("where", {}), settings, f"source {key}"),
             " ".join(item["about"].split()),
         )
         for key, item in content["sources"].items()
@@ -226,7 +230,9 @@ def _claims(content: Mapping[str, Any], name: str) -> list[Claim]:
     found: dict[str, Claim] = {}
     for item in content["claims"]:
         for values in _variables(item.get("for", {})):
-            claim = _claim(_written_out(item, values, item["id"]), sources, content)
+            written = _written_out(item, values, item["id"])
+            written = _settled(written, settings, f"claim {written['id']}")
+            claim = _claim(written, sources, content)
             if claim.id in found:
                 raise ResnoiseError(f"claim {claim.id}: there are two of this id")
             found[claim.id] = claim
@@ -243,10 +249,17 @@ def _place(content: Mapping[str, Any], path: Any) -> str:
     return ".".join(map(str, parts)) or "the file"
 
 
-def _variables(families: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the values of the variables of each member of a family; one empty for none."""
+def _variables(families: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the values of the variables of each member of a family; one empty for none.
+
+    A variable whose values are given with words for each has a second one, ``{name_words}``.
+    """
     for values in itertools.product(*families.values()):
-        yield dict(zip(families, values, strict=True))
+        member = dict(zip(families, values, strict=True))
+        for name, choices in families.items():
+            if isinstance(choices, Mapping):
+                member[f"{name}_words"] = choices[member[name]]
+        yield member
 
 
 def _written_out(node: Any, values: Mapping[str, Any], name: str) -> Any:
@@ -270,6 +283,21 @@ def _written_out(node: Any, values: Mapping[str, Any], name: str) -> Any:
     if whole := _VARIABLE.fullmatch(node):
         return values[whole[1]]
     return _VARIABLE.sub(lambda match: f"{values[match[1]]}", node)
+
+
+def _settled(node: Any, settings: Mapping[str, Any], place: str) -> Any:
+    """Return ``node`` with each ``{setting: NAME}`` replaced by the setting's value."""
+    if isinstance(node, list):
+        return [_settled(child, settings, place) for child in node]
+    if not isinstance(node, Mapping):
+        return node
+    if {*node} == {"setting"}:
+        if node["setting"] not in settings:
+            raise ResnoiseError(
+                f"{place}: setting {node['setting']}: allowed are {', '.join(settings)}"
+            )
+        return settings[node["setting"]]
+    return {key: _settled(child, settings, place) for key, child in node.items()}
 
 
 def _claim(

@@ -50,6 +50,7 @@ def broken_rules(
         yield from _depth_rules(f"runs[{index}]", runs)
     for family, recipe in config["training"].items():
         yield from _recipe_rules(f"training.{family}", recipe)
+    yield from _layer_rules("trivial_case", config["trivial_case"])
     sizes = config["noise_stability"]["sizes"]
     yield from _order_rules("noise_stability.sizes", sizes, "norms of the noise")
     for name, section in config.items():
@@ -259,6 +260,21 @@ def _order_rules(key: str, values: Any, what: str) -> Iterator[tuple[str, str]]:
     """Yield a problem if a list of numbers is not in increasing order; ``what`` names them."""
     if isinstance(values, list) and all(map(is_real, values)) and sorted(set(values)) != values:
         yield key, f"{show(values)} given, allowed: {what} in increasing order"
+
+
+def _layer_rules(section: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield a problem for every layer of the trivial case that is not before the last one."""
+    last, layers = values["last_layer"], values["layer_values"]
+    places = {f"{section}.layer": values["layer"]}
+    if isinstance(layers, list):
+        places |= {f"{section}.layer_values[{index}]": layer for index, layer in enumerate(layers)}
+    for key, layer in places.items():
+        if is_integer(last) and last > 1 and is_integer(layer) and layer >= last:
+            yield (
+                key,
+                f"{show(layer)} given, allowed: an integer >= 1 and < {last}, the value of "
+                f"{section}.last_layer",
+            )
 
 
 def _recipe_rules(section: str, recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

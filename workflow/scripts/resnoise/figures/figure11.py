@@ -13,7 +13,7 @@ from resnoise.storage import csvfile
 # Parameter -> symbol and scale of the axis.
 PANELS = {
     "n": ("$n$", "log"),
-    "layers": ("$K$", "linear"),
+    "layer": ("$l$", "linear"),
     "sigma_w": (r"$\sigma_w$", "log"),
     "sigma_g": (r"$\sigma_g$", "log"),
     "q": ("$q$", "linear"),
@@ -68,11 +68,13 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def _base_values(table: pd.DataFrame) -> str:
     """Return two lines of text with the value of each parameter while another one is varied."""
-    values = [
+    last = table["layer"].iloc[0] + table["steps"].iloc[0]
+    values = [f"$L$ = {last}"]
+    values += [
         f"{symbol} = {table.loc[table['parameter'] != parameter, parameter].iloc[0]:g}"
         for parameter, (symbol, _) in PANELS.items()
     ]
-    return f"fixed: {', '.join(values[:2])},\n{', '.join(values[2:])}"
+    return f"fixed: {', '.join(values[:3])},\n{', '.join(values[3:])}"
 
 
 def make(files: Sequence[Path]) -> style.Drawing:

@@ -9,7 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from resnoise.figures import style
-from resnoise.summaries.gradient_flow import FAMILIES, over_layers, over_seeds, read
+from resnoise.summaries.gradient_flow import (
+    FAMILIES,
+    of_layers,
+    over_layers,
+    over_seeds,
+    read,
+)
 
 # Snapshot -> line style and name. As in the paper, solid is the first and dotted the last.
 SNAPSHOTS = {"iteration1": ("-", "first iteration"), "final": (":", "last iteration")}
@@ -101,7 +107,13 @@ def _against_epoch(axis: Axes, means: pd.DataFrame) -> None:
     axis.set_xlabel("epoch")
 
 
-def make(files: Sequence[Path]) -> style.Drawing:
-    """Make the figure from the ``gradient_flow.csv`` of runs, with its numbers."""
-    flows = over_seeds(read(files))
+def make(files: Sequence[Path], *, reading: str, layers: str) -> style.Drawing:
+    """Make the figure from the ``gradient_flow.csv`` of runs, with its numbers.
+
+    Args:
+        files: the files.
+        reading: how dominant gradient flow is read.
+        layers: which layers count.
+    """
+    flows = over_seeds(of_layers(read(files), layers, reading))
     return style.Drawing(draw(flows), flows)

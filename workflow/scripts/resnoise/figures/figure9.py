@@ -1,5 +1,6 @@
 """Figure 9 (appendix D.1): plain networks from KWI against plain networks from T(HMWI)."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,22 +11,30 @@ from matplotlib.ticker import MaxNLocator
 
 from resnoise.figures import style
 from resnoise.figures.curves import End, band, logarithmic, write_values
-from resnoise.summaries.dynamics import NAMES, peak_epochs, risk_curves, risk_differences
+from resnoise.summaries.dynamics import (
+    NAMES,
+    peak_epochs,
+    risk_curves,
+    risk_differences,
+    risks_after_training,
+)
+from resnoise.summaries.evaluations import read_evaluations
 from resnoise.summaries.runs import read_histories
 
 # As in the paper: plain networks from T(HMWI) have the colour of the residual ones they come from.
 COLOURS = {"kwi": style.COLOURS["plain"], "t-hmwi": style.COLOURS["residual"]}
 
 
-def draw(curves: pd.DataFrame, differences: pd.DataFrame) -> Figure:
+def draw(curves: pd.DataFrame, differences: pd.DataFrame, ends: pd.DataFrame) -> Figure:
     """Draw the figure: (a) risk against epoch, (b) difference of the risks against epoch.
 
-    In (a) the risk after training is written beside each curve; in (b) a dot marks the epoch with
-    the largest difference.
+    In (a) a dot and a number beside each curve show the risk on the training set after training,
+    as in Table 1; in (b) a dot marks the epoch with the largest difference.
 
     Args:
         curves: table from ``resnoise.summaries.dynamics.risk_curves``.
         differences: table from ``risk_differences`` of the same module, for the same runs.
+        ends: table from ``risks_after_training`` of the same module, for the same runs.
     """
     figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.2), layout="constrained")
     depths = sorted(curves["depth"].unique())
@@ -33,13 +42,16 @@ def draw(curves: pd.DataFrame, differences: pd.DataFrame) -> Figure:
     def line(depth: object) -> str:
         return style.LINE_STYLES[depths.index(depth) % len(style.LINE_STYLES)]
 
-    ends = []
+    labels = []
+    final = ends.set_index(["initialisation", "depth"])["risk_mean"]
     for (initialisation, depth), own in curves.groupby(["initialisation", "depth"]):
         colour = COLOURS[str(initialisation)]
         label = f"{NAMES[str(initialisation)]}, depth {depth}"
         band(axes[0], own, "epoch", "risk", colour=colour, linestyle=line(depth), label=label)
-        value = own["risk_mean"].iloc[-1]
-        ends.append(End(own["epoch"].iloc[-1], value, f"{value:#.2g}", colour))
+        value, epoch = final.get((initialisation, depth), math.nan), own["epoch"].iloc[-1]
+        if math.isfinite(value):
+            axes[0].plot(epoch, value, "o", color=colour, markersize=3)
+            labels.append(End(epoch, value, f"{value:#.2g}", colour))
     if len(curves):
         logarithmic(axes[0], axes[0].yaxis)
     peaks = peak_epochs(differences)
@@ -80,16 +92,21 @@ def draw(curves: pd.DataFrame, differences: pd.DataFrame) -> Figure:
         ncols=max(len(depths), 2),
         handlelength=3,
     )
-    write_values(axes[0], ends)
+    write_values(axes[0], labels)
     return figure
 
 
 def make(files: Sequence[Path]) -> style.Drawing:
-    """Make the figure from the ``history.csv`` of runs, with the numbers of panels (a) and (b)."""
-    return drawing(read_histories(file.parent for file in files))
+    """Make the figure from the ``history.csv`` of runs and the ``evaluation.csv`` beside each.
+
+    The numbers are those of panels (a) and (b).
+    """
+    evaluations = read_evaluations(file.parent / "evaluation.csv" for file in files)
+    return drawing(read_histories(file.parent for file in files), evaluations)
 
 
-def drawing(histories: pd.DataFrame) -> style.Drawing:
-    """Make the figure from the rows of ``read_histories``, with the numbers of both panels."""
+def drawing(histories: pd.DataFrame, evaluations: pd.DataFrame) -> style.Drawing:
+    """Make the figure from the rows of ``read_histories`` and ``read_evaluations``."""
     curves, differences = risk_curves(histories), risk_differences(histories)
-    return style.Drawing(draw(curves, differences), curves, differences)
+    figure = draw(curves, differences, risks_after_training(evaluations))
+    return style.Drawing(figure, curves, differences)

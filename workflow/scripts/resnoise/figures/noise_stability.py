@@ -1,8 +1,9 @@
 """Noise stability (section 5; Arora et al. 2018): the effect of Gaussian noise in one layer.
 
-Rows of panels: change of the logits by noise on the weights of a layer; by noise on its input; how
-noise on the input of some layers fades on its way to the output; how far the layers from one layer
-on are from linear.
+Rows of panels: change of the logits by noise on the weights of a layer, of the same size for all
+networks, relative to the transferred weights and relative to the weights; by noise on its input;
+how noise on the input of some layers fades on its way to the output; how far the layers from one
+layer on are from linear.
 """
 
 import math
@@ -25,7 +26,9 @@ from resnoise.summaries.runs import read_metrics
 KEYS = ["architecture", "depth", "quantity", "size", "layer", "name", "at_layer"]
 MARKERS = {"plain": "o", "residual": "^"}
 PANELS = {
-    "weight_noise": "noise on weights of layer:\nchange of logits " + r"$/\,s$",
+    "equal_weight_noise": "weights of layer, same noise\nfor all: change of logits " + r"$/\,s$",
+    "transferred_weight_noise": "relative to weights with\nones: change of logits " + r"$/\,s$",
+    "weight_noise": "relative to weights without\nones: change of logits " + r"$/\,s$",
     "input_noise": "noise on input of layer:\nchange of logits " + r"$/\,s$",
     "fading": "noise on input of marked\nlayers: change of responses " + r"$/\,s$",
     "inverse_smoothness": "from layer to logits:\ninverse smoothness " + r"$1/\rho$",
@@ -62,7 +65,7 @@ def summarise(stability: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(summary: pd.DataFrame) -> Figure:
-    """Draw the figure: a column for each depth, four rows of panels.
+    """Draw the figure: a column for each depth, a row for each of ``PANELS``.
 
     Changes are divided by the size s of the noise, so that curves of different sizes differ only
     where networks are not linear. Lines are means. Bands are two standard errors to both sides, and
@@ -77,7 +80,7 @@ def draw(summary: pd.DataFrame) -> Figure:
     figure, grid = plt.subplots(
         len(PANELS),
         columns,
-        figsize=(0.6 + 3.3 * columns, 8.4),
+        figsize=(0.6 + 3.3 * columns, 2.1 * len(PANELS)),
         sharex="col",
         sharey="row",
         squeeze=False,

@@ -20,9 +20,10 @@ def measure_run(
 ) -> None:
     """Write a CSV with a row for the weights before ("initial") and after ("final") training.
 
-    Columns: architecture, depth, initialisation, seed, snapshot, status, risk, weight_term, cost,
-    train_error, test_loss, test_error. Everything is measured on the whole set, without
-    augmentation. After a run that diverged, the numbers of "final" are empty.
+    Columns: architecture, depth, initialisation, seed, parameters (their number, biases
+    included), snapshot, status, risk, weight_term, cost, train_error, test_loss, test_error.
+    Everything is measured on the whole set, without augmentation. After a run that diverged, the
+    measurements of "final" are empty.
 
     Args:
         run: the run.
@@ -32,6 +33,8 @@ def measure_run(
     (output,) = outputs
     spec = run.spec
     chosen = computing.set_up(spec.recipe.allow_tf32)
+    network = run.network("initial", chosen)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
     rows = []
     for snapshot in ("initial", "final"):
         diverged = snapshot == "final" and run.status == "diverged"
@@ -41,6 +44,7 @@ def measure_run(
                 "depth": spec.network.depth,
                 "initialisation": spec.initialisation,
                 "seed": spec.seed,
+                "parameters": parameters,
                 "snapshot": snapshot,
                 "status": "diverged" if diverged else "ok",
                 **({} if diverged else _measure(run, snapshot, chosen)),

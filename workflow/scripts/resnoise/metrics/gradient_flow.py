@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from resnoise import devices, registry
 from resnoise.data.dataset import Dataset
@@ -17,6 +17,7 @@ from resnoise.errors import ResnoiseError
 from resnoise.metrics.linearised import Linearised, linearise
 from resnoise.metrics.path_gradients import dominant_shares, feature_gradients
 from resnoise.metrics.resumable import choose_samples
+from resnoise.specs.flow import BLOCK_OUTPUT, INSIDE
 from resnoise.specs.metrics import GradientFlowSpec
 from resnoise.storage import csvfile
 from resnoise.trained.run import TrainedRun
@@ -39,11 +40,12 @@ def measure_run(
     The pictures are training pictures without augmentation, the same for all runs on one data set.
     Batch normalisation uses their statistics.
 
-    The first file has a row for each snapshot and layer but the last: architecture, family,
-    residual, depth, initialisation, seed, snapshot, epoch, layer (from 1), group (1 to 3 by the
-    size of the activations; the first convolution is in group 1), channels, pictures, f_mean and
-    f_median (by the mean and by the median of the ratios) and their standard errors over the
-    pictures.
+    The first file has a row for each snapshot, reading (of ``resnoise.metrics.flow_readings``) and
+    layer but the last: architecture, family, residual, depth, initialisation, seed, snapshot,
+    epoch, reading, layer (from 1), group (1 to 3 by the size of the activations; the first
+    convolution is in group 1), place (of ``resnoise.specs.flow``), channels,
+    pictures, f_mean and f_median (by the mean and by the median of the ratios) and their
+    standard errors over the pictures.
 
     The second one has a row for each entry of dR/da after the first iteration and at the end: the
     columns of the run, snapshot, picture, channel, value.
@@ -79,7 +81,9 @@ def measure_run(
             raise ResnoiseError(f"{snapshot}: the weights give no finite gradients")
         _log.info("%s: %d layers", snapshot, len(at.layers) - 1)
         place = {**keys, "snapshot": snapshot, "epoch": epoch}
-        flows.append(_at(place, _flow_rows(at, gradients)))
+        for reading, shares in dominant_shares(at, gradients).items():
+            table = _flow_rows(at, places(network), shares)
+            flows.append(_at({**place, "reading": reading}, table))
         if snapshot in FEATURE_SNAPSHOTS:
             entries.append(_at(place, _entry_rows(gradients)))
     for rows, file in zip((flows, entries), outputs, strict=True):
@@ -122,23 +126,36 @@ def _at(place: dict[str, Any], table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([pd.DataFrame(place, index=table.index), table], axis=1)
 
 
-def _flow_rows(at: Linearised, gradients: Tensor) -> pd.DataFrame:
-    """Return a row for each layer."""
+def places(network: nn.Module) -> list[str]:
+    """Return the place of each convolution of a network (``resnoise.specs.flow``)."""
+    found = [BLOCK_OUTPUT]
+    for name in ("layer1", "layer2", "layer3"):
+        for block in network.get_submodule(name).children():
+            count = sum(isinstance(module, nn.Conv2d) for module in block.modules())
+            found += [INSIDE] * (count - 1) + [BLOCK_OUTPUT]
+    return found
+
+
+def _flow_rows(
+    at: Linearised, kinds: Sequence[str], shares_by: tuple[Tensor, Tensor]
+) -> pd.DataFrame:
+    """Return a row for each layer, from the places and the shares of all layers."""
     sizes = sorted({layer.live.shape[2] for layer in at.layers}, reverse=True)
-    kinds = zip(("f_mean", "f_median"), dominant_shares(at, gradients), strict=True)
+    pictures = len(shares_by[0])
     table = pd.DataFrame(
         {
             "layer": range(1, len(at.layers)),
             "group": [sizes.index(layer.live.shape[2]) + 1 for layer in at.layers[:-1]],
+            "place": kinds[:-1],
             "channels": [layer.live.shape[1] for layer in at.layers[:-1]],
-            "pictures": len(gradients),
+            "pictures": pictures,
         }
     )
-    for name, shares in kinds:
+    for name, shares in zip(("f_mean", "f_median"), shares_by, strict=True):
         table[name] = shares.mean(0).cpu().numpy()
         # One picture has no standard deviation.
-        deviation = shares.std(0) if len(shares) > 1 else torch.full_like(shares[0], math.nan)
-        table[f"{name}_error"] = (deviation / math.sqrt(len(shares))).cpu().numpy()
+        deviation = shares.std(0) if pictures > 1 else torch.full_like(shares[0], math.nan)
+        table[f"{name}_error"] = (deviation / math.sqrt(pictures)).cpu().numpy()
     return table
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from resnoise.errors import ResnoiseError
 from resnoise.networks.simplified import add_identity
+from resnoise.networks.transfer import kernel_to_plain
 from resnoise.training.objective import HasIdentityKernels
 
 
@@ -40,6 +41,13 @@ class Layer:
     def weight_norm(self) -> float:
         """Return ``||W||_F`` in float64, without the ones of the ID entries (section 5)."""
         return float(torch.linalg.vector_norm(self.module.weight.detach().double()))
+
+    def transferred_norm(self) -> float:
+        """Return ``||T(W)||_F`` in float64: with the ones of the ID entries, if there are any."""
+        weight = self.module.weight.detach().double()
+        if self.identity:
+            weight = kernel_to_plain(weight)
+        return float(torch.linalg.vector_norm(weight))
 
     def linear_response(self, inputs: Tensor, output: Tensor) -> Tensor:
         """Return ``W x``: the output without bias, and with the identity if there is one.

@@ -23,13 +23,13 @@ class Shortcut:
         layers: number of layers that it bridges; it starts at the activation that many layers
             before.
         stride: stride of its subsampling.
-        stacked: where channels double, the input is stacked on itself (simplified networks);
-            otherwise half of the new channels, which are 0, stand before it and half after.
+        kind: what it does where channels double, one of ``SHORTCUTS`` of
+            ``resnoise.networks.fully_fledged`` ("stacked" in simplified networks).
     """
 
     layers: int
     stride: int
-    stacked: bool
+    kind: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _simplified(network: SimplifiedNet, inputs: Tensor) -> tuple[list[Layer], Te
     layers = [Layer(network.conv1.weight.detach(), 1, x > 0, None)]
     for block in network.blocks():
         x = block(x)
-        shortcut = Shortcut(1, block.stride, stacked=True) if block.residual else None
+        shortcut = Shortcut(1, block.stride, "stacked") if block.residual else None
         layers.append(Layer(block.conv.weight.detach(), block.stride, x > 0, shortcut))
     return layers, x
 
@@ -114,7 +114,7 @@ def _fully_fledged(network: FullyFledgedNet, inputs: Tensor) -> tuple[list[Layer
             shortcut = None
             if block.residual:
                 y = y + block.shortcut(x)
-                shortcut = Shortcut(2, block.stride, stacked=False)
+                shortcut = Shortcut(2, block.stride, block.kind)
             x = torch.relu(y)
             layers.append(Layer(kernel, 1, x > 0, shortcut))
     return layers, x

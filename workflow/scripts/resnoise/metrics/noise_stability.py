@@ -5,11 +5,15 @@ Fully-fledged networks have responses of the first layer, of the blocks and of t
 only.
 Four kinds of quantity, for each picture:
 
-- ``weight_noise`` and ``input_noise``: the relative change ``||z_j' - z_j|| / ||z_j||`` when
-  Gaussian noise of relative size s is put on layer i's weights (``s ||W||_F``, the ones of the ID
-  entries left out of the norm) or on its input (``s ||x||``). At the last layer, z_j are the
-  logits.
-- ``weight_noise_flips`` and ``input_noise_flips``: 1 where the predicted class changes.
+- noise: the relative change ``||z_j' - z_j|| / ||z_j||`` when Gaussian noise is put on layer i's
+  weights or on its input. At the last layer, z_j are the logits. The norm of the noise is s times
+
+  - ``equal_weight_noise``: the norm that Kaiming's initialisation gives weights of this shape on
+    average, ``sqrt(2 C_out)``: the same amount of noise for all networks;
+  - ``transferred_weight_noise``: ``||T(W)||_F``, with the ones of the ID entries;
+  - ``weight_noise``: ``||W||_F``, the ones of the ID entries left out, as in layer cushions;
+  - ``input_noise``: ``||x||``.
+- flips (``weight_noise_flips``, ...): 1 where the predicted class changes.
 - ``inverse_smoothness``: with noise eta of size ``s ||z_i||`` on z_i, M the map from z_i to z_j and
   J its Jacobian, ``||M(z_i + eta) - M(z_i) - J eta|| ||z_i|| / (||eta|| ||z_j||)``. Interlayer
   smoothness rho (definition 6 there, for networks without biases, where M(z_i) = J z_i) is the
@@ -38,7 +42,13 @@ from resnoise.storage import csvfile
 from resnoise.storage.files import remove
 from resnoise.trained.run import TrainedRun
 
-TARGETS = ("weight", "input")
+# What noise is put on, and what its norm is relative to -> that norm, for a layer's weights.
+_WEIGHT_NORMS: dict[str, Callable[[Layer], float]] = {
+    "equal_weight": lambda layer: math.sqrt(2 * layer.module.weight.shape[0]),
+    "transferred_weight": Layer.transferred_norm,
+    "weight": Layer.weight_norm,
+}
+TARGETS = (*_WEIGHT_NORMS, "input")
 COLUMNS = (
     *("snapshot", "quantity", "size", "layer", "name", "at_layer"),
     *Summary._fields,
@@ -186,8 +196,8 @@ def relative_changes(noisy: list[Tensor], clean: list[Tensor]) -> NDArray[np.flo
     return torch.stack(changes, 1).cpu().numpy()
 
 
-def weight_noise(layer: Layer, seed: int, repeat: int) -> Tensor:
-    """Return Gaussian noise for a layer's weights, scaled to their Frobenius norm.
+def weight_noise(layer: Layer, seed: int, repeat: int, target: str = "weight") -> Tensor:
+    """Return Gaussian noise for a layer's weights, scaled to a norm that ``target`` names.
 
     Layers with the same number and shape get the same direction in all networks.
 
@@ -195,11 +205,12 @@ def weight_noise(layer: Layer, seed: int, repeat: int) -> Tensor:
         layer: the layer; its weights are without the ones of ID entries.
         seed: seed of the noise.
         repeat: number of the draw.
+        target: one of ``TARGETS`` that is about weights; see the module's text.
     """
     weight = layer.module.weight
     numbers = generator(seed, f"weight noise/{layer.number}", repeat)
     drawn = torch.randn(weight.shape, generator=numbers, dtype=torch.float64)
-    scaled: Tensor = drawn * (layer.weight_norm() / torch.linalg.vector_norm(drawn))
+    scaled: Tensor = drawn * (_WEIGHT_NORMS[target](layer) / torch.linalg.vector_norm(drawn))
     return scaled.to(weight)
 
 
@@ -237,8 +248,9 @@ def _noisy_response(
     samples: NDArray[np.int64],
 ) -> Callable[[Tensor, float], Tensor]:
     """Return a function of a stage's input and a noise size: the response with noisy ``layer``."""
-    if target == "weight":
-        return _weight_noise_response(layer, stage, weight_noise(layer, spec.noise_seed, repeat))
+    if target != "input":
+        noise = weight_noise(layer, spec.noise_seed, repeat, target)
+        return _weight_noise_response(layer, stage, noise)
     purpose = f"input noise/{layer.number}"
     drawn: list[Tensor] = []
 

@@ -1,28 +1,18 @@
-"""Dominant gradient flow (appendices D.2 and D.4): f_l for every layer of a network.
+"""The gradient of the risk as each pooled output mediates it (appendices D.2 and D.4), by layer.
 
 R is the risk of one picture, a the pooled outputs of the last layer, x_l the activation of layer l
-with C_l channels and entries p. ``G[j, c, p] = dR/da_j * da_j/dx_l[c, p]`` is the part of the
-gradient that a_j mediates, and ``own(c) = {j : j mod C_l = c}`` holds the sub-activation paths
-through channel c. Sub-activation c has a dominant gradient flow when
+with C_l channels and entries p: ``G[j, c, p] = dR/da_j * da_j/dx_l[c, p]``. It is carried from
+layer to layer by the layers' transposes, for all j at once, and ``resnoise.metrics.flow_readings``
+makes f_l of it.
 
-    ratio[c, p] = |sum of G[j, c, p] over own(c)| / |sum of G[j, c, p] over all other j|
-
-has a mean over p above 1 (inequality 5); f_l is the share of such sub-activations (equation 13).
-Entries where both sums are 0 have ratio 0.
-
-The mean is ill-conditioned where a denominator is near 0. So it is computed in float64 by default,
-and beside it the share of sub-activations whose median ratio exceeds 1 is reported.
+The mean of ratios in f_l is ill-conditioned where a denominator is near 0. So G is computed in
+float64 by default, and beside it the share of tests whose median ratio exceeds 1 is reported.
 Measured by tests/benchmarks/gradient_flow_speed.py on plain-32 and residual-32 at 32 pictures, each
-after the first iteration and after three epochs of CIFAR-10: in float32 99 % of the means of ratios
-are off by less than 1 %, the worst by 500 %. For the plain network, up to 0.42 % of the f_l of
-single pictures (0.01 % of the sub-activations) differ from those in float64, by up to 0.062, and
-f_l over all pictures by up to 0.002; for the residual network none differ. By the median, none
-differ for either network.
-
-G is linear in the gradient that starts at feature j (its seed), and a layer with C channels needs
-only the C sums over own(c). So on the way down, seeds j and j + C are added as soon as the number
-of channels halves. This is exact and leaves 64, 32 and 16 seeds in the three groups instead of 64
-everywhere.
+after the first iteration and after three epochs of CIFAR-10, for the reading ``set``: in float32 99
+% of the means of ratios are off by less than 1 %, the worst by 500 %. For the plain network, up to
+0.42 % of the f_l of single pictures (0.01 % of the tests) differ from those in float64, by up to
+0.062, and f_l over all pictures by up to 0.002; for the residual network none differ. By the
+median, none differ for either network.
 """
 
 import logging
@@ -36,12 +26,14 @@ from torch import Tensor
 from torch.nn.grad import conv2d_input
 
 from resnoise.errors import NativeUnavailable
+from resnoise.metrics.flow_readings import compared, dominant
 from resnoise.metrics.linearised import Layer, Linearised, Shortcut
 from resnoise.native.input_gradient import NativeInputGradient, supported
+from resnoise.specs.flow import READINGS
 
 _log = logging.getLogger(__name__)
 
-# Pictures are processed in chunks whose seeds fit into the cache: several times as fast.
+# Pictures are processed in chunks whose G fits into the cache: several times as fast.
 _CHUNK_BYTES = 4 * 2**20
 _COPY_BYTES = 8 * 2**20
 
@@ -62,8 +54,8 @@ def feature_gradients(features: Tensor, logits: Tensor, labels: Tensor, weight: 
 
 def dominant_shares(
     network: Linearised, gradients: Tensor, native: bool = True
-) -> tuple[Tensor, Tensor]:
-    """Return f_l of every picture and layer, by the mean and by the median over positions.
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return f_l of every picture and layer by each reading, by mean and median over positions.
 
     On a CPU, each of PyTorch's threads takes a part of the pictures and works alone, because the
     work of one layer for a few pictures is too short to be divided. Each thread holds one chunk of
@@ -75,8 +67,8 @@ def dominant_shares(
         native: use the project's C code where it can compute a layer.
 
     Returns:
-        Two float64 tensors [B, L - 1]: shares for layers 1 ... L - 1. The last layer L is left out,
-        because nothing but own paths goes through it.
+        Reading -> two float64 tensors [B, L - 1]: shares for layers 1 ... L - 1. The last layer L
+        is left out, because nothing but own paths goes through it.
     """
     count = len(gradients)
     threads = min(torch.get_num_threads(), count) if gradients.device.type == "cpu" else 1
@@ -88,47 +80,50 @@ def dominant_shares(
     try:
         with ThreadPoolExecutor(threads) as pool:
             jobs = [pool.submit(_shares, network, gradients, part, native) for part in parts]
-            by_mean, by_median = zip(*(job.result() for job in jobs), strict=True)
+            shares = torch.cat([job.result() for job in jobs], dim=2)
     finally:
         torch.set_num_threads(before)
-    return torch.cat(by_mean), torch.cat(by_median)
+    return {name: (one[0], one[1]) for name, one in zip(READINGS, shares, strict=True)}
 
 
 @torch.no_grad()
-def _shares(
-    network: Linearised, gradients: Tensor, pictures: range, native: bool
-) -> tuple[Tensor, Tensor]:
-    """Return what ``dominant_shares`` does for some of the pictures, chunk by chunk."""
-    by_mean, by_median = [], []
+def _shares(network: Linearised, gradients: Tensor, pictures: range, native: bool) -> Tensor:
+    """Return f_l of some of the pictures, chunk by chunk: [readings, 2, pictures, L - 1]."""
+    found = []
     transposes = Transposes(native)
     chunk = _chunk(network)
     for start in pictures[::chunk]:
         own_pictures = slice(start, min(start + chunk, pictures.stop))
-        parts = path_gradients(network, gradients, own_pictures, transposes)
-        flows = [dominant(own, rest) for own, rest in parts]
-        means, medians = zip(*reversed(flows), strict=True)
-        by_mean.append(torch.stack([flow.double().mean(1) for flow in means], dim=1))
-        by_median.append(torch.stack([flow.double().mean(1) for flow in medians], dim=1))
-    return torch.cat(by_mean), torch.cat(by_median)
+        layers = [
+            torch.stack([_share(flow, reading) for reading in READINGS])
+            for flow in path_gradients(network, gradients, own_pictures, transposes)
+        ]
+        found.append(torch.stack(layers[::-1], dim=3))
+    return torch.cat(found, dim=2)
+
+
+def _share(flow: Tensor, reading: str) -> Tensor:
+    """Return f_l of a layer by one reading, by mean and by median, float64 [2, pictures]."""
+    return torch.stack([one.double().mean(1) for one in dominant(*compared(flow, reading))])
 
 
 def path_gradients(
     network: Linearised, gradients: Tensor, pictures: slice, transposes: "Transposes"
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the sums of G over own(c) and over all others for layers L - 1, ..., 1.
+) -> Iterator[Tensor]:
+    """Yield G for layers L - 1, ..., 1.
 
     Args:
         network: at B pictures.
         gradients: dR/da of the pictures, [B, F].
-        pictures: positions of the pictures to compute; the seeds of all of them are in memory at
-            once.
+        pictures: positions of the pictures to compute, which are in memory at once.
         transposes: computes the transposes of convolutions.
 
     Yields:
-        Two tensors [pictures, C_l, H_l, W_l] for each layer.
+        A tensor [F, pictures, C_l, H_l, W_l] for each layer, to be used before the next one: it is
+        overwritten on the way down.
     """
     layers = network.layers
-    # Gradient that has reached each activation so far: [seeds, pictures, C, H, W].
+    # Gradient that has reached each activation so far.
     sums: list[Tensor | None] = [None] * len(layers)
     for index in range(len(layers) - 1, 0, -1):
         layer, target = layers[index], layers[index - 1].live.shape[1:]
@@ -140,34 +135,14 @@ def path_gradients(
             arrived = torch.diag_embed(seeds.movedim(1, 3), dim1=0, dim2=2)
         else:
             arrived = _taken(sums, index).mul_(live)
-            down = transposes(layer, _merged(arrived, target[0]), target)
+            down = transposes(layer, arrived, target)
         _add(sums, index - 1, down)
         if layer.shortcut:
             source = index - layer.shortcut.layers
             shape = layers[source].live.shape[1:]
-            _add(sums, source, _shortcut_back(layer.shortcut, _merged(arrived, shape[0]), shape))
+            _add(sums, source, _shortcut_back(layer.shortcut, arrived, shape))
         # Shortcuts bridge at most two layers, so nothing else can reach this activation any more.
-        total = _present(sums, index - 1)
-        # A copy, because the sums are overwritten on the way down.
-        own = torch.diagonal(total, 0, 0, 2).movedim(-1, 1).clone()
-        yield own, total.sum(0) - own
-
-
-def dominant(own: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
-    """Return which sub-activations have a dominant gradient flow, by the mean and by the median.
-
-    Args:
-        own: sums of G over own(c), [B, C, H, W].
-        rest: sums over all others.
-
-    Returns:
-        Two bool tensors [B, C].
-    """
-    numerator, denominator = own.abs().flatten(2), rest.abs().flatten(2)
-    ratio = numerator / denominator
-    ratio[(numerator == 0) & (denominator == 0)] = 0
-    # The (lower) median exceeds 1 where more than half of the entries do.
-    return ratio.mean(2) > 1, (numerator > denominator).sum(2) * 2 > numerator.shape[2]
+        yield _present(sums, index - 1)
 
 
 class Transposes:
@@ -239,10 +214,10 @@ def _groups(images: Tensor) -> tuple[Tensor, ...]:
 
 
 def _chunk(network: Linearised) -> int:
-    """Return for how many pictures the seeds fit into the cache, at least 1."""
+    """Return for how many pictures G of a layer fits into the cache, at least 1."""
+    paths = network.features.shape[1]
     largest = max(
-        layer.live[0].numel() * layer.live.shape[1] * layer.kernel.element_size()
-        for layer in network.layers
+        paths * layer.live[0].numel() * layer.kernel.element_size() for layer in network.layers
     )
     return max(1, _CHUNK_BYTES // largest)
 
@@ -269,21 +244,15 @@ def _shortcut_back(shortcut: Shortcut, sums: Tensor, target: torch.Size) -> Tens
     copies = sums.shape[2] // target[0]
     if copies == 1:
         return sums
-    if shortcut.stacked:
+    if shortcut.kind == "stacked":
         seeds, pictures, _, *size = sums.shape
         joined = sums.reshape(seeds, pictures, copies, target[0], *size).sum(2)
     else:
-        joined = sums.narrow(2, (sums.shape[2] - target[0]) // 2, target[0])
+        before = (sums.shape[2] - target[0]) // 2 if shortcut.kind == "padded-around" else 0
+        joined = sums.narrow(2, before, target[0])
     result = sums.new_zeros(*sums.shape[:2], *target)
     result[..., :: shortcut.stride, :: shortcut.stride] = joined
     return result
-
-
-def _merged(sums: Tensor, channels: int) -> Tensor:
-    """Return ``sums`` [S, ...] with all seeds added up that belong to the same channel."""
-    if len(sums) == channels:
-        return sums
-    return sums.reshape(-1, channels, *sums.shape[1:]).sum(0)
 
 
 def _add(sums: list[Tensor | None], index: int, more: Tensor) -> None:

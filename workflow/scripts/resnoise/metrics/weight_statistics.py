@@ -109,7 +109,8 @@ def statistics(
 ) -> list[tuple[str, str, float]]:
     """Return (group, statistic, value) for all weights, the large ones and the ID entries.
 
-    Groups: "all"; "large", of magnitude above ``spec.threshold``; "id", the ID entries. Statistics:
+    Groups: "all"; "large", of magnitude above ``spec.threshold``; "id", the ID entries; "other",
+    all but the ID entries. Statistics:
     count; mean; standard_deviation (of the group itself, divided by its count); mass, the l1 norm;
     above and magnitude_above, the numbers of entries and of magnitudes above
     ``spec.id_threshold``; for "id" also mode (see ``mode``) and share, its mass divided by that of
@@ -126,6 +127,7 @@ def statistics(
         "all": entries,
         "large": entries[magnitudes > spec.threshold],
         "id": entries[identities],
+        "other": entries[~identities],
     }
     rows: list[tuple[str, str, float]] = []
     for group, values in groups.items():

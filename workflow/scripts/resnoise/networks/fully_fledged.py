@@ -1,8 +1,8 @@
 """Fully-fledged residual networks for CIFAR (He et al. 2016) and the same without shortcuts.
 
-Blocks of two convolutions with batch normalisation; parameter-free shortcuts that subsample and
-pad the channels with zeros. State-dict keys follow the usual naming: conv1, bn1,
-layer{1,2,3}.{i}.conv{1,2}, layer{1,2,3}.{i}.bn{1,2} and fc.
+Blocks of two convolutions with batch normalisation; parameter-free shortcuts that subsample and,
+where channels double, pad the channels with zeros or stack them on themselves. State-dict keys
+follow the usual naming: conv1, bn1, layer{1,2,3}.{i}.conv{1,2}, layer{1,2,3}.{i}.bn{1,2} and fc.
 """
 
 import torch
@@ -19,8 +19,20 @@ def build(
     return FullyFledgedNet(depth, width, classes, in_channels, residual)
 
 
+# What a shortcut does where channels double. padded-around: half of the zeros before and half after
+# the channels; padded-after: zeros after the channels; stacked: the channels on themselves, as in
+# simplified networks.
+SHORTCUTS = ("padded-around", "padded-after", "stacked")
+
+
 class BasicBlock(nn.Module):
-    """conv - BN - ReLU - conv - BN, plus the shortcut if residual, then ReLU (section 5)."""
+    """conv - BN - ReLU - conv - BN, plus the shortcut if residual, then ReLU (section 5).
+
+    Attributes:
+        stride: of the first convolution.
+        residual: whether there is a shortcut.
+        kind: where channels double, one of ``SHORTCUTS``.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, residual: bool) -> None:
         super().__init__()
@@ -30,16 +42,18 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(out_channels)
         self.stride = stride
         self.residual = residual
+        self.kind = "padded-around"
 
     def shortcut(self, x: Tensor) -> Tensor:
-        """Map [B, C_in, H, W] to [B, C_out, H / stride, W / stride] without parameters.
-
-        New channels are zeros, half of them before and half after the old ones.
-        """
+        """Map [B, C_in, H, W] to [B, C_out, H / stride, W / stride] without parameters."""
         missing = self.bn2.num_features - x.shape[1]
         if missing == 0:
             return x
         subsampled = x[:, :, :: self.stride, :: self.stride]
+        if self.kind == "stacked":
+            return subsampled.repeat(1, self.bn2.num_features // x.shape[1], 1, 1)
+        if self.kind == "padded-after":
+            return F.pad(subsampled, (0, 0, 0, 0, 0, missing))
         return F.pad(subsampled, (0, 0, 0, 0, missing // 2, missing - missing // 2))
 
     def response(self, x: Tensor) -> Tensor:
@@ -74,6 +88,13 @@ class FullyFledgedNet(nn.Module):
         self.layer2 = _group(width, 2 * width, 2, blocks, residual)
         self.layer3 = _group(2 * width, 4 * width, 2, blocks, residual)
         self.fc = nn.Linear(4 * width, classes)
+
+    def choose_shortcut(self, kind: str) -> None:
+        """Give all blocks shortcuts of one of the ``SHORTCUTS`` where channels double."""
+        for group in (self.layer1, self.layer2, self.layer3):
+            for block in group:
+                assert isinstance(block, BasicBlock)
+                block.kind = kind
 
     def forward(self, x: Tensor) -> Tensor:
         """Map pictures [B, in_channels, H, W] to logits [B, classes]."""

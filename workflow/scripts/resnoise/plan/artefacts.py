@@ -66,6 +66,7 @@ ARTEFACTS = (
     _figure("figure11", "Figure 11: the trivial case", "Appendix D.4.1"),
     _figure("figure12", "Figure 12: dominant gradient flow", "Appendix D.4.2"),
     _table("figure12_ratios", "Gradient flow, residual by plain", "Appendix D.4.2"),
+    _table("figure12_readings", "Figure 12 by three readings", "Appendix D.4.2"),
     _figure("figure13", "Figure 13: an inequality of Gaussian variables", "Appendix E"),
 )
 

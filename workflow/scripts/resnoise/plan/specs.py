@@ -33,6 +33,18 @@ def recipe_spec(config: Mapping[str, Any], architecture: str) -> RecipeSpec:
     return RecipeSpec.from_dict(config["training"][registry.architecture(architecture).family])
 
 
+def network_spec(config: Mapping[str, Any], architecture: str, depth: int) -> NetworkSpec:
+    """Return the specification of a network under a loaded configuration.
+
+    Raises:
+        ResnoiseError: there is no such architecture.
+    """
+    registry.architecture(architecture)
+    section = config["networks"]
+    shortcut = section["shortcut"] if registry.has_shortcuts(architecture) else None
+    return NetworkSpec(architecture, depth, section["width"], shortcut)
+
+
 def run_spec(
     config: Mapping[str, Any], architecture: str, depth: int, initialisation: str, seed: int
 ) -> RunSpec:
@@ -47,7 +59,7 @@ def run_spec(
         epochs = sorted({*recipe.snapshot_epochs, *measured})
         recipe = dataclasses.replace(recipe, snapshot_epochs=tuple(epochs))
     return RunSpec(
-        network=NetworkSpec(architecture, depth, config["networks"]["width"]),
+        network=network_spec(config, architecture, depth),
         initialisation=initialisation,
         seed=seed,
         recipe=recipe,

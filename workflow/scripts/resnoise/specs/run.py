@@ -33,11 +33,16 @@ class DataSpec(Spec):
 
 @dataclasses.dataclass(frozen=True)
 class NetworkSpec(Spec):
-    """An architecture (a name in ``resnoise.registry.ARCHITECTURES``) with its depth and width."""
+    """An architecture (a name in ``resnoise.registry.ARCHITECTURES``) with its depth and width.
+
+    ``shortcut`` is the kind of shortcut where channels double, for fully-fledged residual networks;
+    None for all others, and for the kind that the architecture has by itself.
+    """
 
     architecture: str
     depth: int
     width: int
+    shortcut: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +65,7 @@ class RecipeSpec(Spec):
     allow_tf32: bool
     compile: bool
     conv_backend: str
+    epoch_risk: str
     snapshot_epochs: tuple[int, ...]
 
 

@@ -1,7 +1,8 @@
 """Training dynamics (appendix D): training risk by epoch, and test error at equal training risk.
 
 The functions take histories (see ``resnoise.summaries.runs.read_histories``) and do not use torch.
-The risk is the mean over the augmented mini-batches of an epoch.
+The risk in histories is the mean over the augmented mini-batches of an epoch, or over the training
+set after it (the recipe's key ``epoch_risk``).
 """
 
 import numpy as np
@@ -95,6 +96,18 @@ def risk_differences(histories: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def risks_after_training(evaluations: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean risk on the training set after training, over seeds, for every network.
+
+    Columns: architecture, initialisation, depth, risk_mean. Runs that diverged are left out.
+
+    Args:
+        evaluations: rows from ``resnoise.summaries.evaluations.read_evaluations``.
+    """
+    final = finished(evaluations[evaluations["snapshot"] == "final"])
+    return final.groupby(NETWORK, as_index=False).agg(risk_mean=("risk", "mean"))
+
+
 def peak_epochs(differences: pd.DataFrame) -> dict[int, int]:
     """Return depth -> epoch with the largest mean difference in ``risk_differences``."""
     return {
@@ -104,7 +117,7 @@ def peak_epochs(differences: pd.DataFrame) -> dict[int, int]:
 
 
 def finished(histories: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of epochs at whose end the run had not diverged."""
+    """Return the rows of moments when the run had not diverged."""
     return histories[histories["status"] == "ok"]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from resnoise.specs.flow import PLACES
 from resnoise.storage import csvfile
 
 MEASURES = {"f_mean": "mean", "f_median": "median"}
@@ -12,18 +13,8 @@ MEASURES = {"f_mean": "mean", "f_median": "median"}
 FAMILIES = {"simplified": "simplified", "fully_fledged": "fully-fledged"}
 
 _COLUMNS = (
-    *(
-        "architecture",
-        "family",
-        "residual",
-        "depth",
-        "seed",
-        "snapshot",
-        "epoch",
-        "layer",
-        "group",
-        "pictures",
-    ),
+    *("architecture", "family", "residual", "depth", "seed", "snapshot", "epoch"),
+    *("reading", "layer", "group", "place", "pictures"),
     *(f"{measure}{suffix}" for measure in MEASURES for suffix in ("", "_error")),
 )
 
@@ -40,6 +31,17 @@ def read(files: Iterable[Path]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
+def of_layers(flows: pd.DataFrame, layers: str, reading: str) -> pd.DataFrame:
+    """Return the rows of one reading and of the layers that count.
+
+    Args:
+        flows: rows of ``read``.
+        layers: a key of ``resnoise.specs.flow.PLACES``.
+        reading: a value of the column ``reading``.
+    """
+    return flows[(flows["reading"] == reading) & flows["place"].isin(PLACES[layers])]
+
+
 def over_seeds(flows: pd.DataFrame) -> pd.DataFrame:
     """Return means over seeds, with one row for each network, snapshot and layer.
 
@@ -48,9 +50,10 @@ def over_seeds(flows: pd.DataFrame) -> pd.DataFrame:
     error of the mean over seeds and pictures.
 
     Args:
-        flows: rows of ``read``.
+        flows: rows of ``of_layers``.
     """
-    keys = ["family", "architecture", "residual", "depth", "snapshot", "epoch", "layer", "group"]
+    keys = ["family", "architecture", "residual", "depth", "snapshot", "epoch"]
+    keys += ["reading", "layer", "group", "place"]
     columns = [f"{measure}{suffix}" for measure in MEASURES for suffix in ("", "_error")]
     groups = flows.groupby(keys, as_index=False)
     return groups.agg(seeds=("seed", "nunique"), **{name: (name, "mean") for name in columns})

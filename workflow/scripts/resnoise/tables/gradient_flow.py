@@ -7,8 +7,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resnoise.summaries.gradient_flow import FAMILIES, MEASURES, over_seeds, read
+from resnoise.specs.flow import last_shallow
+from resnoise.summaries.gradient_flow import (
+    FAMILIES,
+    MEASURES,
+    of_layers,
+    over_seeds,
+    read,
+)
 from resnoise.tables.text import Table, markdown_table, number, printed
+
+# A mean f below this is no denominator: fewer than one of a thousand tests.
+SMALLEST = 0.001
 
 STAGES = {
     "training": "whole training",
@@ -17,34 +27,33 @@ STAGES = {
 }
 
 
-def ratios(flows: pd.DataFrame, paper: Mapping[str, Any], shallow_groups: int) -> pd.DataFrame:
+def ratios(flows: pd.DataFrame, paper: Mapping[str, Any], shallow_share: float) -> pd.DataFrame:
     """Return the ratio of f in residual networks to f in plain ones, by layers and stage.
 
     f is averaged over the layers. For the whole training it is also averaged over time, by the
-    trapezoidal rule from the first to the last iteration. The ratio is that of the averages.
-    Columns: family; layers ("shallow", "deep", "G1", ...) and the numbers of their groups; stage
-    (of the training); for each of f_mean and f_median ``_residual``, ``_plain`` and ``_ratio``;
-    ratio_paper.
+    trapezoidal rule from the first to the last iteration. The ratio is that of the averages, and
+    empty where f of plain networks is that of less than one test in one picture.
+    Columns: family; layers ("shallow", "deep", "G1", ...), first and last (numbers of the layers);
+    stage (of the training); for each of f_mean and f_median ``_residual``, ``_plain`` and
+    ``_ratio``; ratio_paper.
 
     Args:
         flows: rows from ``over_seeds``.
         paper: section ``gradient_flow`` of the paper's numbers.
-        shallow_groups: number of groups, from the first on, whose layers are called shallow.
+        shallow_share: share of the depth up to which layers are called shallow.
     """
-    parts = {"shallow": range(1, shallow_groups + 1), "deep": range(shallow_groups + 1, 4)}
-    parts |= {f"G{group}": range(group, group + 1) for group in (1, 2, 3)}
     rows = []
     for family in FAMILIES:
         of_family = flows[(flows["family"] == family) & (flows["snapshot"] != "initial")]
         if of_family.empty:
             continue
-        for layers, groups in parts.items():
-            chosen = of_family[of_family["group"].isin(list(groups))]
+        for layers, chosen in _parts(of_family, shallow_share).items():
             for stage in STAGES:
                 row: dict[str, Any] = {
                     "family": family,
                     "layers": layers,
-                    "groups": " ".join(str(group) for group in groups),
+                    "first": chosen["layer"].min(),
+                    "last": chosen["layer"].max(),
                     "stage": stage,
                 }
                 for measure in MEASURES:
@@ -52,10 +61,20 @@ def ratios(flows: pd.DataFrame, paper: Mapping[str, Any], shallow_groups: int) -
                         part = chosen[chosen["residual"] == residual]
                         row[f"{measure}_{name}"] = _average(part, measure, stage)
                     plain = row[f"{measure}_plain"]
-                    row[f"{measure}_ratio"] = row[f"{measure}_residual"] / plain if plain else None
+                    row[f"{measure}_ratio"] = (
+                        row[f"{measure}_residual"] / plain if plain >= SMALLEST else None
+                    )
                 printed_ratio = paper.get(family, {}).get(layers) if stage == "training" else None
                 rows.append({**row, "ratio_paper": printed_ratio})
     return pd.DataFrame(rows)
+
+
+def _parts(flows: pd.DataFrame, shallow_share: float) -> dict[str, pd.DataFrame]:
+    """Return the rows of the shallow and the deep layers, and of each group."""
+    last = last_shallow(int(flows["depth"].iloc[0]), shallow_share)
+    shallow = flows["layer"] <= last
+    parts = {"shallow": flows[shallow], "deep": flows[~shallow]}
+    return parts | {f"G{group}": rows for group, rows in flows.groupby("group")}
 
 
 def _average(flows: pd.DataFrame, measure: str, stage: str) -> float:
@@ -71,34 +90,47 @@ def _average(flows: pd.DataFrame, measure: str, stage: str) -> float:
 
 def ratios_markdown(table: pd.DataFrame) -> str:
     """Return the table from ``ratios`` as Markdown to read."""
-    header = ["networks", "layers", "groups", "stage", "f residual", "f plain", "ratio (paper)"]
+    header = ["networks", "layers", "numbers", "stage", "f residual", "f plain", "ratio (paper)"]
     header += ["by median: f residual", "f plain", "ratio"]
     rows = []
     for row in table.to_dict("records"):
-        cells = [FAMILIES[row["family"]], row["layers"], row["groups"], STAGES[row["stage"]]]
+        numbers = f"{row['first']} to {row['last']}"
+        cells = [FAMILIES[row["family"]], row["layers"], numbers, STAGES[row["stage"]]]
         for measure in MEASURES:
             cells += [f"{row[f'{measure}_{name}']:.3f}" for name in ("residual", "plain")]
             paper = printed(row["ratio_paper"], 3) if measure == "f_mean" else ""
-            cells.append(_ratio(row[f"{measure}_ratio"]) + paper)
+            cells.append(number(row[f"{measure}_ratio"], 3) + paper)
         rows.append(cells)
     note = (
-        "Share f of sub-activations with a dominant gradient flow (equation 13), averaged over "
-        "the layers; over the whole training also over time, from the first to the last "
-        "iteration. The ratio is that of the averages. The mean over positions of inequality 5 "
-        "is ill-conditioned; the last columns count sub-activations by the median. Through each "
-        "subsampling an identity reaches a quarter of the positions, so that the median is "
-        "about single groups. Which layers the paper calls shallow is lost from its text."
+        "Share f of tests with a dominant gradient flow (equation 13), averaged over the layers; "
+        "over the whole training also over time, from the first to the last iteration. The ratio "
+        f"is that of the averages; there is none where f of plain networks is below {SMALLEST:g}. "
+        "The mean over positions of inequality 5 is ill-conditioned; the last columns count tests "
+        "by the median. Through each subsampling an identity reaches a quarter of the positions, "
+        "so that the median is about single groups. Which layers the paper calls shallow is lost "
+        "from its text."
     )
     title = "Dominant gradient flow: residual relative to plain networks"
     return f"# {title}\n\n{markdown_table(header, rows)}\n\n{note}\n"
 
 
-def _ratio(value: float | None) -> str:
-    """Return a ratio as text without an exponent, or a dash if there is none."""
-    return number(value, 3) if pd.isna(value) or value < 100 else f"{value:.0f}"
+def make(
+    files: Sequence[Path],
+    paper: Mapping[str, Any],
+    *,
+    reading: str,
+    layers: str,
+    shallow_share: float,
+) -> Table:
+    """Make the table from the ``gradient_flow.csv`` of runs.
 
-
-def make(files: Sequence[Path], paper: Mapping[str, Any], *, shallow_groups: int) -> Table:
-    """Make the table from the ``gradient_flow.csv`` of runs; see ``ratios`` for the options."""
-    table = ratios(over_seeds(read(files)), paper["gradient_flow"], shallow_groups)
+    Args:
+        files: the files.
+        paper: the paper's numbers.
+        reading: how dominant gradient flow is read.
+        layers: which layers count.
+        shallow_share: see ``ratios``.
+    """
+    flows = over_seeds(of_layers(read(files), layers, reading))
+    table = ratios(flows, paper["gradient_flow"], shallow_share)
     return Table(ratios_markdown(table), table)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resnoise.summaries.dynamics import NAMES, NETWORK, finished, peak_epochs, risk_differences
+from resnoise.summaries.dynamics import NAMES, finished, peak_epochs, risk_differences
+from resnoise.summaries.evaluations import read_evaluations
 from resnoise.summaries.published import PUBLISHED_AS
 from resnoise.summaries.runs import read_histories
 from resnoise.tables.text import (
@@ -21,7 +22,9 @@ from resnoise.tables.text import (
 )
 
 
-def growth_table(histories: pd.DataFrame, paper: Mapping[str, Any]) -> pd.DataFrame:
+def growth_table(
+    evaluations: pd.DataFrame, histories: pd.DataFrame, paper: Mapping[str, Any]
+) -> pd.DataFrame:
     """Return risks after training, their growth with depth, and the epoch of largest difference.
 
     Columns: depth, initialisation, seeds (their number), diverged (number of runs); risk_mean,
@@ -29,11 +32,13 @@ def growth_table(histories: pd.DataFrame, paper: Mapping[str, Any]) -> pd.DataFr
     peak_epoch (see ``peak_epochs``) and peak_epoch_paper. Means leave out runs that diverged.
 
     Args:
-        histories: rows from ``resnoise.summaries.runs.read_histories``.
+        evaluations: rows from ``resnoise.summaries.evaluations.read_evaluations``, whose risks
+            after training are those of the table.
+        histories: rows from ``resnoise.summaries.runs.read_histories`` of the same runs.
         paper: section ``figure9`` of the paper's numbers.
     """
     peaks = peak_epochs(risk_differences(histories))
-    last = histories.sort_values("epoch").groupby([*NETWORK, "seed"]).tail(1)
+    last = evaluations[evaluations["snapshot"] == "final"]
     rows = []
     for (depth, initialisation), own in last.groupby(["depth", "initialisation"]):
         ended = finished(own)
@@ -78,13 +83,16 @@ def growth_markdown(table: pd.DataFrame) -> str:
         )
     note = (
         "Measured (paper: CIFAR-10, ten runs of 200 epochs). Means +- standard deviations over "
-        "seeds of the risk of the last epoch's mini-batches; growth: relative to the smallest "
-        "depth (of the paper's printed numbers). Runs that diverged count in no mean."
+        "seeds of the risk on the training set after training, as in Table 1; growth: relative to "
+        "the smallest depth (of the paper's printed numbers). Differences peak in the curves. Runs "
+        "that diverged count in no mean."
     )
     return f"# Figure 9: risk and depth\n\n{markdown_table(header, rows)}\n\n{note}\n"
 
 
 def make(files: Sequence[Path], paper: Mapping[str, Any]) -> Table:
-    """Make the table from the ``history.csv`` of runs."""
-    table = growth_table(read_histories(file.parent for file in files), paper["figure9"])
+    """Make the table from the ``history.csv`` of runs and the ``evaluation.csv`` beside each."""
+    evaluations = read_evaluations(file.parent / "evaluation.csv" for file in files)
+    histories = read_histories(file.parent for file in files)
+    table = growth_table(evaluations, histories, paper["figure9"])
     return Table(growth_markdown(table), table)

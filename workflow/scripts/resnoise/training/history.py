@@ -16,9 +16,9 @@ class Row:
         epoch: from 1.
         lr: learning rate.
         risk: mean cross-entropy over the epoch's augmented mini-batches, each measured before its
-            step.
+            step; over the training set after the epoch if the recipe's ``epoch_risk`` says so.
         cost: risk plus the weight term at the end of the epoch.
-        train_error: fraction of wrong predictions in the same mini-batches.
+        train_error: fraction of wrong predictions among the same pictures.
         test_loss: mean cross-entropy over the test set after the epoch.
         test_error: fraction of wrong predictions in the test set after the epoch.
         seconds: wall time of the epoch, evaluation included; for twins, with the steps of both

@@ -171,9 +171,11 @@ class Run:
         self.optimizer = sgd(self.penalty, recipe)
         self.backend = backends.select(network, spec, *dataset.train_images.shape[1:3])
         self.normalise = Normalisation(dataset.channel_mean, dataset.channel_std, device, dtype)
+        self.train_images = torch.from_numpy(dataset.train_images).to(device)
+        self.train_labels = torch.from_numpy(dataset.train_labels).to(device)
         self.batches = TrainingBatches(
-            torch.from_numpy(dataset.train_images).to(device),
-            torch.from_numpy(dataset.train_labels).to(device),
+            self.train_images,
+            self.train_labels,
             self.normalise,
             batch_size=recipe.batch_size,
             crop_padding=recipe.crop_padding,
@@ -190,9 +192,9 @@ class Run:
             weights = copy_weights(network)
             self.state = State(0, weights, {}, {"initial": weights}, [], [])
 
-    def evaluate(self) -> tuple[float, float]:
-        """Return loss and error on the test set."""
-        return evaluate(self.backend.logits, self.test_images, self.test_labels, self.normalise)
+    def evaluate(self, pictures: Tensor, labels: Tensor) -> tuple[float, float]:
+        """Return loss and error on pictures without augmentation."""
+        return evaluate(self.backend.logits, pictures, labels, self.normalise)
 
     def write(self, files: RunFiles, identity: dict[str, str], outcome: dict[str, Any]) -> None:
         """Write the outputs of a finished run.
@@ -284,23 +286,26 @@ class Epoch:
         return Step(self.number, done, inputs, loss)
 
     def finish(self) -> history.Row:
-        """Evaluate on the test set and return the epoch's row.
+        """Evaluate after the epoch and return its row.
 
         Raises:
-            DivergedError: the loss on the test set is NaN or infinite.
+            DivergedError: the loss on the test set or the training set is NaN or infinite.
         """
         run = self.run
         count = run.batches.count
         risk = float((self.losses.double() * self.sizes).sum()) / count
-        test_loss, test_error = run.evaluate()
-        if not math.isfinite(test_loss):
+        train_error = int(self.wrong) / count
+        if run.spec.recipe.epoch_risk == "training-set":
+            risk, train_error = run.evaluate(run.train_images, run.train_labels)
+        test_loss, test_error = run.evaluate(run.test_images, run.test_labels)
+        if not (math.isfinite(test_loss) and math.isfinite(risk)):
             raise DivergedError(self.steps_done)
         return history.Row(
             epoch=self.number,
             lr=self.rate,
             risk=risk,
             cost=risk + run.penalty.value(),
-            train_error=int(self.wrong) / count,
+            train_error=train_error,
             test_loss=test_loss,
             test_error=test_error,
             seconds=time.perf_counter() - self.started,

@@ -38,6 +38,8 @@ class Drift:
         mask_layer: first convolution (from 1) with an output that is positive in one network and
             not in the other, before the update; 0 if there is none.
         mask_differences: how many such outputs there are in all layers.
+        second_output_difference: largest difference of an output of the second convolution, after
+            its ReLU, before the update.
     """
 
     epoch: int
@@ -48,6 +50,7 @@ class Drift:
     weight_difference: float
     mask_layer: int
     mask_differences: int
+    second_output_difference: float
 
 
 class DriftRecorder(Observer):
@@ -116,7 +119,11 @@ class DriftRecorder(Observer):
     ) -> Drift:
         """Return how far the twins are apart after a step that started with weights ``before``."""
         networks = [run.network for run in runs]
-        counts = mask_differences(networks, before, residual.inputs[: self.mask_pictures])
+        outputs = [
+            layer_outputs(network, weights, residual.inputs[: self.mask_pictures])
+            for network, weights in zip(networks, before, strict=True)
+        ]
+        counts = mask_differences(*outputs)
         layers = [layer for layer, count in enumerate(counts, start=1) if count]
         risk_residual, risk_plain = float(residual.loss), float(plain.loss)
         return Drift(
@@ -128,6 +135,7 @@ class DriftRecorder(Observer):
             weight_difference=weight_difference(*networks),
             mask_layer=layers[0] if layers else 0,
             mask_differences=sum(counts),
+            second_output_difference=float((outputs[0][1] - outputs[1][1]).abs().max()),
         )
 
 
@@ -140,30 +148,38 @@ def weight_difference(residual: nn.Module, plain: nn.Module) -> float:
 
 
 @torch.no_grad()
-def mask_differences(
-    networks: Sequence[nn.Module], weights: Sequence[Sequence[Tensor]], inputs: Tensor
-) -> list[int]:
-    """Return for each convolution how many outputs are positive in just one of two networks.
+def layer_outputs(network: nn.Module, weights: Sequence[Tensor], inputs: Tensor) -> list[Tensor]:
+    """Return what a network's convolutions give, [B, C, H, W] each.
+
+    All but the first are after their ReLU.
 
     Args:
-        networks: two simplified networks of the same depth; their own weights stay unchanged.
-        weights: parameters of each network, used instead of its own.
+        network: a simplified network; its own weights stay unchanged.
+        weights: parameters to use instead of its own.
         inputs: [B, C, H, W].
     """
-    masks = []
-    for network, values in zip(networks, weights, strict=True):
-        assert isinstance(network, SimplifiedNet)
-        names = [name for name, _ in network.named_parameters()]
-        found: list[Tensor] = []
-        layers = [network.conv1, *network.blocks()]
-        hooks = [
-            layer.register_forward_hook(lambda _module, _inputs, y, kept=found: kept.append(y > 0))
-            for layer in layers
-        ]
-        try:
-            torch.func.functional_call(network, dict(zip(names, values, strict=True)), (inputs,))
-        finally:
-            for hook in hooks:
-                hook.remove()
-        masks.append(found)
-    return [int((one != two).sum()) for one, two in zip(*masks, strict=True)]
+    assert isinstance(network, SimplifiedNet)
+    names = [name for name, _ in network.named_parameters()]
+    found: list[Tensor] = []
+    layers = [network.conv1, *network.blocks()]
+    hooks = [
+        # A copy, because the ReLU after the first convolution overwrites its output.
+        layer.register_forward_hook(lambda _module, _inputs, y: found.append(y.clone()))
+        for layer in layers
+    ]
+    try:
+        torch.func.functional_call(network, dict(zip(names, weights, strict=True)), (inputs,))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def mask_differences(first: Sequence[Tensor], second: Sequence[Tensor]) -> list[int]:
+    """Return for each convolution how many of its outputs are positive in just one of two networks.
+
+    Args:
+        first: outputs from ``layer_outputs`` of a network.
+        second: those of another one of the same depth, for the same pictures.
+    """
+    return [int(((one > 0) != (two > 0)).sum()) for one, two in zip(first, second, strict=True)]
