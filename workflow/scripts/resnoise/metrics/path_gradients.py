@@ -76,7 +76,9 @@ def dominant_shares(
 
     Returns:
         Two float64 tensors [B, L - 1]: shares for layers 1 ... L - 1. The last layer L is left out,
-        because nothing but own paths goes through it.
+        because nothing but own paths goes through it. A share is NaN where the layer is dead,
+        because nothing of the picture reaches it or no gradient does, and infinite where gradients
+        overflow (``resnoise.metrics.states``).
     """
     count = len(gradients)
     threads = min(torch.get_num_threads(), count) if gradients.device.type == "cpu" else 1
@@ -99,17 +101,47 @@ def _shares(
     network: Linearised, gradients: Tensor, pictures: range, native: bool
 ) -> tuple[Tensor, Tensor]:
     """Return what ``dominant_shares`` does for some of the pictures, chunk by chunk."""
-    by_mean, by_median = [], []
+    by_mean: list[Tensor] = []
+    by_median: list[Tensor] = []
     transposes = Transposes(native)
     chunk = _chunk(network)
     for start in pictures[::chunk]:
         own_pictures = slice(start, min(start + chunk, pictures.stop))
         parts = path_gradients(network, gradients, own_pictures, transposes)
-        flows = [dominant(own, rest) for own, rest in parts]
+        flows = [_picture_shares(own, rest) for own, rest in parts]
         means, medians = zip(*reversed(flows), strict=True)
-        by_mean.append(torch.stack([flow.double().mean(1) for flow in means], dim=1))
-        by_median.append(torch.stack([flow.double().mean(1) for flow in medians], dim=1))
+        for found, kind in ((by_mean, means), (by_median, medians)):
+            shares = torch.stack(kind, dim=1)
+            found.append(shares.masked_fill(lost(network, own_pictures), torch.nan))
     return torch.cat(by_mean), torch.cat(by_median)
+
+
+def _picture_shares(own: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the shares of one layer, float64 [B], from sums of G (see ``dominant``)."""
+    size = own.abs().flatten(1).sum(1) + rest.abs().flatten(1).sum(1)
+    state = torch.where(size == 0, torch.nan, torch.where(size.isfinite(), 0, torch.inf)).double()
+    by_mean, by_median = (flow.double().mean(1) + state for flow in dominant(own, rest))
+    return by_mean, by_median
+
+
+def lost(network: Linearised, pictures: slice) -> Tensor:
+    """Return which layers but the last nothing of a picture reaches, bool [B, L - 1].
+
+    Behind a layer whose output is 0 and that no shortcut bridges, activations depend on the biases
+    only.
+    """
+    layers = network.layers
+    bridged = {
+        index - back
+        for index, layer in enumerate(layers)
+        if layer.shortcut
+        for back in range(1, layer.shortcut.layers)
+    }
+    silent = [
+        ~layer.live[pictures].flatten(1).any(1) & (index not in bridged)
+        for index, layer in enumerate(layers[:-1])
+    ]
+    return torch.stack(silent, 1).cumsum(1) > 0
 
 
 def path_gradients(

@@ -21,7 +21,10 @@ def ratios(flows: pd.DataFrame, paper: Mapping[str, Any], shallow_groups: int) -
     """Return the ratio of f in residual networks to f in plain ones, by layers and stage.
 
     f is averaged over the layers. For the whole training it is also averaged over time, by the
-    trapezoidal rule from the first to the last iteration. The ratio is that of the averages.
+    trapezoidal rule from the first to the last iteration. The ratio is that of the averages. A
+    layer that is dead or has exploded at a snapshot, in one of the two networks, does not count
+    there.
+
     Columns: family; layers ("shallow", "deep", "G1", ...) and the numbers of their groups; stage
     (of the training); for each of f_mean and f_median ``_residual``, ``_plain`` and ``_ratio``;
     ratio_paper.
@@ -36,6 +39,10 @@ def ratios(flows: pd.DataFrame, paper: Mapping[str, Any], shallow_groups: int) -
     rows = []
     for family in FAMILIES:
         of_family = flows[(flows["family"] == family) & (flows["snapshot"] != "initial")]
+        known = of_family.groupby(["depth", "snapshot", "layer"])["f_mean"].transform(
+            lambda both: both.notna().all()
+        )
+        of_family = of_family[known.astype(bool)]
         if of_family.empty:
             continue
         for layers, groups in parts.items():
@@ -87,7 +94,8 @@ def ratios_markdown(table: pd.DataFrame) -> str:
         "iteration. The ratio is that of the averages. The mean over positions of inequality 5 "
         "is ill-conditioned; the last columns count sub-activations by the median. Through each "
         "subsampling an identity reaches a quarter of the positions, so that the median is "
-        "about single groups. Which layers the paper calls shallow is lost from its text."
+        "about single groups. Which layers the paper calls shallow is lost from its text. Layers "
+        "that are dead or have exploded in one of the two networks count in neither average."
     )
     title = "Dominant gradient flow: residual relative to plain networks"
     return f"# {title}\n\n{markdown_table(header, rows)}\n\n{note}\n"
