@@ -5,6 +5,7 @@ import fcntl
 import logging
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,6 +51,22 @@ def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` atomically, as UTF-8."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what is there but is not a file: reading a named pipe would never end.
+
+    Raises:
+        ResnoiseError: a folder, a pipe, a device or a socket.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        # Nothing is there, or not for us: whoever opens it says so.
+        return
+    if not stat.S_ISREG(mode):
+        found = "a folder" if stat.S_ISDIR(mode) else "a pipe, device or socket"
+        raise ResnoiseError(f"{path}: {found}, needed: a file")
 
 
 def remove(path: Path) -> None:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from resnoise.errors import ResnoiseError
-from resnoise.storage.files import atomic_path
+from resnoise.storage.files import atomic_path, check_regular
 
 # The only entry of the header: safetensors writes several entries in an order that varies.
 _KEY = "resnoise"
@@ -56,6 +56,7 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], str]:
         ResnoiseError: the file is missing, damaged or not written by ``save``, or does not match
             its digest.
     """
+    check_regular(path)
     try:
         with safe_open(path, framework="numpy") as stream:
             text = (stream.metadata() or {}).get(_KEY)
