@@ -15,14 +15,18 @@ from resnoise.errors import ResnoiseError
 _REFUSED = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO),
     *(errno.EMFILE, errno.ENFILE, errno.ENAMETOOLONG, errno.ESTALE),
+    *(errno.EISDIR, errno.ENOTDIR, errno.ELOOP),
 }
+# What PyTorch says on the CPU, where Python would raise a MemoryError.
+_NO_MEMORY = ("can't allocate memory", "not enough memory")
 
 
 def run(main: Callable[[], None]) -> None:
     """Run a script's ``main`` and turn expected errors into a short end with exit status 1.
 
-    A ResnoiseError, or an error for which the system is the reason, is shown as one line without a
-    traceback. If the reader of the output goes away, as in ``watch.py | head``, nothing is shown.
+    A ResnoiseError, or an error for which the system is the reason (such as a lack of memory), is
+    shown as one line without a traceback. If the reader of the output goes away, as in
+    ``watch.py | head``, nothing is shown.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     try:
@@ -40,6 +44,12 @@ def run(main: Callable[[], None]) -> None:
         if error.errno not in _REFUSED:
             raise
         sys.exit(f"error: {error}")
+    except MemoryError:
+        sys.exit("error: more memory is needed than there is")
+    except RuntimeError as error:
+        if not any(text in str(error) for text in _NO_MEMORY):
+            raise
+        sys.exit("error: more memory is needed than there is")
     except KeyboardInterrupt:
         sys.exit("interrupted")
 

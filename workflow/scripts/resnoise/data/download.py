@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from torchvision.datasets import CIFAR10
 
-from resnoise.errors import ResnoiseError
+from resnoise.errors import ResnoiseError, quoted
 from resnoise.secrets import masked
 from resnoise.storage.files import atomic_path
 
@@ -162,10 +162,10 @@ def _chunks(address: str) -> Iterator[bytes]:
     except urllib.error.HTTPError as error:
         # 408 and 429 ask to try again later.
         final = 400 <= error.code < 500 and error.code not in (408, 429)
-        raise _MirrorError(f"HTTP {error.code} {error.reason}", again=not final) from error
+        raise _MirrorError(quoted(f"HTTP {error.code} {error.reason}"), again=not final) from error
     except urllib.error.URLError as error:
-        raise _MirrorError(str(error.reason), again=True) from error
+        raise _MirrorError(quoted(error.reason), again=True) from error
     except (OSError, http.client.HTTPException) as error:
-        raise _MirrorError(str(error) or type(error).__name__, again=True) from error
+        raise _MirrorError(quoted(error), again=True) from error
     if announced is not None and received != int(announced):
         raise _MirrorError(f"connection ended after {received} of {announced} bytes", again=True)

@@ -81,12 +81,19 @@ def exclusive(folder: Path) -> Iterator[bool]:
 
     The lock is on a file in the folder, because NFS cannot lock folders. The system releases it
     when the process ends, even if it is killed. On a file system without locks nothing is held.
+
+    Raises:
+        ResnoiseError: the folder or the lock's file cannot be made, such as where a folder has its
+            name.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     lock = folder / ".lock"
     waited = False
     while True:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise ResnoiseError(f"{lock}: cannot be written ({error.strerror})") from error
         try:
             waited = _lock(handle, folder) or waited
             if not _is_same(handle, lock):

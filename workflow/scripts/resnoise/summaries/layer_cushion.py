@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from resnoise.errors import ResnoiseError
+from resnoise.errors import ResnoiseError, quoted
 from resnoise.metrics import states
 from resnoise.summaries.runs import read_metrics
 
@@ -73,7 +73,9 @@ def read_cushions(folder: Path) -> dict[str, Cushions]:
                 table.to_numpy(dtype=np.float64),
             )
     except (KeyError, ValueError, TypeError) as error:
-        raise ResnoiseError(f"{folder / FILE}: not readable as layer cushions ({error})") from error
+        raise ResnoiseError(
+            f"{folder / FILE}: not readable as layer cushions ({quoted(error)})"
+        ) from error
     return found
 
 
