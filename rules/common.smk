@@ -32,6 +32,7 @@ from resnoise.config import load as configuration
 from resnoise.data.remembered import source_digest
 from resnoise.errors import ResnoiseError
 from resnoise.plan import artefacts, estimates, expected, grid, records, specs, studies
+from resnoise.secrets import masked
 from resnoise.specs import metrics as metric_specs
 from resnoise.specs.run import RUN_FILES
 from resnoise.specs.theory import TrivialCaseSpec
@@ -39,6 +40,8 @@ from resnoise.storage.checksum import compare
 from resnoise.storage.digests import read_json, write_json
 
 try:
+    # Snakemake has read these files by itself, without looking for what is easily mistaken.
+    configuration.read(workflow.config_settings.configfiles)
     CONFIG = configuration.load(config)
 except ResnoiseError as error:
     raise WorkflowError(f"the configuration has mistakes:\n{error}") from None
@@ -650,7 +653,7 @@ def report_command(wildcards, output):
     files = [os.path.relpath(file) for file in settings.configfiles]
     words += ["--configfile", *files] if files else []
     pairs = [f"{key}={json.dumps(value)}" for key, value in (settings.config or {}).items()]
-    return shlex.join([*words, *(["--config", *pairs] if pairs else [])])
+    return masked(shlex.join([*words, *(["--config", *pairs] if pairs else [])]))
 
 
 def unnamed(wildcards):

@@ -179,6 +179,13 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], str, str, str]] = [
         "a file that exists",
     ),
     (
+        "a path that reads like an option",
+        {"data": {"source": "archive", "path": "--help"}},
+        "data.path",
+        "'--help'",
+        "a path that does not begin with -",
+    ),
+    (
         "a path with a wildcard",
         {"data": {"source": "archive", "path": "{a}.tar.gz"}},
         "data.path",

@@ -13,9 +13,11 @@ from resnoise.claims import definition
 from resnoise.claims.files import ResultFile
 from resnoise.claims.operations import NotMeasured
 from resnoise.claims.quantities import Results, measure
+from resnoise.config.schema import SCHEMA_PATH
 from resnoise.errors import ResnoiseError
 from resnoise.storage import csvfile
 
+PAPER = SCHEMA_PATH.with_name("paper.yaml")
 RISKS = {
     "plain": {1: [2.0, 1.0, 0.8], 2: [2.2, 1.2, 0.4], 3: [1.8, 1.4, 0.6]},
     "residual": {1: [2.0, 0.5, 0.3], 2: [2.0, 0.7, 0.1]},
@@ -52,6 +54,18 @@ def quantity(text: str) -> definition.Quantity:
 
 def number(text: str, results: Results) -> float:
     return float(measure(quantity(text), results).values[0])
+
+
+def test_statements_on_all_layers_are_not_judged_where_some_are_dead(tmp_path: Path) -> None:
+    claims = [c for c in definition.read(PAPER) if c.id.startswith("layer-cushion-exceptions")]
+    counts = pd.DataFrame({"depth": [20, 32], "layers": [20, 9], "larger": [18, 9]})
+    counts = counts.assign(plain_runs=1, uncompared=[0, 23])
+    csvfile.write(tmp_path / "counts.csv", counts)
+    files = {"layer-cushion-counts": [ResultFile("counts.csv", {})]}
+    results = Results(tmp_path, files, replicates=1, seed=0)
+    assert measure(claims[0].quantity, results).values[0] == 2
+    with pytest.raises(NotMeasured, match="no row with uncompared 0, depth 32"):
+        measure(claims[1].quantity, results)
 
 
 CURVE = "{source: curves, column: risk, by: epoch, where: {architecture: %s}}"

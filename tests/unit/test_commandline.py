@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from resnoise import commandline
-from resnoise.errors import ResnoiseError
+from resnoise.errors import ResnoiseError, quoted
 
 REFUSED = {
     "full disk": OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "results/a.csv"),
@@ -31,7 +31,35 @@ def test_what_a_user_can_mend_is_one_line(kind: str) -> None:
     assert text.startswith("error: ") and "results/a.csv" in text and "\n" not in text
 
 
-@pytest.mark.parametrize("error", [KeyError("a"), FileNotFoundError(errno.ENOENT, "none", "a")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+    ],
+)
+def test_a_lack_of_memory_is_one_line(error: Exception) -> None:
+    def main() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as ended:
+        commandline.run(main)
+    assert ended.value.code == "error: more memory is needed than there is"
+
+
+def test_errors_of_others_are_quoted_in_one_plain_line() -> None:
+    for error, text in (
+        (ValueError("\n\x1b[1mdo those\x1b[0m first\x07\nthen these"), "do those  first"),
+        (EOFError(), "EOFError"),
+        (OSError("x" * 1000), "x" * 197 + "..."),
+        ("HTTP 404 \x9bGone", "HTTP 404  Gone"),
+    ):
+        assert quoted(error) == text
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("b"), KeyError("a"), FileNotFoundError(errno.ENOENT, "none", "a")]
+)
 def test_a_mistake_of_the_program_keeps_its_traceback(error: Exception) -> None:
     def main() -> None:
         raise error

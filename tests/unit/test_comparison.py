@@ -112,6 +112,16 @@ def test_tables_whose_rows_cannot_be_matched_are_refused() -> None:
         numbers.compare(pd.concat([first, first]), first)
 
 
+def test_texts_about_what_was_found_do_not_tell_rows_apart() -> None:
+    first = pd.DataFrame({"depth": [8, 14], "layers": [8, 14]})
+    first = first.assign(exceptions=["fc", NAN], not_compared=NAN, plain_state=["", ""])
+    second = first.assign(layers=[7, 14], exceptions=NAN, not_compared=["fc", NAN])
+    second["plain_state"] = ["dead", ""]
+    found = numbers.compare(first, second)
+    assert list(found["quantity"]) == ["layers", "layers"]
+    assert list(found["difference"]) == [-1, 0]
+
+
 def test_of_a_long_table_the_page_has_what_differs_most() -> None:
     layers = np.arange(1, 101)
     first = pd.DataFrame({"layer": layers, "cushion": np.ones(100)})

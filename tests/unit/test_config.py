@@ -102,7 +102,11 @@ BROKEN: list[tuple[str, Any, str, list[str]]] = [
     ("results", "a*", "", ["'a*' given", FOLDER_NAME]),
     ("results", "a\nb", "", [r"'a\nb' given", FOLDER_NAME]),
     ("results", "a\n", "", [r"'a\n' given", FOLDER_NAME]),
-    ("results", "~/results", "", ["'~/results' given", "without a leading ~"]),
+    ("results", "~/results", "", ["'~/results' given", "a leading ~"]),
+    ("results", " ", "", ["' ' given", FOLDER_NAME]),
+    ("results", "a ", "", ["'a ' given", FOLDER_NAME]),
+    ("results", "--help", "", ["'--help' given", "a leading ~ or -"]),
+    ("results", "docs/a", "", ["'docs/a' given", OWN_FOLDER]),
     ("results", ".", "", ["'.' given", OWN_FOLDER]),
     ("results", "./", "", ["'./' given", OWN_FOLDER]),
     ("results", "a/..", "", ["'a/..' given", OWN_FOLDER]),
@@ -303,6 +307,17 @@ UNKNOWN: list[tuple[dict[Any, Any], list[str]]] = [
     ({1: 2}, ["unknown key 1 at the top level; allowed: results, downloads, device"]),
     ({None: 2}, ["unknown key null at the top level; allowed: results, downloads, device"]),
 ]
+
+
+@pytest.mark.parametrize("place", ["workflow", "workflow/scripts", ".", "..", "tests/x"])
+def test_links_to_the_code_are_no_results_folder(place: str, tmp_path: Path) -> None:
+    link = tmp_path / "w"
+    link.symlink_to(FOLDER.parent / place)
+    (line,) = problems({"results": str(link)})
+    assert OWN_FOLDER in line
+    link.unlink()
+    link.symlink_to(tmp_path / "scratch")
+    assert config.load({"results": str(link)})["results"] == str(link)
 
 
 @pytest.mark.parametrize(

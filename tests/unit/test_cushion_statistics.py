@@ -138,6 +138,69 @@ def test_tables_hold_minimum_quantiles_and_counts() -> None:
     assert (row["plain_runs"], row["residual_runs"], row["pictures"]) == (1, 1, 200)
 
 
+def lost_layers() -> list[Comparison]:
+    """Return plain networks that are dead in the second layer, and have exploded in the third."""
+    values = np.random.default_rng(6).uniform(1, 2, (20, 3))
+    plain = values.copy()
+    plain[:, 1], plain[:, 2] = np.nan, np.inf
+    plain[3, 0] = np.nan
+    return compare([cushions("plain", plain), cushions("residual", 2 * values)])
+
+
+def test_layers_that_are_dead_or_exploded_are_named_and_not_compared() -> None:
+    comparisons = lost_layers()
+    layers = layer_table(comparisons)
+    assert list(layers["plain_state"]) == ["", "dead", "exploded"]
+    assert list(layers["residual_state"]) == ["", "", ""]
+    assert list(layers["plain_measured"]) == [0.95, 0, 0]
+    assert list(layers["plain_minimum"].isna()) == [False, True, True]
+    assert list(layers["residual_share"].isna()) == [False, True, True]
+    options = {"replicates": 50, "confidence": 0.9, "seed": 0}
+    counts = count_table(comparisons, layers, {8: 1}, **options)
+    (row,) = counts.to_dict("records")
+    assert (row["layers"], row["larger"], row["larger_low"], row["larger_high"]) == (1, 1, 1, 1)
+    assert (row["larger_by_median"], row["larger_by_minimum"]) == (1, 1)
+    assert (row["exceptions"], row["uncompared"], row["not_compared"]) == ("", 2, "l1 l2")
+    text = cushion_tables.markdown(layers, counts, 0.9)
+    assert "| l1 " in text and "| dead " in text and "| exploded " in text
+    assert "1 of 1, 1 to 1 (paper: 2)" in text
+    assert "on 95 % of pictures" in text
+    for bad in ("nan", "inf"):
+        assert bad not in text
+
+
+def test_networks_without_a_layer_to_compare_have_no_counts() -> None:
+    dead = cushions("plain", np.full((5, 3), np.nan))
+    comparisons = compare([dead, cushions("residual", np.ones((5, 3)))])
+    layers = layer_table(comparisons)
+    counts = count_table(comparisons, layers, {8: 1}, replicates=9, confidence=0.9, seed=0)
+    assert counts["layers"].item() == 0
+    empty = ["larger", "larger_low", "clearly_larger", "larger_by_median", "larger_by_minimum"]
+    assert counts[empty].isna().all().all()
+    assert "| - " in cushion_tables.markdown(layers, counts, 0.9)
+    figure = figure3.draw(figure3.histograms(comparisons))
+    assert figure.axes[0].get_title() == "depth 8: residual larger in 0 of 0 layers"
+    assert [text.get_text() for text in figure.axes[0].texts] == ["plain: dead"] * 3
+    both = compare([dead, cushions("residual", np.full((5, 3), np.nan))])
+    figure3.draw(figure3.histograms(both)).canvas.draw()
+    plt.close("all")
+
+
+def test_figures_name_lost_layers() -> None:
+    comparisons = lost_layers()
+    figure = figure3.draw(figure3.histograms(comparisons))
+    (axis,) = figure.axes
+    assert axis.get_title() == "depth 8: residual larger in 1 of 1 layers"
+    named = [text.get_text() for text in axis.texts]
+    assert named == ["\N{BLACK CIRCLE}", "plain: dead", "plain: exploded"]
+    snapshots = figure3_snapshots.draw(figure3_snapshots.summarise({"final": comparisons}))
+    (legend,) = snapshots.legends
+    assert "plain: dead or exploded" in [text.get_text() for text in legend.texts]
+    for one in (figure, snapshots):
+        one.canvas.draw()
+        plt.close(one)
+
+
 def test_runs_on_different_pictures_are_refused() -> None:
     runs = [cushions("plain", np.ones((3, 1))), cushions("residual", np.ones((4, 1)))]
     with pytest.raises(ResnoiseError, match="depth 8: layer cushions of different pictures"):
@@ -170,12 +233,13 @@ def write_run(folder: Path, kind: str, seed: int, snapshots: dict[str, float]) -
     write_json(folder / "run.json", {"spec": spec})
     with csv_path(folder / "layer_cushion.csv") as path, path.open("w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["snapshot", "layer", "name", "sample", "cushion"])
+        writer.writerow(["snapshot", "layer", "name", "sample", "cushion", "state"])
         for snapshot, factor in snapshots.items():
             for layer, name in enumerate(NAMES, start=1):
                 for sample in (3, 5, 9, 11):
-                    value = "" if (layer, sample) == (2, 9) else factor * (layer + sample / 10)
-                    writer.writerow([snapshot, layer, name, sample, value])
+                    dead = (layer, sample) == (2, 9)
+                    value = "" if dead else factor * (layer + sample / 10)
+                    writer.writerow([snapshot, layer, name, sample, value, "dead" if dead else ""])
     return folder
 
 

@@ -1,5 +1,6 @@
 """Downloading with mirrors, tries and checksums, from a server on this machine."""
 
+import base64
 import errno
 import hashlib
 import http.server
@@ -27,11 +28,13 @@ class Server:
 
     def __init__(self) -> None:
         self.requests: list[str] = []
+        self.credentials: list[str | None] = []
         server = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 server.requests.append(self.path)
+                server.credentials.append(self.headers["Authorization"])
                 first = server.requests.count(self.path) == 1
                 if self.path == "/good" or (self.path == "/flaky" and not first):
                     self.answer(200, CONTENT)
@@ -111,6 +114,22 @@ def test_verified_file_arrives(server: Server, target: Path) -> None:
     assert list(target.parent.iterdir()) == [target]
     assert waits == []
     assert server.requests == ["/good"]
+
+
+def test_credentials_are_sent_and_shown_nowhere(
+    server: Server, target: Path, dead: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    addresses = [one.replace("://", "://me:s%40cret@") for one in (dead, f"{server.address}/moved")]
+    fetch(target, *addresses)
+    assert target.read_bytes() == CONTENT
+    coded = base64.b64encode(b"me:s@cret").decode()
+    # Where the server redirects, nobody has asked for them.
+    assert server.credentials == [f"Basic {coded}", None]
+    target.unlink()
+    message = refused(target, addresses[0])
+    for text in (caplog.text, message):
+        assert "cret" not in text and "http://***@127.0.0.1" in text
 
 
 def test_redirections_are_followed(server: Server, target: Path) -> None:
@@ -218,6 +237,7 @@ def test_old_file_stays_when_the_download_fails(server: Server, target: Path) ->
         (["torchvision"], 0, "retries is 0, allowed: 1 or more"),
         (["example.org/x"], 1, "mirror 'example.org/x' given, allowed: torchvision and addresses"),
         (["ftp://example.org/x"], 1, "mirror 'ftp://example.org/x' given, allowed: torchvision"),
+        (["http://[half/"], 1, "mirror 'http://[half/' given, allowed: torchvision"),
     ],
 )
 def test_wrong_arguments_are_named(

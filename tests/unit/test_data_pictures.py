@@ -1,8 +1,10 @@
 """Reading folders and archives of image files."""
 
+import contextlib
 import io
 import os
 import random
+import struct
 import tarfile
 import zlib
 from pathlib import Path
@@ -199,6 +201,86 @@ BROKEN[60] ^= 1
 )
 def test_bad_pictures_are_named(write, name: str, content: bytes, message: str) -> None:
     assert message in refused(write(FILES | {name: content}))
+
+
+def test_colours_of_16_bits_are_refused(write) -> None:
+    """Pillow would cut them to 8 bits; it cannot write them either."""
+    header = struct.pack(">2I5B", 8, 8, 16, 2, 0, 0, 0)
+    rows = zlib.compress(bytes(8 * (1 + 8 * 6)))
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        check = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+
+    deep = (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    )
+    with Image.open(io.BytesIO(deep)) as picture:
+        assert picture.mode == "RGB"
+    with pytest.raises(ResnoiseError, match=r"train/five/00.png: 16 bits a channel, allowed: 8"):
+        pictures.read(write({**FILES, "train/five/00.png": deep}))
+
+
+def test_names_of_classes_in_one_or_two_characters_are_the_same(write) -> None:
+    names = {"train/five": "train/caf\u00e9", "test/five": "test/cafe\u0301"}
+    files = {}
+    for name, content in FILES.items():
+        folder = name.rpartition("/")[0]
+        files[name.replace(folder, names.get(folder, folder))] = content
+    found = pictures.read(write(files))
+    assert found.class_names == ("caf\u00e9", "four", "three")
+    check(found, "both")
+
+
+def test_names_of_classes_that_are_no_text_are_refused(write) -> None:
+    files = {name.replace("/five/", "/f\udce9ve/"): content for name, content in FILES.items()}
+    with pytest.raises(
+        ResnoiseError, match=r"class 'f\\udce9ve', allowed: names of folders in UTF-8"
+    ):
+        pictures.read(write(files))
+
+
+PAX = {
+    "a size that is no number": {"size": "many"},
+    "a negative size": {"size": "-5"},
+    "a huge size": {"size": str(2**70)},
+    "a time that is no number": {"mtime": "yesterday"},
+    "a sparse map of nothing": {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"},
+    "a sparse map that is no map": {"GNU.sparse.map": "a,b", "GNU.sparse.size": "9"},
+    "a sparse size that is none": {"GNU.sparse.size": "x", "GNU.sparse.numblocks": "y"},
+    "a name with a zero": {"path": "train/five/\0.png"},
+    "another encoding": {"hdrcharset": "BINARY", "path": "train/\udcff/1.png"},
+}
+
+
+@pytest.mark.parametrize("kind", PAX)
+def test_made_up_headers_of_archives_end_in_one_line(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "archive.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        for name, content in FILES.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            if name.endswith("five/01.png"):
+                info.pax_headers = PAX[kind]
+            tar.addfile(info, io.BytesIO(content))
+    with contextlib.suppress(ResnoiseError):
+        pictures.read(path)
+
+
+def test_damaged_headers_end_in_one_line(tmp_path: Path) -> None:
+    whole = bytearray(write_archive(tmp_path / "whole.tar", FILES, mode="w").read_bytes())
+    numbers = random.Random(0)
+    for _ in range(200):
+        damaged = bytearray(whole)
+        block = 512 * numbers.randrange(len(whole) // 512)
+        for _ in range(numbers.randrange(1, 6)):
+            damaged[block + numbers.randrange(512)] = numbers.randrange(256)
+        # The checksum of a header that someone has made up is right.
+        total = sum(damaged[block : block + 512]) - sum(damaged[block + 148 : block + 156]) + 8 * 32
+        damaged[block + 148 : block + 156] = b"%06o\0 " % total
+        (tmp_path / "damaged.tar").write_bytes(damaged)
+        with contextlib.suppress(ResnoiseError):
+            pictures.read(tmp_path / "damaged.tar")
 
 
 @pytest.mark.parametrize(

@@ -18,15 +18,29 @@ from torchvision.models import resnet18, resnet50
 from resnoise.data.dataset import Dataset
 from resnoise.devices import Computing
 from resnoise.errors import ResnoiseError
+from resnoise.figures import external_layer_cushion
+from resnoise.figures import interlayer_cushion as interlayer_figure
 from resnoise.metrics import interlayer_cushion, layer_cushion
 from resnoise.metrics.blocks import chain
 from resnoise.networks import build
 from resnoise.specs.metrics import ExternalSpec, InterlayerCushionSpec, LayerCushionSpec
 from resnoise.specs.run import NetworkSpec
+from resnoise.tables import interlayer_cushion as interlayer_table
 from resnoise.trained import external
-from resnoise.trained.external import read, read_state_dict
+from resnoise.trained.external import read
+from resnoise.trained.state_dict import read_state_dict
 
 CPU = torch.device("cpu")
+ENDS = ("pdf", "png", "csv")
+INTERLAYER = InterlayerCushionSpec(
+    samples=4,
+    sample_seed=0,
+    every_snapshot=False,
+    relative_error=0.2,
+    max_probes=16,
+    probe_seed=0,
+    precision="float32",
+)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -213,6 +227,30 @@ MISFITS = {
         lambda w: {**w, "fc.bias": torch.full((3,), torch.inf)},
         "fc.bias has values that are not finite",
     ),
+    "too large for float32": (
+        lambda w: {**w, "fc.bias": torch.full((3,), 1e39, dtype=torch.float64)},
+        "fc.bias has values that are not finite real numbers in torch.float32",
+    ),
+    "a variance below 0": (
+        lambda w: {**w, "bn1.running_var": torch.tensor([1.0, 1.0, -1.0, 1.0])},
+        "bn1.running_var has values below 0, which no variance has",
+    ),
+    "the same weights twice": (
+        lambda w: {**w, "module.fc.weight": torch.ones(3, 16)},
+        r"holds both 'fc.weight' and 'module.fc.weight', which are the same weights \(fc.weight\)",
+    ),
+    "two names of the same weights": (
+        lambda w: {**w, "linear.weight": torch.ones(3, 16)},
+        "holds both 'fc.weight' and 'linear.weight'",
+    ),
+    "sparse": (
+        lambda w: {**w, "fc.weight": w["fc.weight"].to_sparse()},
+        "fc.weight is sparse, quantised or without data",
+    ),
+    "without data": (
+        lambda w: {**w, "fc.weight": w["fc.weight"].to("meta")},
+        "fc.weight is sparse, quantised or without data",
+    ),
     "no tensors": (lambda w: {"epoch": 3}, "'epoch' is a int, needed: a state dict of tensors"),
     "a list": (lambda w: [1, 2], "holds a list, needed: a state dict"),
     "empty": (lambda w: {}, "holds a dict, needed: a state dict"),
@@ -241,9 +279,83 @@ class _Trap:
 def test_code_in_a_file_is_never_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     file = saved(tmp_path, {"conv1.weight": torch.ones(1), "trap": _Trap()})
-    with pytest.raises(ResnoiseError, match="code is never executed"):
+    with pytest.raises(ResnoiseError) as refused:
         read_state_dict(file)
     assert not Path("trapped").exists()
+    # In our words, with the type, and without PyTorch's advice to execute it.
+    assert str(refused.value).startswith(f"{file}: holds an object of type posix.mkdir, allowed:")
+    assert "weights_only" not in str(refused.value) and "\x1b" not in str(refused.value)
+
+
+def test_weights_of_eight_bits_are_read(tmp_path: Path, data: Dataset) -> None:
+    weights = network().state_dict()
+    weights["fc.weight"] = weights["fc.weight"].to(torch.float8_e4m3fn)
+    found = read(spec(), saved(tmp_path, weights), data)
+    assert torch.equal(found.weights["fc.weight"], weights["fc.weight"].float())
+
+
+def test_a_flipped_byte_is_found_wherever_it_is(tmp_path: Path) -> None:
+    file = saved(tmp_path, network().state_dict())
+    whole = file.read_bytes()
+    # In the middle are the values of a tensor, which PyTorch would accept.
+    for place in (len(whole) // 2, len(whole) // 3):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 64]) + whole[place + 1 :])
+        torch.load(file, weights_only=True)
+        with pytest.raises(ResnoiseError, match=r"damaged, the checksum of its part .* is wrong"):
+            read_state_dict(file)
+
+
+FOUND_INSTEAD = {
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n": "a pointer of Git LFS",
+    b"\n<!DOCTYPE html><html>": "a web page; download the file itself",
+    **{bytes([first]) + b"ome text\n": "damaged, or not written" for first in range(33, 127)},
+    **{bytes([first]): "damaged, or not written" for first in (0, 10, 40, 80, 128, 255)},
+}
+FOUND_INSTEAD[b"<ome text\n"] = "a web page"
+
+
+@pytest.mark.parametrize("content", FOUND_INSTEAD)
+def test_other_files_in_its_place_are_refused_in_one_line(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "network.pt"
+    file.write_bytes(content)
+    with pytest.raises(ResnoiseError, match=re.escape(f"{file}: {FOUND_INSTEAD[content]}")) as one:
+        read_state_dict(file)
+    assert "\n" not in str(one.value) and "weights_only" not in str(one.value)
+
+
+def test_a_pipe_or_folder_in_its_place_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name, found in (("pipe", "a pipe, device or socket"), (".", "a folder")):
+        with pytest.raises(ResnoiseError, match=f"{found}, needed: a file"):
+            read_state_dict(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", ["zeros", "explodes", "dead"])
+def test_a_network_without_a_signal_is_measured_and_its_layers_are_named(
+    kind: str, tmp_path: Path, data: Dataset
+) -> None:
+    weights = network().state_dict()
+    for tensor in weights.values():
+        if kind == "zeros":
+            tensor.zero_()
+        elif kind == "explodes" and tensor.dim() == 4:
+            tensor.mul_(1e12)
+    if kind == "dead":
+        weights["bn1.bias"].fill_(-1e6)
+    found = read(spec(), saved(tmp_path, weights), data)
+    external.describe(found, tmp_path / "network.json", CPU)
+    layers, spans = tmp_path / "layer_cushion.csv", tmp_path / "interlayer_cushion.csv"
+    layer_spec = LayerCushionSpec(samples=4, sample_seed=0, every_snapshot=False)
+    layer_cushion.measure_run(found, layer_spec, [layers], Computing("cpu"))
+    interlayer_cushion.measure_run(found, INTERLAYER, [spans], Computing("cpu"))
+    states = set(pd.read_csv(layers).query("layer > 8")["state"])
+    assert states == set(pd.read_csv(spans).query("first > 3")["state"])
+    assert states == {"exploded" if kind == "explodes" else "dead"}
+    external_layer_cushion.make([layers]).save(*(tmp_path / f"l.{end}" for end in ENDS))
+    interlayer_figure.make([spans]).save(*(tmp_path / f"i.{end}" for end in ENDS))
+    made = interlayer_table.make([spans], None).text
+    assert f"| {states.pop()} " in made
+    assert not {"nan", "inf"} & {*made.split()}
 
 
 @pytest.mark.parametrize("content", [b"", b"no network", b"PK\x03\x04 torn"])

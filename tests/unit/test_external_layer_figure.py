@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,6 +24,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
             "name": np.repeat(["conv1", "fc"], 101),
             "sample": np.tile(np.arange(101), 2),
             "cushion": values,
+            "state": np.where(np.isnan(values), "dead", ""),
         }
     )
     cushions, record = tmp_path / "layer_cushion.csv", tmp_path / "network.json"
@@ -53,6 +55,20 @@ def test_the_figure_shows_every_layer(files: tuple[Path, Path], tmp_path: Path) 
     external_layer_cushion.make(files[:1]).save(*outputs)
     assert len(pd.read_csv(outputs[2])) == 2
     assert all(path.stat().st_size > 1000 for path in outputs[:2])
+
+
+def test_dead_and_exploded_layers_are_named(files: tuple[Path, Path]) -> None:
+    rows = pd.read_csv(files[0])
+    for layer, state in ((1, "exploded"), (2, "dead")):
+        rows.loc[rows["layer"] == layer, ["cushion", "state"]] = [np.nan, state]
+    csvfile.write(files[0], rows)
+    table, *network = external_layer_cushion.read(*files)
+    assert list(table["state"]) == ["exploded", "dead"]
+    assert table["minimum"].isna().all()
+    figure = external_layer_cushion.draw(table, *network)
+    figure.canvas.draw()
+    assert [text.get_text() for text in figure.axes[0].texts] == ["plain: exploded", "plain: dead"]
+    plt.close(figure)
 
 
 def test_damaged_files_are_an_error(files: tuple[Path, Path]) -> None:

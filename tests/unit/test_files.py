@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from resnoise.errors import ResnoiseError
-from resnoise.storage.files import atomic_path, exclusive, remove, write_text
+from resnoise.storage.files import atomic_path, check_regular, exclusive, remove, write_text
 
 
 @pytest.fixture
@@ -209,6 +209,26 @@ def test_what_is_locked_is_a_file(tmp_path: Path) -> None:
     lock = tmp_path / ".lock"
     with exclusive(tmp_path), lock.open() as file, pytest.raises(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_folder_in_the_place_of_the_lock_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".lock").mkdir()
+    refused = r"\.lock: cannot be written \(Is a directory\)"
+    with pytest.raises(ResnoiseError, match=refused), exclusive(tmp_path):
+        pass
+
+
+def test_only_files_are_files(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    (tmp_path / "file").touch()
+    for name in ("file", "none"):
+        check_regular(tmp_path / name)
+    for name in ("pipe", "link"):
+        with pytest.raises(ResnoiseError, match=f"{name}: a pipe, device or socket, needed: a"):
+            check_regular(tmp_path / name)
+    with pytest.raises(ResnoiseError, match="a folder, needed: a file"):
+        check_regular(tmp_path)
 
 
 def test_without_locks_files_are_written_and_none_is_removed(

@@ -4,6 +4,7 @@ import dataclasses
 import math
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -123,11 +124,47 @@ def test_a_diverged_run_has_no_final_rows_and_missing_weights_are_named(tmp_path
         measured(trained_run("plain"), tmp_path, dataclasses.replace(SPEC, samples=21))
 
 
-def test_weights_without_finite_gradients_are_refused(tmp_path: Path) -> None:
+def test_weights_without_finite_gradients_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     run = trained_run("plain")
     run.weights["final"]["fc.weight"][0, 0] = np.nan
-    with pytest.raises(ResnoiseError, match="final: the weights give no finite gradients"):
-        measured(run, tmp_path)
+    flow, features = measured(run, tmp_path)
+    assert "final: the weights give no finite gradients" in caplog.text
+    table = pd.read_csv(flow)
+    lost = table["snapshot"] == "final"
+    assert (table.loc[lost, "state"] == "exploded").all()
+    assert table.loc[lost, "f_mean"].isna().all() and table.loc[~lost, "f_mean"].notna().all()
+    assert set(figure10.read([features])["snapshot"]) == {"iteration1"}
+
+
+def test_a_dead_network_is_named_and_counts_in_no_ratio(flows: list[Path], tmp_path: Path) -> None:
+    run = trained_run("plain")
+    run.weights["final"]["layer2.0.conv.bias"][:] = -1e6
+    flow, features = measured(run, tmp_path)
+    rows = gradient_flows.over_seeds(gradient_flows.read([flow, flows[1]]))
+    final = rows[(rows["snapshot"] == "final") & (rows["architecture"] == "plain")]
+    # No gradient reaches the layers before it, and nothing of the picture those behind it.
+    assert list(final["state"]) == ["dead"] * 6
+    assert final["f_mean"].isna().all() and (final["seeds"] == 0).all()
+    table = ratios(rows, PAPER["gradient_flow"], 1).set_index(["layers", "stage"])
+    assert np.isnan(table.loc[("G1", "final"), ["f_mean_residual", "f_mean_plain"]].tolist()).all()
+    assert table.loc[("G1", "training"), "f_mean_ratio"] > 0
+    figure = figure12.draw(rows)
+    figure.canvas.draw()
+    for kind in ("pdf", "png"):
+        figure10.make([features]).figure.savefig(tmp_path / f"figure10.{kind}")
+    plt.close("all")
+
+
+def test_figure10_is_drawn_without_entries_and_for_equal_ones(tmp_path: Path) -> None:
+    columns = ["depth", "seed", "snapshot", "value"]
+    equal = pd.DataFrame([[8, 1, "final", 0.5]] * 9, columns=columns)
+    for entries, rows in ((equal.iloc[:0], 0), (equal, 1)):
+        drawing = figure10.drawing(entries)
+        assert len(drawing.tables[0]) == rows
+        drawing.save(*(tmp_path / f"f.{kind}" for kind in ("pdf", "png", "csv")))
+    assert pd.read_csv(tmp_path / "f.csv")["skewness"].isna().all()
 
 
 def test_features_are_written_for_the_first_and_the_last_iteration(tmp_path: Path) -> None:

@@ -312,11 +312,23 @@ def test_dead_blocks_have_no_cushion() -> None:
     found = Meter(net, spec())(numbers(7, 2, 3, 8, 8), [0, 1])
     alive = ~np.isnan(found.value[0])
     # layer2.0 is the third of 6 blocks. What ends in it or passes it has J = 0, what starts behind
-    # it has x = 0; later blocks get what the biases make.
+    # it has x = 0; later blocks get what the biases make, which is the same for every picture.
     expected = np.zeros((6, 6), dtype=bool)
-    for part in (slice(0, 2), slice(4, 6)):
-        expected[part, part] = np.triu(np.ones((2, 2), dtype=bool))
+    expected[:2, :2] = np.triu(np.ones((2, 2), dtype=bool))
     assert (alive == expected).all()
+    assert not np.isinf(found.value).any()
+
+
+def test_exploded_blocks_have_no_cushion() -> None:
+    net = network("plain")
+    with torch.no_grad():
+        net.get_parameter("layer2.0.conv.weight").abs_().mul_(1e200)
+        net.get_parameter("layer2.1.conv.weight").abs_().mul_(1e200)
+    found = Meter(net, spec())(numbers(7, 2, 3, 8, 8), [0, 1])
+    assert np.isfinite(found.value[:, :2, :2][:, *np.triu_indices(2)]).all()
+    # From the fourth of 6 blocks on, activations overflow.
+    assert np.isinf(found.value[:, *np.triu_indices(6)][:, -3:]).all()
+    assert np.isnan(found.value[:, *np.tril_indices(6, -1)]).all()
 
 
 def test_estimates_of_single_blocks_agree_with_the_closed_form() -> None:

@@ -46,7 +46,7 @@ def made_up(count: int, scale: float) -> pd.DataFrame:
     frame = pd.DataFrame(rows)
     missing = (frame["first"] == 1) & (frame["last"] == 1) & (frame["sample"] == PICTURES - 1)
     frame.loc[missing, ["cushion", "standard_error"]] = np.nan
-    return frame
+    return frame.assign(state=np.where(missing, "dead", ""))
 
 
 def run(
@@ -130,8 +130,23 @@ def test_a_network_without_a_live_block_is_shown_as_such(rows: pd.DataFrame) -> 
     rows.loc[dead, ["cushion", "standard_error"]] = np.nan
     text = markdown(blocks(summarise(rows), PAPER), "Cushions")
     (line,) = [line for line in text.splitlines() if line.startswith("| 7 ")]
-    assert line.count("| -") == 3
-    plt.close(interlayer_cushion.draw(summarise(rows)))
+    assert line.count("| dead ") == 1
+    assert line.count("| -") == 2
+    assert "in 6 of 6 blocks; 3 not compared." in text
+    rows.loc[dead & (rows["last"] == 9), "cushion"] = np.inf
+    figure = interlayer_cushion.draw(summarise(rows))
+    notes = {text.get_text() for axis in figure.axes for text in axis.texts}
+    assert "x dead\n+ exploded" in notes
+    plt.close(figure)
+
+
+def test_a_map_without_any_cushion_says_so(rows: pd.DataFrame) -> None:
+    rows["cushion"] = np.nan
+    figure = interlayer_cushion.draw(summarise(rows))
+    notes = [text.get_text() for axis in figure.axes for text in axis.texts]
+    assert notes.count("x dead") == 3
+    figure.canvas.draw()
+    plt.close(figure)
 
 
 def test_the_figure_draws_the_means_and_their_ratio(rows: pd.DataFrame, tmp_path: Path) -> None:
@@ -153,7 +168,9 @@ def test_the_figure_draws_the_means_and_their_ratio(rows: pd.DataFrame, tmp_path
     assert {len(axis.lines) for axis in maps.values()} == {4}
     plt.close(figure)
     interlayer_cushion.drawing(rows).save(*(tmp_path / f"f.{end}" for end in ("pdf", "png", "csv")))
-    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "f.csv"), summary)
+    written = pd.read_csv(tmp_path / "f.csv")
+    assert written.pop("state").isna().all() and (summary.pop("state") == "").all()
+    pd.testing.assert_frame_equal(written, summary)
     assert (tmp_path / "f.pdf").stat().st_size > 1000
 
 
@@ -178,8 +195,13 @@ def test_a_network_trained_elsewhere_has_a_table_of_its_own(tmp_path: Path) -> N
         read([tmp_path])
 
 
-def test_runs_that_all_diverged_are_an_error(tmp_path: Path) -> None:
-    folder = run(tmp_path, "plain", 8, 6, 0.1)
-    csvfile.write(folder / "interlayer_cushion.csv", made_up(6, 0.1).iloc[:0])
-    with pytest.raises(ResnoiseError, match="all of them diverged"):
-        read([folder])
+def test_runs_that_all_diverged_have_a_table_and_a_figure_that_say_so(tmp_path: Path) -> None:
+    file = run(tmp_path, "plain", 8, 6, 0.1) / "interlayer_cushion.csv"
+    csvfile.write(file, made_up(6, 0.1).iloc[:0])
+    made = make([file], {"interlayer_cushion": PAPER})
+    assert "all of them diverged" in made.text
+    made.save(tmp_path / "t.md", tmp_path / "t.csv")
+    interlayer_cushion.make([file]).save(
+        *(tmp_path / f"f.{kind}" for kind in ("pdf", "png", "csv"))
+    )
+    assert len(pd.read_csv(tmp_path / "t.csv")) == len(pd.read_csv(tmp_path / "f.csv")) == 0

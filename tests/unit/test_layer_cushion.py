@@ -213,7 +213,32 @@ def test_an_input_of_zeros_has_no_cushion() -> None:
     first.bias.fill_(-1e6)
     found = layer_cushions(network, random_inputs(2))
     assert torch.isfinite(found[:, 0]).all()
-    assert torch.isnan(found[:, 1]).all()
+    # The layers behind get what the biases make, which is the same for every picture.
+    assert torch.isnan(found[:, 1:]).all()
+
+
+@torch.no_grad()
+def test_a_shortcut_carries_the_signal_past_a_dead_layer() -> None:
+    network = random_network("full-residual")
+    network.get_parameter("layer2.0.bn1.bias").fill_(-1e6)
+    found = layer_cushions(network, random_inputs(2))
+    names = [layer.name for layer in layers(network)]
+    assert torch.isnan(found[:, names.index("layer2.0.conv2")]).all()
+    assert int(torch.isnan(found).sum()) == 2
+
+
+@torch.no_grad()
+def test_weights_of_zeros_and_numbers_that_overflow_have_no_cushion() -> None:
+    network = random_network("residual")
+    network.get_parameter("layer2.0.conv.weight").zero_()
+    network.get_parameter("layer3.0.conv.weight").mul_(1e120)
+    network.get_parameter("layer3.1.conv.weight").mul_(1e120)
+    found = layer_cushions(network, random_inputs(2))
+    names = [layer.name for layer in layers(network)]
+    states = [names.index(name) for name in ("layer2.0.conv", "layer3.1.conv", "fc")]
+    assert torch.isnan(found[:, states[0]]).all()
+    assert torch.isinf(found[:, states[1:]]).all()
+    assert torch.isfinite(found[:, [i for i in range(8) if i not in states]]).all()
 
 
 def test_other_networks_are_refused() -> None:
@@ -303,6 +328,17 @@ def test_the_file_holds_every_snapshot_layer_and_picture(tmp_path: Path) -> None
             np.testing.assert_allclose(values, found[:, layer], rtol=1e-6)
     assert {row["name"] for row in rows if row["layer"] == "8"} == {"fc"}
     assert {file.name for file in tmp_path.iterdir()} == {"out.csv", "out.csv.sha256"}
+
+
+def test_the_file_names_dead_layers(tmp_path: Path) -> None:
+    network = random_network("plain")
+    with torch.no_grad():
+        network.get_parameter("layer3.1.conv.bias").fill_(-1e6)
+    measure(run_of(network, "plain"), tmp_path / "out.csv")
+    rows = [row for row in read(tmp_path / "out.csv") if row["snapshot"] == "final"]
+    assert {row["state"] for row in rows if row["layer"] == "8"} == {"dead"}
+    assert {row["cushion"] for row in rows if row["layer"] == "8"} == {""}
+    assert {row["state"] for row in rows if row["layer"] != "8"} == {""}
 
 
 def test_a_diverged_run_has_no_final_rows(tmp_path: Path) -> None:

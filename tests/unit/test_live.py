@@ -320,6 +320,56 @@ def test_damaged_files_count_as_none(job: Job) -> None:
     assert look(job).state is State.WAITING
 
 
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(job: Job) -> None:
+    job.folder.mkdir(parents=True)
+    job.log.parent.mkdir(parents=True)
+    names = ("run.json", "history.csv", "resume.safetensors")
+    for path in (job.log, *(job.folder / name for name in names)):
+        os.mkfifo(path)
+    assert look(job).state is State.WAITING
+
+
+CRAFTED = {
+    "a division by 0": f"{start()}\nepoch 1/20  step 1/0  ETA 0:00:10",
+    "a time without end": f"{start()}\nepoch 1/20  step 1/9  ETA {'9' * 308} days, 0:00:10",
+    "a number of 5000 digits": f"{start()}\nepoch {'9' * 5000}/20  step 1/9  ETA 0:00:10",
+    "a process that cannot be": str(start(host=HERE, process=10**30)),
+    "a risk that is no number": (
+        f"{start()}\nepoch 1/20  lr 1  risk x  train error 0  test error 0  5 images/s  ETA 0:00:10"
+    ),
+    "colours": "error: \x1b[31mred\x1b[2J",
+}
+
+
+@pytest.mark.parametrize("kind", CRAFTED)
+def test_crafted_logs_are_shown_without_harm(kind: str, job: Job) -> None:
+    write_log(job, "nothing")
+    job.log.write_text(CRAFTED[kind], "utf-8")
+    stamp(job.log, 1.0)
+    text = view.text([look(job)], columns=100, rows=10)
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"epochs_done": "many"},
+        {"seconds": None},
+        {"spec": 1},
+        {"spec": []},
+        {"sessions": 3},
+        {"status": "diverged", "diverged_at": 3},
+        {"code_digest": []},
+    ],
+)
+def test_a_record_of_something_else_says_nothing(values: dict[str, Any], job: Job) -> None:
+    write_record(job, **values)
+    for one in (job, dataclasses.replace(job, plan=None)):
+        assert view.text([look(one)])
+    (job.folder / "run.json").write_text("[" * 100_000, "utf-8")
+    assert look(job).state is State.WAITING
+
+
 def test_files_are_read_again_when_they_change(job: Job) -> None:
     files = Files()
     write_log(job, start())
@@ -478,7 +528,7 @@ def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
     assert (
         "missing given, allowed: a results folder that exists" in watch(tmp_path / "missing").stderr
     )
-    assert "none.yaml: not readable" in watch("--configfile", tmp_path / "none.yaml").stderr
+    assert "none.yaml: cannot be read" in watch("--configfile", tmp_path / "none.yaml").stderr
     assert "give --configfile" in watch(tmp_path, "--only", "table1").stderr
     assert "--interval" in watch(tmp_path, "--interval", "0").stderr
     (tmp_path / "wrong.yaml").write_text("tabel1: {}", "utf-8")

@@ -3,6 +3,7 @@
 import copy
 import csv
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -41,11 +42,11 @@ def measured(network: nn.Module, inputs: Tensor, spec: NoiseStabilitySpec = SPEC
     return stability
 
 
-def by_entry(stability: NoiseStability, pictures: int = 6) -> dict[Entry, Row]:
+def by_entry(stability: NoiseStability) -> dict[Entry, Row]:
     """Return the rows by quantity, size, layer and at_layer."""
     return {
         (row["quantity"], row["size"], row["layer"], row["at_layer"]): row
-        for row in stability.rows(pictures)
+        for row in stability.rows()
     }
 
 
@@ -194,7 +195,8 @@ def test_noise_on_the_linear_layer_goes_with_one_over_its_cushion() -> None:
     stability = NoiseStability(network, spec)
     layer = stability.layers[-1]
     clean = responses(network, inputs)
-    stability._add_noise(layer, 7, torch.relu(clean[7]), list(clean.values()), SAMPLES[:1])
+    alive = torch.zeros(1, 8, dtype=torch.bool)
+    stability._add_noise(layer, 7, torch.relu(clean[7]), list(clean.values()), alive, SAMPLES[:1])
     moments = stability.moments["weight_noise"]
     mean_square = float(moments.arrays["squares"][0, 7, 7]) / spec.repeats
     mu = float(layer_cushions(network, inputs)[0, 7])
@@ -282,10 +284,10 @@ def test_moments_against_brute_force(seed: int, pictures: int, repeats: int, cut
         if len(part):
             moments.add((1, slice(0, 2)), part[..., :2])
             moments.add((1, 2), part[..., 2])
-    summary = moments.summary(pictures)._asdict()
+    summary = moments.summary()._asdict()
     for name, expected in brute_force(values).items():
         np.testing.assert_allclose(summary[name][1], expected, rtol=1e-9)
-    assert (summary["maximum"][0] == -np.inf).all()
+    assert (summary["samples"][0] == 0).all() and (summary["state"] == "").all()
 
 
 def test_the_standard_error_covers_pictures_and_noise() -> None:
@@ -297,7 +299,7 @@ def test_the_standard_error_covers_pictures_and_noise() -> None:
         values = pictures + noises + generator.normal(size=(8, 4))
         moments = Moments((), 4)
         moments.add((), values)
-        summary = moments.summary(8)
+        summary = moments.summary()
         means.append(float(summary.mean))
         errors.append(float(summary.standard_error) ** 2)
     ratio = np.mean(errors) / np.var(means)
@@ -309,9 +311,38 @@ def test_one_picture_or_one_repeat_has_no_standard_error() -> None:
     one_repeat.add((), np.array([[1.0], [2.0]]))
     one_picture.add((), np.array([[1.0, 2.0, 4.0]]))
     fixed.add((), np.array([[1.0], [3.0]]))
-    assert np.isnan(one_repeat.summary(2).standard_error)
-    assert np.isnan(one_picture.summary(1).standard_error)
-    assert fixed.summary(2).standard_error == pytest.approx(1.0)
+    assert np.isnan(one_repeat.summary().standard_error)
+    assert np.isnan(one_picture.summary().standard_error)
+    assert fixed.summary().standard_error == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("architecture", ["plain", "residual"])
+def test_a_network_without_a_signal_is_dead_and_not_insensitive_to_noise(architecture: str) -> None:
+    network = random_network(architecture)
+    inputs = random_inputs(6)
+    # Whatever comes, the fifth of eight layers answers 0.
+    with torch.no_grad():
+        network.get_parameter("layer2.1.conv.bias").fill_(-1e6)
+    found = by_entry(measured(network, inputs))
+    for (quantity, _size, _layer, at), row in found.items():
+        first = 5 if quantity == "activation_contraction" else 6
+        assert row["state"] == ("dead" if at >= first else ""), (quantity, at)
+        assert (row["samples"] == 0) == (row["state"] != "") == math.isnan(row["mean"])
+
+
+def test_pictures_on_which_a_layer_is_dead_count_in_no_number() -> None:
+    values = np.random.default_rng(1).normal(2, 1, (5, 3, 2))
+    moments, alive = Moments((2,), 3), Moments((), 3)
+    values[1, :, 0], values[4, 2, 0], values[:, 1, 1] = np.nan, np.nan, np.inf
+    moments.add((), values[:3])
+    moments.add((), values[3:])
+    alive.add((), values[[0, 2, 3], :, 0])
+    for name, found in moments.summary()._asdict().items():
+        assert found[0] == alive.summary()._asdict()[name]
+    summary = moments.summary()
+    assert list(summary.samples) == [3, 0]
+    assert list(summary.state) == ["", "exploded"]
+    assert np.isnan([summary.mean[1], summary.minimum[1], summary.maximum[1]]).all()
 
 
 class KilledError(Exception):

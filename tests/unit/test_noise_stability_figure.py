@@ -38,7 +38,10 @@ def stability(seeds: tuple[int, ...] = (1, 2)) -> pd.DataFrame:
                     )
     frame = pd.DataFrame(rows)
     return frame.assign(
-        name="l" + frame["layer"].astype(str), standard_error=0.25, maximum=2 * frame["mean"]
+        name="l" + frame["layer"].astype(str),
+        standard_error=0.25,
+        maximum=2 * frame["mean"],
+        state="",
     )
 
 
@@ -71,6 +74,26 @@ def test_panels_count_layers_and_divide_by_the_size() -> None:
     assert {line.get_linestyle() for line in weights.get_lines()} == {"-", "--", ":"}
     assert len(fading.get_lines()) > 0
     assert all(axis.get_yscale() == "log" for axis in figure.axes)
+
+
+def test_dead_layers_are_marked_and_not_counted() -> None:
+    rows = stability((1,))
+    dead = rows["layer"] == 2
+    rows.loc[dead & (rows["architecture"] == "plain"), ["mean", "state"]] = [np.nan, "dead"]
+    summary = noise_stability.summarise(rows)
+    assert set(summary.loc[summary["mean"].isna(), "state"]) == {"dead"}
+    figure = noise_stability.draw(summary)
+    assert figure.axes[0].get_title().endswith("smaller in 1 of 2 layers\n(1 dead or exploded)")
+    (marked,) = (line for line in figure.axes[0].lines if line.get_linestyle() == "None")
+    assert list(np.asarray(marked.get_xdata())) == [2]
+    plt.close(figure)
+
+
+def test_the_figure_is_drawn_if_everything_is_dead(tmp_path: Path) -> None:
+    rows = stability().assign(mean=np.nan, standard_error=np.nan, maximum=np.nan, state="dead")
+    drawing = noise_stability.drawing(rows)
+    assert "0 of 0 layers\n(3 dead or exploded)" in drawing.figure.axes[0].get_title()
+    drawing.save(*(tmp_path / f"noise.{kind}" for kind in ("pdf", "png", "csv")))
 
 
 def test_the_same_data_gives_the_same_bytes(tmp_path: Path) -> None:

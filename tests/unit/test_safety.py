@@ -12,7 +12,7 @@ import torch
 from resnoise import environment
 from resnoise.config.schema import SCHEMA_PATH, read_schema
 from resnoise.errors import ResnoiseError
-from resnoise.trained import external
+from resnoise.trained import state_dict
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "workflow").rglob("*.py"))
@@ -122,7 +122,7 @@ def test_a_state_dict_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
     assert proof.exists()
     proof.unlink()
     with pytest.raises(ResnoiseError, match=str(file)):
-        external.read_state_dict(file)
+        state_dict.read_state_dict(file)
     assert not proof.exists()
 
 

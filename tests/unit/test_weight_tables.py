@@ -4,12 +4,14 @@ import math
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 
 from resnoise.config.schema import SCHEMA_PATH
 from resnoise.errors import ResnoiseError
 from resnoise.figures import figure7
+from resnoise.metrics.weight_statistics import histogram_counts
 from resnoise.storage import csvfile
 from resnoise.storage.digests import write_json
 from resnoise.storage.pages import read_page
@@ -184,6 +186,27 @@ def test_a_damaged_file_is_named(folders: list[Path]) -> None:
     (folders[0] / "weight_statistics.csv").unlink()
     with pytest.raises(ResnoiseError, match="weight_statistics"):
         read_statistics(folders)
+
+
+def test_figure7_draws_weights_that_have_exploded(folders: list[Path]) -> None:
+    """Equally spaced bins between them would need more memory than there is."""
+    data = figure7.read(folders)
+    after = data["moment"] == "after"
+    far = data[after].assign(low=data["low"] * 1e12, high=data["low"] * 1e12)
+    axes = figure7.draw(pd.concat([data, far]), table3(read_statistics(folders), {}), 800, 0.7).axes
+    for group, axis in zip(("all", "all", "id", "id"), axes, strict=True):
+        most = data.loc[data["group"] == group, "count"].max()
+        for patch in axis.patches:
+            values = patch.get_data().values
+            assert values.max() <= most and len(values) <= 4 * len(data)
+    plt.close("all")
+
+
+def test_histograms_hold_each_value_whatever_its_size() -> None:
+    values = np.array([0.01, 0.011, -1e30, 1e300, np.inf, np.nan])
+    bins = histogram_counts(values, 0.02)
+    assert [count for _, _, count in bins] == [1, 2, 1]
+    assert bins[0][0] == pytest.approx(-1e30) and bins[1][:2] == (0, 0.02)
 
 
 def test_figure7_clips_all_weights_and_notes_its_numbers(

@@ -86,6 +86,9 @@ class Project:
         """Give every rule something small to do."""
         self.replace("config/tiny.yaml", "device: cpu", f"device: cpu{EVERYTHING}")
         self.replace("config/tiny.yaml", "table1:", FULLY_FLEDGED)
+        # Not used for digits, but in every place that shows the configuration.
+        mirrors = "per_class: 5, mirrors: ['https://user:s3cret@example.org/x?key=s3cret']}"
+        self.replace("config/tiny.yaml", "per_class: 5}", mirrors)
 
     def configure_external(self) -> None:
         """Add a network that was trained elsewhere, and a run beyond the paper's."""

@@ -5,6 +5,15 @@ from pathlib import Path
 from projects import fresh_project
 
 
+def test_a_key_that_is_there_twice_is_a_mistake(tmp_path: Path) -> None:
+    project = fresh_project(tmp_path / "project")
+    project.replace("config/tiny.yaml", "depths: [8]", "depths: [8], depths: [14]")
+    printed = project.snakemake(fails=True)
+    assert "tiny.yaml: not readable as a configuration: line " in printed
+    assert "the key 'depths' is there twice" in printed
+    assert "Traceback" not in printed
+
+
 def test_snakemake_prints_the_mistakes_and_runs_nothing(tmp_path: Path) -> None:
     project = fresh_project(tmp_path / "project")
     project.replace("config/tiny.yaml", "depths: [8]", "depths: [8, 9]")

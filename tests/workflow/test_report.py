@@ -36,6 +36,14 @@ def test_the_report_is_sound(everything: Project) -> None:
         assert chrome.find_elements(By.CSS_SELECTOR, ".tables table.sortable")
 
 
+def test_no_result_holds_a_password(everything: Project) -> None:
+    text = (everything.results / "report.html").read_text("utf-8")
+    assert "https://***@example.org/x?***" in text
+    assert b"s3cret" in (everything.root / "config" / "tiny.yaml").read_bytes()
+    files = [file for file in everything.results.rglob("*") if file.is_file()]
+    assert [file for file in files if b"s3cret" in file.read_bytes()] == []
+
+
 def test_snakemakes_own_report_has_captions_and_categories(
     everything: Project, tmp_path: Path
 ) -> None:

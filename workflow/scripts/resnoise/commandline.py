@@ -17,7 +17,10 @@ from resnoise.errors import ResnoiseError
 _REFUSED = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO),
     *(errno.EMFILE, errno.ENFILE, errno.ENAMETOOLONG, errno.ESTALE),
+    *(errno.EISDIR, errno.ENOTDIR, errno.ELOOP),
 }
+# What PyTorch says on the CPU, where Python would raise a MemoryError.
+_NO_MEMORY = ("can't allocate memory", "not enough memory")
 
 
 # What the option --code of this process says; see ``provenance.promise``.
@@ -29,8 +32,9 @@ def run(main: Callable[[], None], load: bool = True) -> None:
 
     If the command line has the option --code, the code is first compared with it.
 
-    A ResnoiseError, or an error for which the system is the reason, is shown as one line without a
-    traceback. If the reader of the output goes away, as in ``watch.py | head``, nothing is shown.
+    A ResnoiseError, or an error for which the system is the reason (such as a lack of memory), is
+    shown as one line without a traceback. If the reader of the output goes away, as in
+    ``watch.py | head``, nothing is shown.
 
     Args:
         main: reads the command line and does the work.
@@ -54,6 +58,12 @@ def run(main: Callable[[], None], load: bool = True) -> None:
         if error.errno not in _REFUSED:
             raise
         sys.exit(f"error: {error}")
+    except MemoryError:
+        sys.exit("error: more memory is needed than there is")
+    except RuntimeError as error:
+        if not any(text in str(error) for text in _NO_MEMORY):
+            raise
+        sys.exit("error: more memory is needed than there is")
     except KeyboardInterrupt:
         sys.exit("interrupted")
 

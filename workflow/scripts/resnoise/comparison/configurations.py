@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from resnoise.config.schema import leaves
+from resnoise.secrets import masked
 
 # Keys that only name folders: results do not depend on them.
 _PLACES = {"results", "downloads"}
@@ -37,7 +38,7 @@ def _table(
 
 
 def _text(values: Mapping[str, Any], key: str) -> str:
-    return json.dumps(values[key]) if key in values else ""
+    return masked(json.dumps(values[key])) if key in values else ""
 
 
 def run_differences(

@@ -7,10 +7,13 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from resnoise.errors import ResnoiseError
+from resnoise.metrics import states
 from resnoise.tables.text import PENDING, markdown_table, number
 
 # Columns of numbers that identify a row, and are not measurements.
 _PLACES = {"depth", "layer", "block", "groups"}
+# Ends of the names of columns of text that say what was found in a row, and do not identify it.
+_FINDINGS = (states.COLUMN, "exceptions", "not_compared")
 MEASURES = ("baseline", "variant", "difference", "relative", "spread", "beyond_spread")
 # Of a table with more rows than this, only a part is shown; the CSV file has all rows.
 _SHOWN = 40
@@ -32,7 +35,8 @@ def compare(baseline: pd.DataFrame, variant: pd.DataFrame) -> pd.DataFrame:
     - baseline_seeds, variant_seeds: number of seeds, for means without those that diverged.
 
     The paper's numbers are left out, because they are the same in both tables, and so are numbers
-    that neither table has.
+    that neither table has. Texts about what was found in a row, such as the state of a layer, are
+    left out as well.
 
     Args:
         baseline: a table of the workflow.
@@ -48,7 +52,11 @@ def compare(baseline: pd.DataFrame, variant: pd.DataFrame) -> pd.DataFrame:
             f"rows are identified by {', '.join(places) or 'nothing'} in the baseline but by "
             f"{', '.join(_places(variant)) or 'nothing'} in the variant"
         )
-    quantities = [name for name in baseline.columns if name in variant and _is_measured(name)]
+    quantities = [
+        name
+        for name in baseline.columns
+        if name in variant and _is_measured(name) and not name.endswith(_FINDINGS)
+    ]
     quantities = [name for name in quantities if name not in places]
     first, second = _rows(baseline, places), _rows(variant, places)
     rows: list[dict[str, Any]] = []
@@ -71,8 +79,10 @@ def _places(table: pd.DataFrame) -> list[str]:
         name
         for name in table.columns
         if name in _PLACES
-        or (table[name].notna().any() and not is_numeric_dtype(table[name]))
         or is_bool_dtype(table[name])
+        or not (
+            is_numeric_dtype(table[name]) or table[name].isna().all() or name.endswith(_FINDINGS)
+        )
     ]
 
 

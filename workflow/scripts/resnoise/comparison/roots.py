@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
+from resnoise.config import yamlfile
 from resnoise.config.load import SAVED
 from resnoise.errors import ResnoiseError
 from resnoise.plan.artefacts import ARTEFACTS
@@ -36,13 +36,7 @@ class ResultsRoot:
         file = self.path / SAVED
         if not file.exists():
             return None
-        try:
-            found = yaml.safe_load(file.read_text("utf-8"))
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise ResnoiseError(f"{file}: cannot be read ({error})") from error
-        if not isinstance(found, dict):
-            raise ResnoiseError(f"{file}: {type(found).__name__} found, expected a configuration")
-        return found
+        return yamlfile.read(file, "a configuration")
 
     def table(self, name: str) -> pd.DataFrame | None:
         """Read a CSV file of the folder, None if it does not exist.

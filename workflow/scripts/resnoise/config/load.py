@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from resnoise.config import yamlfile
 from resnoise.config.messages import allowed_by, describe, show, unknown_key
 from resnoise.config.rules import broken_rules
 from resnoise.config.schema import (
@@ -25,6 +26,7 @@ from resnoise.config.schema import (
     validator,
 )
 from resnoise.errors import ResnoiseError
+from resnoise.secrets import masked
 from resnoise.storage.files import write_text
 
 # Name of the file in a results folder that holds its configuration.
@@ -78,17 +80,12 @@ def read(files: Iterable[Path]) -> dict[str, Any]:
             ``config/config.yaml``, which is read first.
 
     Raises:
-        ResnoiseError: a file is missing or is not YAML with keys and values.
+        ResnoiseError: a file is missing, is not YAML with keys and values, or is misleading (see
+            ``resnoise.config.yamlfile``).
     """
     merged: dict[str, Any] = {}
     for file in (DEFAULT_PATH, *files):
-        try:
-            found = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise ResnoiseError(f"{file}: not readable as a configuration ({error})") from error
-        if not isinstance(found, dict):
-            raise ResnoiseError(f"{file}: {show(found)} given, allowed: keys and their values")
-        merged = _merge(merged, found)
+        merged = _merge(merged, yamlfile.read(file, "a configuration"))
     return merged
 
 
@@ -103,9 +100,12 @@ def _merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def save(config: Mapping[str, Any]) -> None:
-    """Write a loaded configuration to its results folder as ``configuration.yaml``."""
+    """Write a loaded configuration to its results folder as ``configuration.yaml``.
+
+    Credentials in addresses are left out, because results travel.
+    """
     text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
-    write_text(Path(config["results"]) / SAVED, f"{_SAVED_HEAD}{text}")
+    write_text(Path(config["results"]) / SAVED, f"{_SAVED_HEAD}{masked(text)}")
 
 
 def _complete(
@@ -171,7 +171,7 @@ def _read(schema: Mapping[str, Any], value: Any) -> Any:
         return [_read(schema["items"], item) for item in value]
     if isinstance(value, str) and _SCALAR_TEXT.fullmatch(value):
         try:
-            meaning = yaml.safe_load(value)
+            meaning = yamlfile.parse(value)
         except (yaml.YAMLError, ValueError):
             return value
         if meaning is None and "null" in types:

@@ -13,6 +13,7 @@ from resnoise.config.schema import (
     is_real,
     join,
 )
+from resnoise.secrets import masked
 
 # Numbers such as 1e-3, which YAML reads as text: it requires a point and a sign, as in 1.0e-3.
 _POINTLESS_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
@@ -29,6 +30,7 @@ def show(value: object) -> str:
         text = repr(value)
     except ValueError:
         return f"a {type(value).__name__} with a number of thousands of digits"
+    text = masked(text)
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 

@@ -15,10 +15,12 @@ _CODE_FOLDERS = (
     ".git",
     ".snakemake",
     "config",
+    "docs",
     "envs",
     "profiles",
     "rules",
     "slurm",
+    "ssh",
     "tests",
     "workflow",
 )
@@ -203,16 +205,21 @@ def _folder_rules(key: str, value: str) -> Iterator[tuple[str, str]]:
         return
     if (mode := _mode(value)) and not stat.S_ISDIR(mode):
         yield key, f"{show(value)} given, allowed: a folder, but this is a file"
-    for base in {ROOT, Path.cwd()}:
-        # normpath looks at the text only; resolve() would fail on odd names and symbolic links.
-        folder = Path(os.path.normpath(Path.cwd() / value))
-        taken = [base / name for name in _CODE_FOLDERS]
-        if base.is_relative_to(folder) or any(folder.is_relative_to(code) for code in taken):
-            yield (
-                key,
-                f"{show(value)} given, allowed: a folder of its own, which does not contain the "
-                f"code or the working directory and is not in {', '.join(_CODE_FOLDERS)}",
-            )
+    # The name as it is written, and where links lead.
+    places = [read(Path.cwd() / value) for read in (os.path.normpath, os.path.realpath)]
+    bases = {Path(read(base)) for read in (str, os.path.realpath) for base in (ROOT, Path.cwd())}
+    if any(_mixes(Path(place), base) for place in places for base in bases):
+        yield (
+            key,
+            f"{show(value)} given, allowed: a folder of its own, which does not contain the "
+            f"code or the working directory and is not in {', '.join(_CODE_FOLDERS)}",
+        )
+
+
+def _mixes(folder: Path, base: Path) -> bool:
+    """Whether outputs in a folder would be among the code in ``base``, or above it."""
+    taken = [base / name for name in _CODE_FOLDERS]
+    return base.is_relative_to(folder) or any(folder.is_relative_to(code) for code in taken)
 
 
 def _data_rules(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -242,9 +249,11 @@ def _data_rules(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _plain_path(path: object) -> str | None:
-    """Return what is allowed if ``path`` has characters that Snakemake treats as wildcards."""
+    """Return what is allowed if ``path`` would be read as wildcards or as an option."""
     if isinstance(path, str) and set(path) & set("{}<>"):
         return "a path without the characters { } < >"
+    if isinstance(path, str) and path.startswith("-"):
+        return "a path that does not begin with - (an absolute one never does)"
     return None
 
 

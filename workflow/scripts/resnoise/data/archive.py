@@ -4,13 +4,13 @@ import dataclasses
 import gzip
 import lzma
 import tarfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Self, cast
 
-from resnoise.errors import ResnoiseError
+from resnoise.errors import ResnoiseError, quoted
+from resnoise.storage.files import check_regular
 
 _SKIP_SIZE = 1 << 20
 
@@ -96,6 +96,7 @@ def _safe_parts(path: Path, info: tarfile.TarInfo) -> tuple[str, ...]:
 
 def _decompressed(path: Path) -> IO[bytes]:
     """Open a file for reading, decompressing it if it begins like gzip or xz."""
+    check_regular(path)
     with path.open("rb") as stream:
         start = stream.read(6)
     if start.startswith(b"\x1f\x8b"):
@@ -107,11 +108,16 @@ def _decompressed(path: Path) -> IO[bytes]:
 
 @contextmanager
 def _clear_errors(path: Path) -> Iterator[None]:
-    """Turn the many kinds of errors in reading an archive into a ResnoiseError."""
+    """Turn errors in reading an archive into a ResnoiseError.
+
+    Headers that someone made up can lead to nearly every type of exception.
+    """
     try:
         yield
-    except (tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
-        reason = getattr(error, "strerror", None) or error
+    except ResnoiseError:
+        raise
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or quoted(error)
         raise ResnoiseError(
             f"{path}: damaged, incomplete, or not a tar, tar.gz or tar.xz archive ({reason})"
         ) from error

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from resnoise.data import archive
 from resnoise.data.samples import Samples
-from resnoise.errors import ResnoiseError
+from resnoise.errors import ResnoiseError, quoted
 
 _FOLDER = "cifar-10-batches-py"
 _TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))
@@ -105,7 +105,7 @@ def _unpickle(content: bytes, where: str) -> dict[str, Any]:
         # Strings of Python 2 are read as bytes: they hold pixels as well as names.
         value = _Unpickler(io.BytesIO(content), encoding="bytes").load()
     except Exception as error:  # Damaged pickles raise nearly every type of exception.
-        raise ResnoiseError(f"{where}: not a CIFAR pickle ({error})") from error
+        raise ResnoiseError(f"{where}: not a CIFAR pickle ({quoted(error)})") from error
     if not isinstance(value, dict) or not all(isinstance(key, str | bytes) for key in value):
         raise ResnoiseError(f"{where}: holds no dictionary with names as keys")
     return {_text(key): item for key, item in value.items()}

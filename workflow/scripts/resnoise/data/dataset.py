@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resnoise.data.samples import CHANNEL_NAMES, Samples, check
-from resnoise.errors import ResnoiseError
+from resnoise.errors import ResnoiseError, quoted
 from resnoise.storage import tensorfile
 
 _KIND = "data set"
@@ -73,7 +73,7 @@ def load(path: Path) -> Dataset:
             digest=digest,
         )
     except (KeyError, TypeError) as error:
-        raise ResnoiseError(f"{path}: not a complete data set ({error})") from error
+        raise ResnoiseError(f"{path}: not a complete data set ({quoted(error)})") from error
     check(dataset, str(path))
     return dataset
 

@@ -1,5 +1,6 @@
 """Downloading CIFAR-10: several mirrors, several tries, and no file accepted unverified."""
 
+import base64
 import hashlib
 import http.client
 import logging
@@ -8,11 +9,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from torchvision.datasets import CIFAR10
 
-from resnoise.errors import ResnoiseError
+from resnoise.errors import ResnoiseError, quoted
+from resnoise.secrets import masked
 from resnoise.storage.files import atomic_path
 
 _SCHEMES = ("http", "https", "file")
@@ -47,8 +49,9 @@ def download_cifar10(
 
     Args:
         target: file to write; it appears only when the download is complete and verified.
-        mirrors: addresses (http, https, file) in the order of trying; "torchvision" stands for
-            the address that torchvision knows.
+        mirrors: addresses (http, https, file) in the order of trying, perhaps with a name and
+            password, as in https://name:password@host/; "torchvision" stands for the address that
+            torchvision knows.
         retries: tries for each mirror, 1 or more.
         md5: expected MD5; by default the published one, as torchvision knows it.
         sha256: expected SHA-256, or None to check the MD5 only.
@@ -64,10 +67,10 @@ def download_cifar10(
         raise ResnoiseError("mirrors is empty, allowed: one address or more")
     addresses = [CIFAR10.url if mirror == "torchvision" else mirror for mirror in mirrors]
     for address in addresses:
-        if urlsplit(address).scheme not in _SCHEMES:
+        if _scheme(address) not in _SCHEMES:
             raise ResnoiseError(
-                f"mirror {address!r} given, allowed: torchvision and addresses that begin with "
-                f"{', '.join(f'{scheme}://' for scheme in _SCHEMES)}"
+                f"mirror {masked(address)!r} given, allowed: torchvision and addresses that begin "
+                f"with {', '.join(f'{scheme}://' for scheme in _SCHEMES)}"
             )
     expected = {"md5": md5.lower()} | ({"sha256": sha256.lower()} if sha256 else {})
     failures = []
@@ -76,8 +79,16 @@ def download_cifar10(
             failure = _try_mirror(address, temporary, retries, expected, wait)
             if failure is None:
                 return
-            failures.append(f"{address}: {failure}")
+            failures.append(f"{masked(address)}: {failure}")
         raise ResnoiseError(f"{target.name} could not be downloaded; " + "; ".join(failures))
+
+
+def _scheme(address: str) -> str:
+    """Return the scheme of an address, such as "https"; nothing if it is no address."""
+    try:
+        return urlsplit(address).scheme
+    except ValueError:  # such as http://[half/
+        return ""
 
 
 def _try_mirror(
@@ -89,7 +100,7 @@ def _try_mirror(
 ) -> str | None:
     """Download from one mirror; return None, or why the last try failed."""
     for number in range(1, retries + 1):
-        _log.info("downloading %s (try %d of %d)", address, number, retries)
+        _log.info("downloading %s (try %d of %d)", masked(address), number, retries)
         try:
             _download(address, temporary, expected)
         except _MirrorError as error:
@@ -121,9 +132,26 @@ def _download(address: str, temporary: Path, expected: dict[str, str]) -> None:
             )
 
 
+def _request(address: str) -> urllib.request.Request:
+    """Return a request for an address, whose name and password go into its header.
+
+    They are not sent on to where the server redirects.
+    """
+    parts = urlsplit(address)
+    place = parts.netloc.rpartition("@")[2]
+    request = urllib.request.Request(
+        parts._replace(netloc=place).geturl(), headers={"User-Agent": "resnoise"}
+    )
+    if parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        coded = base64.b64encode(pair.encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {coded}")
+    return request
+
+
 def _chunks(address: str) -> Iterator[bytes]:
     """Yield the content behind an address; _MirrorError for every way in which that can fail."""
-    request = urllib.request.Request(address, headers={"User-Agent": "resnoise"})
+    request = _request(address)
     received = 0
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
@@ -134,10 +162,10 @@ def _chunks(address: str) -> Iterator[bytes]:
     except urllib.error.HTTPError as error:
         # 408 and 429 ask to try again later.
         final = 400 <= error.code < 500 and error.code not in (408, 429)
-        raise _MirrorError(f"HTTP {error.code} {error.reason}", again=not final) from error
+        raise _MirrorError(quoted(f"HTTP {error.code} {error.reason}"), again=not final) from error
     except urllib.error.URLError as error:
-        raise _MirrorError(str(error.reason), again=True) from error
+        raise _MirrorError(quoted(error.reason), again=True) from error
     except (OSError, http.client.HTTPException) as error:
-        raise _MirrorError(str(error) or type(error).__name__, again=True) from error
+        raise _MirrorError(quoted(error), again=True) from error
     if announced is not None and received != int(announced):
         raise _MirrorError(f"connection ended after {received} of {announced} bytes", again=True)

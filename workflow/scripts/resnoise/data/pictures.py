@@ -8,6 +8,7 @@ them.
 
 import io
 import os
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -27,6 +28,8 @@ _FORMATS = ("PNG", "JPEG")
 # Others, e.g. 16 bits a channel or CMYK, have no unique 8-bit RGB equivalent.
 _MODES = ("1", "L", "LA", "P", "RGB", "RGBA")
 _SIZE_LIMIT = 16 << 20
+# How a PNG file begins, and where in it the number of bits of a channel is.
+_PNG, _PNG_DEPTH = b"\x89PNG", 24
 
 
 class _Picture(NamedTuple):
@@ -64,14 +67,15 @@ def read(source: Path) -> Samples:
     class_names = set()
     side = None
     for picture in counted(pictures, "decoded"):
-        class_names.add(picture.class_name)
+        class_name = _name(picture.class_name, source)
+        class_names.add(class_name)
         if picture.file_name is None:
             continue
         if not picture.file_name.lower().endswith(_SUFFIXES):
             raise ResnoiseError(
                 f"{source}: {picture} is not a picture, allowed: {', '.join(_SUFFIXES)}"
             )
-        key = (picture.part, picture.class_name, picture.file_name)
+        key = (picture.part, class_name, picture.file_name)
         if key in decoded:
             raise ResnoiseError(f"{source}: {picture} appears twice")
         decoded[key] = _decode(picture.read(), f"{source}: {picture}", side)
@@ -98,6 +102,21 @@ def read(source: Path) -> Samples:
     )
 
 
+def _name(class_name: str, source: Path) -> str:
+    """Return the name of a class as it is shown.
+
+    Systems write letters with accents in one character or in two (NFC or NFD), and may do so
+    differently for train and test: both are the same class.
+    """
+    try:
+        class_name.encode()
+    except UnicodeEncodeError as error:
+        raise ResnoiseError(
+            f"{source}: class {class_name!r}, allowed: names of folders in UTF-8"
+        ) from error
+    return unicodedata.normalize("NFC", class_name)
+
+
 def _decode(content: bytes, where: str, side: int | None) -> NDArray[np.uint8]:
     """Return one picture as uint8 [side, side, 3]; ``side`` None allows any suitable one."""
     try:
@@ -114,6 +133,9 @@ def _decode(content: bytes, where: str, side: int | None) -> NDArray[np.uint8]:
                 raise ResnoiseError(
                     f"{where}: colour mode {picture.mode}, allowed: {', '.join(_MODES)}"
                 )
+            # Pillow would cut colours of 16 bits to 8 without a word.
+            if content.startswith(_PNG) and content[_PNG_DEPTH] > 8:
+                raise ResnoiseError(f"{where}: {content[_PNG_DEPTH]} bits a channel, allowed: 8")
             return np.asarray(picture.convert("RGB"))
     except ResnoiseError:
         raise

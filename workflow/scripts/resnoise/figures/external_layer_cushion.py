@@ -6,9 +6,9 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, LogLocator
 
 from resnoise.figures import style
+from resnoise.metrics import states
 from resnoise.storage import csvfile
 from resnoise.summaries.layer_cushion import QUANTILES
 from resnoise.summaries.runs import read_network
@@ -20,7 +20,8 @@ def read(cushions: Path, record: Path) -> tuple[pd.DataFrame, str, str]:
     """Return a table with a row for every layer, and the network's name and kind.
 
     The kind is "residual" or "plain". Columns of the table: layer, name, pictures (number of those
-    on which the cushion is defined), minimum (the layer cushion), q05, median and q95.
+    on which there is a cushion), minimum (the layer cushion), q05, median, q95, and state ("dead"
+    or "exploded" if there is a cushion on none).
 
     Args:
         cushions: file from ``resnoise.metrics.layer_cushion``.
@@ -30,16 +31,21 @@ def read(cushions: Path, record: Path) -> tuple[pd.DataFrame, str, str]:
         ResnoiseError: a file is missing or damaged.
     """
     name, _, kind = read_network(record)
-    rows = csvfile.read(cushions, "layer cushions", ("layer", "name", "cushion"))
+    rows = csvfile.read(cushions, "layer cushions", ("layer", "name", "cushion", states.COLUMN))
+    whole = rows.assign(values=states.values(rows["cushion"], rows[states.COLUMN]))
     layers = rows.groupby(["layer", "name"])["cushion"]
     table = layers.agg(pictures="count", minimum="min")
     for label, level in QUANTILES.items():
         table[label] = layers.quantile(level)
+    named = whole.groupby(["layer", "name"])["values"]
+    table[states.COLUMN] = named.agg(lambda own: states.common(own.to_numpy()))
     return table.reset_index(), name, kind
 
 
 def draw(table: pd.DataFrame, name: str, kind: str) -> Figure:
     """Draw the figure: range, median and minimum of every layer, with the first layer on top.
+
+    Layers that are dead or have exploded are named.
 
     Args:
         table: table from ``read``.
@@ -53,10 +59,10 @@ def draw(table: pd.DataFrame, name: str, kind: str) -> Figure:
     axis.hlines(table["layer"], table["q05"], table["q95"], color=colour, linewidth=2.5, alpha=0.5)
     axis.plot(table["median"], table["layer"], "o", color=colour, markersize=4)
     axis.plot(table["minimum"], table["layer"], "|", color="black", markersize=7)
-    axis.set_xscale("log")
-    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
-    axis.minorticks_off()
+    for layer, state in zip(table["layer"], table[states.COLUMN], strict=True):
+        if state:
+            style.name_state(axis, (0.01, layer + 0.3), kind, state)
+    style.logarithmic(axis, "x")
     axis.set_yticks(table["layer"], table["name"], fontsize=6)
     axis.grid(axis="y", visible=False)
     axis.set_ylim(len(table) + 0.7, 0.3)

@@ -17,6 +17,8 @@ from resnoise.figures import style
 from resnoise.storage import csvfile
 
 NAMES = {"iteration1": "first iteration", "final": "last iteration"}
+_FITTED = ("depth", "snapshot", "seeds", "entries", "mean", "standard_deviation")
+_SHAPES = ("skewness", "excess_kurtosis", "kolmogorov_smirnov")
 _BINS = 81
 
 
@@ -37,7 +39,8 @@ def fits(entries: pd.DataFrame) -> pd.DataFrame:
     """Return the fitted normal distribution of each snapshot, and measures of the misfit.
 
     Columns: depth, snapshot, seeds and entries (their numbers), mean, standard_deviation, skewness,
-    excess_kurtosis, kolmogorov_smirnov (largest distance of the two distribution functions).
+    excess_kurtosis, kolmogorov_smirnov (largest distance of the two distribution functions); the
+    last three are empty if all entries are equal. A snapshot without entries has no row.
 
     Args:
         entries: rows from ``read``.
@@ -49,20 +52,21 @@ def fits(entries: pd.DataFrame) -> pd.DataFrame:
             continue
         values = of_snapshot["value"].to_numpy()
         mean, deviation = values.mean(), values.std()
-        rows.append(
-            {
-                "depth": of_snapshot["depth"].iloc[0],
-                "snapshot": snapshot,
-                "seeds": of_snapshot["seed"].nunique(),
-                "entries": len(values),
-                "mean": mean,
-                "standard_deviation": deviation,
-                "skewness": stats.skew(values),
-                "excess_kurtosis": stats.kurtosis(values),
-                "kolmogorov_smirnov": stats.kstest(values, "norm", (mean, deviation)).statistic,
-            }
-        )
-    return pd.DataFrame(rows)
+        row = {
+            "depth": of_snapshot["depth"].iloc[0],
+            "snapshot": snapshot,
+            "seeds": of_snapshot["seed"].nunique(),
+            "entries": len(values),
+            "mean": mean,
+            "standard_deviation": deviation,
+        }
+        # Equal entries, such as those of a network whose last layer is 0, have no shape.
+        shapes = [np.nan, np.nan, np.nan]
+        if deviation > 0:
+            distance = stats.kstest(values, "norm", (mean, deviation)).statistic
+            shapes = [stats.skew(values), stats.kurtosis(values), distance]
+        rows.append(row | dict(zip(_SHAPES, shapes, strict=True)))
+    return pd.DataFrame(rows, columns=[*_FITTED, *_SHAPES])
 
 
 def draw(entries: pd.DataFrame, table: pd.DataFrame) -> Figure:
@@ -72,14 +76,18 @@ def draw(entries: pd.DataFrame, table: pd.DataFrame) -> Figure:
         entries: rows from ``read``.
         table: rows from ``fits``.
     """
+    rows = max(len(table), 1)
     figure, axes = plt.subplots(
-        len(table), 2, figsize=(7.0, 2.7 * len(table)), squeeze=False, layout="constrained"
+        rows, 2, figsize=(7.0, 2.7 * rows), squeeze=False, layout="constrained"
     )
     for row, fit, letter in zip(axes, table.to_dict("records"), "ab", strict=False):
         values = entries.loc[entries["snapshot"] == fit["snapshot"], "value"].to_numpy()
+        row[0].set_title(f"({letter}) residual-{fit['depth']}, {NAMES[fit['snapshot']]}")
+        if fit["standard_deviation"] == 0:
+            row[1].set_title(f"all entries are {fit['mean']:.2g}", fontsize=9)
+            continue
         _histogram(row[0], values, fit["mean"], fit["standard_deviation"])
         _quantiles(row[1], values, fit["mean"], fit["standard_deviation"])
-        row[0].set_title(f"({letter}) residual-{fit['depth']}, {NAMES[fit['snapshot']]}")
         row[1].set_title(
             f"skewness {fit['skewness']:.2f}, excess kurtosis {fit['excess_kurtosis']:.2f}",
             fontsize=9,

@@ -65,7 +65,10 @@ def draw(flows: pd.DataFrame) -> Figure:
 
 
 def _against_layer(axis: Axes, flows: pd.DataFrame, measure: str) -> None:
-    """Draw f_l at the first and last iteration, with bands of one standard error over pictures."""
+    """Draw f_l at the first and last iteration, with bands of one standard error over pictures.
+
+    Crosses mark layers that are dead or have exploded at one of them.
+    """
     for name, residual in (("plain", False), ("residual", True)):
         for snapshot, (line, when) in SNAPSHOTS.items():
             curve = flows[(flows["residual"] == residual) & (flows["snapshot"] == snapshot)]
@@ -75,6 +78,9 @@ def _against_layer(axis: Axes, flows: pd.DataFrame, measure: str) -> None:
             axis.fill_between(
                 curve["layer"], value - error, value + error, color=colour, alpha=0.2, lw=0
             )
+        lost = flows[(flows["residual"] == residual) & (flows["state"] != "")]
+        lost = lost[lost["snapshot"].isin(SNAPSHOTS)]
+        style.mark_states(axis, sorted(lost["layer"].unique()), name)
     firsts = flows.groupby("group")["layer"].min()
     for group, layer in firsts.items():
         if group != firsts.index[0]:

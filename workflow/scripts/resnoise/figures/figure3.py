@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FormatStrFormatter, LogLocator
 
 from resnoise.figures import style
+from resnoise.metrics import states
 from resnoise.summaries.layer_cushion import KINDS, Comparison, read_final, residual_shares
 
 BINS = 200
@@ -26,25 +26,29 @@ def histograms(comparisons: Sequence[Comparison]) -> pd.DataFrame:
     """Return the histograms of the figure.
 
     Columns: depth, layer, name, residual_share (share of pictures on which the residual cushion is
-    the larger one), network ("plain" or "residual"), low and high (edges of the bin), fraction
-    (share of the network's pictures in the bin). All histograms have the same bins, equally spaced
-    in the logarithm. Bins without pictures are left out.
+    the larger one; empty if the layer is not compared), network ("plain" or "residual"), low and
+    high (edges of the bin), fraction (share of the network's pictures with a cushion in the bin),
+    state ("dead" or "exploded" in the only row of a layer without cushions). All histograms have
+    the same bins, equally spaced in the logarithm. Bins without pictures are left out.
     """
     frames = []
     values = [(c, {kind: c.values(kind) for kind in KINDS}) for c in comparisons]
     positive = [v[np.isfinite(v) & (v > 0)] for _, both in values for v in both.values()]
     extremes = [bound for v in positive if len(v) for bound in (v.min(), v.max())]
-    if not extremes:
+    if not values:
         return _frame()
     # The range is a little larger than needed, so that no value falls outside by rounding.
-    edges = np.geomspace(0.999 * min(extremes), 1.001 * max(extremes), BINS + 1)
+    low, high = (min(extremes), max(extremes)) if extremes else (1.0, 1.0)
+    edges = np.geomspace(0.999 * low, 1.001 * high, BINS + 1)
     for comparison, both in values:
         shares, _ = residual_shares(comparison)
         for kind in KINDS:
             for column, name in enumerate(comparison.names):
                 cushions = both[kind][:, column]
-                counts, _ = np.histogram(cushions[np.isfinite(cushions)], bins=edges)
+                defined = cushions[np.isfinite(cushions)]
+                counts, _ = np.histogram(defined, bins=edges)
                 (filled,) = np.nonzero(counts)
+                state = states.common(cushions)
                 frames.append(
                     _frame(
                         depth=comparison.depth,
@@ -52,9 +56,10 @@ def histograms(comparisons: Sequence[Comparison]) -> pd.DataFrame:
                         name=name,
                         residual_share=shares[column],
                         network=kind,
-                        low=edges[filled],
-                        high=edges[filled + 1],
-                        fraction=counts[filled] / counts.sum(),
+                        low=[np.nan] if state else edges[filled],
+                        high=[np.nan] if state else edges[filled + 1],
+                        fraction=[np.nan] if state else counts[filled] / len(defined),
+                        state=state,
                     )
                 )
     return pd.concat(frames, ignore_index=True)
@@ -63,13 +68,15 @@ def histograms(comparisons: Sequence[Comparison]) -> pd.DataFrame:
 def _frame(**columns: object) -> pd.DataFrame:
     """Return rows with the columns of ``histograms``; no rows without arguments."""
     names = ["depth", "layer", "name", "residual_share", "network", "low", "high", "fraction"]
+    names.append("state")
     return pd.DataFrame({name: columns.get(name, []) for name in names})
 
 
 def draw(data: pd.DataFrame) -> Figure:
     """Draw the figure: a panel for each depth, and in it two histograms for each layer.
 
-    Layers in which the residual network has the larger cushion on most pictures are marked.
+    Layers in which the residual network has the larger cushion on most pictures are marked. Layers
+    that are dead or have exploded are named, and not compared.
 
     Args:
         data: table from ``histograms``.
@@ -88,11 +95,14 @@ def draw(data: pd.DataFrame) -> Figure:
     for axis, depth in zip(grid[0], depths, strict=False):
         own = data[data["depth"] == depth]
         _panel(axis, own)
-        marks = own.drop_duplicates("layer")["residual_share"] > 0.5
+        shares = own.drop_duplicates("layer")["residual_share"].dropna()
+        larger = int((shares > 0.5).sum())
         axis.set_title(
-            f"depth {depth}: residual larger in {marks.sum()} of {len(marks)} layers", fontsize=9
+            f"depth {depth}: residual larger in {larger} of {len(shares)} layers", fontsize=9
         )
         axis.set_xlabel(r"layer cushion $\|Wx\|\,/\,(\|W\|_F\,\|x\|)$ of a picture")
+    for axis in grid[0]:
+        style.logarithmic(axis, "x")
     grid[0, 0].set_ylabel("layer")
     handles: list[Artist] = [
         Patch(facecolor=_face(kind), edgecolor=style.COLOURS[kind], label=kind) for kind in KINDS
@@ -112,15 +122,19 @@ def _face(kind: str) -> tuple[str, float]:
 
 def _panel(axis: Axes, data: pd.DataFrame) -> None:
     """Draw the histograms of one depth, with the first layer on top."""
-    axis.set_xscale("log")
     axis.grid(axis="y", visible=False)
     layers = sorted(data["layer"].unique())
     for layer in layers:
         own = data[data["layer"] == layer]
         tallest = own["fraction"].max()
         axis.axhline(layer, color="0.85", linewidth=0.4, zorder=1)
-        for kind in KINDS:
+        for place, kind in enumerate(KINDS):
             bars = own[own["network"] == kind]
+            state = "".join(bars["state"].unique())
+            if state:
+                style.name_state(axis, (0.01 + 0.83 * place, layer), kind, state)
+            if state or bars.empty:
+                continue
             axis.stairs(
                 *_outline(bars, layer, HEIGHT / tallest),
                 baseline=layer,
@@ -130,7 +144,10 @@ def _panel(axis: Axes, data: pd.DataFrame) -> None:
                 linewidth=0.5,
                 zorder=2 + layer,
             )
-        larger = own["residual_share"].iloc[0] > 0.5
+        share = own["residual_share"].iloc[0]
+        if np.isnan(share):
+            continue
+        larger = share > 0.5
         axis.annotate(
             "\N{BLACK CIRCLE}" if larger else "\N{WHITE CIRCLE}",
             (1.0, layer),
@@ -144,9 +161,6 @@ def _panel(axis: Axes, data: pd.DataFrame) -> None:
         )
     axis.set_ylim(max(layers) + 1.1, min(layers) - 1.1)
     axis.set_yticks([layer for layer in layers if layer in (1, max(layers)) or layer % 4 == 0])
-    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
-    axis.minorticks_off()
 
 
 def _outline(bars: pd.DataFrame, layer: int, scale: float) -> tuple[list[float], list[float]]:

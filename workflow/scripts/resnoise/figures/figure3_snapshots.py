@@ -9,7 +9,6 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, LogLocator
 
 from resnoise.figures import style
 from resnoise.summaries.layer_cushion import (
@@ -53,7 +52,8 @@ def summarise(snapshots: Mapping[str, Sequence[Comparison]]) -> pd.DataFrame:
 def draw(summary: pd.DataFrame) -> Figure:
     """Draw the figure: a row of panels for each depth, a column for each snapshot.
 
-    Lines are medians over pictures, bands the range from 5 % to 95 % of the pictures.
+    Lines are medians over pictures, bands the range from 5 % to 95 % of the pictures. Crosses at
+    the bottom mark the layers that are dead or have exploded.
 
     Args:
         summary: table from ``summarise``.
@@ -81,6 +81,7 @@ def draw(summary: pd.DataFrame) -> Figure:
         axis.set_title(name, fontsize=9)
     drawn: dict[str, Artist] = {}
     for axis in grid.flat:
+        style.logarithmic(axis, "y")
         handles, labels = axis.get_legend_handles_labels()
         drawn |= {str(label): h for label, h in zip(labels, handles, strict=True)}
     figure.legend(list(drawn.values()), list(drawn), loc="outside upper center", ncols=2)
@@ -91,6 +92,7 @@ def _panel(axis: Axes, data: pd.DataFrame) -> None:
     """Draw medians and bands of one depth at one snapshot."""
     for kind in KINDS:
         low, median, high = (data[f"{kind}_{label}"].to_numpy() for label in QUANTILES)
+        style.mark_states(axis, data.loc[data[f"{kind}_state"] != "", "layer"].tolist(), kind)
         if not np.isfinite(median).any():
             continue
         axis.plot(
@@ -103,10 +105,6 @@ def _panel(axis: Axes, data: pd.DataFrame) -> None:
             label=kind,
         )
         axis.fill_between(data["layer"], low, high, color=style.COLOURS[kind], alpha=0.25, lw=0)
-    axis.set_yscale("log")
-    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-    axis.minorticks_off()
 
 
 def make(files: Sequence[Path]) -> style.Drawing:

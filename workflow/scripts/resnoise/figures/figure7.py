@@ -106,11 +106,11 @@ def _steps(axis: Axes, bins: pd.DataFrame, colour: str) -> None:
     """Draw one histogram; bins that are not in the table are 0."""
     if bins.empty:
         return
-    width = (bins["high"] - bins["low"]).median()
-    numbers = np.rint(bins["low"].to_numpy() / width).astype(int)
-    counts = np.zeros(numbers.max() - numbers.min() + 1)
-    counts[numbers - numbers.min()] = bins["count"]
-    edges = width * np.arange(numbers.min(), numbers.max() + 2)
+    # Only gaps between the bins are filled: weights that have exploded lie far apart.
+    low, high = bins["low"].to_numpy(), bins["high"].to_numpy()
+    gaps = np.flatnonzero(low[1:] - high[:-1] > (high - low)[:-1] / 2) + 1
+    counts = np.insert(bins["count"].to_numpy(dtype=np.float64), gaps, 0)
+    edges = np.append(np.insert(low, gaps, high[gaps - 1]), high[-1])
     axis.stairs(counts, edges, fill=True, color=colour, alpha=0.4, linewidth=0)
     axis.stairs(counts, edges, color=colour, linewidth=0.8)
 

@@ -13,9 +13,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from resnoise.figures import style
+from resnoise.metrics import states
 from resnoise.summaries.interlayer_cushion import KINDS, NETWORK, read, summarise
 
 NAMES = {"fully_fledged": "fully-fledged", "simplified": "simplified"}
+_MARKERS = {states.DEAD: "x", states.EXPLODED: "+"}
 # Maps with more blocks than this have no room for numbers.
 _LARGEST_WITH_NUMBERS = 10
 
@@ -23,6 +25,11 @@ _LARGEST_WITH_NUMBERS = 10
 def draw(summary: pd.DataFrame) -> Figure:
     """Draw the table from ``summarise``: a row of maps for every family and depth."""
     networks = list(summary.groupby(NETWORK, sort=False))
+    if not networks:
+        figure, axis = plt.subplots(figsize=(4.0, 1.0))
+        axis.set_axis_off()
+        axis.text(0.5, 0.5, "no cushions: all runs diverged", ha="center", va="center")
+        return figure
     columns = max(len(_maps(rows)) for _, rows in networks)
     figure, axes = plt.subplots(
         len(networks),
@@ -33,10 +40,8 @@ def draw(summary: pd.DataFrame) -> Figure:
     )
     for line, ((family, depth), rows) in zip(axes, networks, strict=True):
         maps = _maps(rows)
-        known = np.concatenate(
-            [maps[kind][np.isfinite(maps[kind])] for kind in KINDS if kind in maps]
-        )
-        shared = LogNorm(known.min(), known.max())
+        known = np.concatenate([_positive(maps[kind]) for kind in KINDS if kind in maps])
+        shared = LogNorm(known.min(), known.max()) if len(known) else LogNorm(0.1, 1)
         # Networks trained elsewhere may have groups of unequal sizes, so no lines separate them.
         groups = 3 if family in NAMES else 1
         for axis, name in zip(line, [*maps, *[""] * (columns - len(maps))], strict=True):
@@ -46,12 +51,14 @@ def draw(summary: pd.DataFrame) -> Figure:
             values = maps[name]
             if name in KINDS:
                 _heat_map(axis, values, groups, "viridis", shared, r"mean $\mu_{i,j}$")
+                _name_states(axis, rows[rows["kind"] == name])
                 axis.set_title(
                     f"{NAMES.get(str(family), family)} {name}, depth {depth}", fontsize=9
                 )
             else:
                 # The scale is symmetric about 1, so that the colour shows which mean is larger.
-                extreme = max(1.02, float(np.nanmax(np.exp(np.abs(np.log(values))))))
+                logarithms = np.abs(np.log(_positive(values)))
+                extreme = max(1.02, float(np.exp(logarithms.max(initial=0))))
                 norm = LogNorm(1 / extreme, extreme)
                 _heat_map(axis, values, groups, "RdBu_r", norm, "residual / plain")
                 axis.set_title("ratio of the means", fontsize=9)
@@ -61,17 +68,39 @@ def draw(summary: pd.DataFrame) -> Figure:
 def _maps(rows: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
     """Return name -> map, as arrays [first, last]: "residual", "plain" (means) and "ratio".
 
-    A kind of network without cushions has no map; without both kinds there is no ratio.
+    A kind of network without runs has no map; without both kinds there is no ratio.
     """
     maps = {}
     for kind in KINDS:
         part = rows[rows["kind"] == kind]
-        if part["mean"].notna().any():
+        if len(part):
             table = part.pivot(index="first", columns="last", values="mean")
             maps[kind] = table.to_numpy(dtype=np.float64)
     if len(maps) == len(KINDS):
         maps["ratio"] = maps["residual"] / maps["plain"]
     return maps
+
+
+def _positive(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return those of the values that have a place on a logarithmic scale, in one dimension."""
+    found: NDArray[np.float64] = values[np.isfinite(values) & (values > 0)]
+    return found
+
+
+def _name_states(axis: Axes, rows: pd.DataFrame) -> None:
+    """Mark spans that are dead or have exploded, and say below the map what the marks mean."""
+    names = []
+    for state, marker in _MARKERS.items():
+        own = rows[rows["state"] == state]
+        if len(own):
+            axis.plot(own["last"], own["first"], marker, color="0.4", markersize=3)
+            names.append(f"{marker} {state}")
+    axis.text(
+        *(0.03, 0.03, "\n".join(names)),
+        transform=axis.transAxes,
+        fontsize=7,
+        color="0.4",
+    )
 
 
 def _heat_map(

@@ -17,10 +17,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FormatStrFormatter, LogLocator
 from matplotlib.typing import LineStyleType
 
 from resnoise.figures import style
+from resnoise.metrics import states
 from resnoise.summaries.runs import read_metrics
 
 KEYS = ["architecture", "depth", "quantity", "size", "layer", "name", "at_layer"]
@@ -41,8 +41,9 @@ _BAND = 2.0
 def summarise(stability: pd.DataFrame) -> pd.DataFrame:
     """Return means over seeds, for the weights after training.
 
-    Columns: architecture, depth, quantity, size, layer, name, at_layer, seeds (their number), mean,
-    standard_error, maximum (over all seeds, pictures and repeats). With several seeds the standard
+    Columns: architecture, depth, quantity, size, layer, name, at_layer, seeds (number of those with
+    a mean), mean, standard_error, maximum (over all seeds, pictures and repeats), state ("dead" or
+    "exploded" if no seed has a mean). With several seeds the standard
     error is that of the mean over seeds. With one seed it is the error within the run, which does
     not include the spread over seeds.
 
@@ -50,18 +51,20 @@ def summarise(stability: pd.DataFrame) -> pd.DataFrame:
         stability: rows from ``resnoise.summaries.runs.read_metrics`` for "noise_stability.csv".
     """
     final = stability[stability["snapshot"] == "final"]
+    final = final.assign(whole=states.values(final["mean"], final[states.COLUMN]))
     # dropna=False keeps the rows of the contraction, which have no size.
     groups = final.groupby(KEYS, as_index=False, dropna=False, observed=True)
     summary = groups.agg(
-        seeds=("seed", "nunique"),
+        seeds=("mean", "count"),
         own_error=("standard_error", "mean"),
         deviation=("mean", "std"),
         maximum=("maximum", "max"),
         mean=("mean", "mean"),
+        state=("whole", lambda own: states.common(own.to_numpy())),
     )
     several = summary["deviation"] / np.sqrt(summary["seeds"])
     summary["standard_error"] = several.where(summary["seeds"] > 1, summary["own_error"])
-    return summary[[*KEYS, "seeds", "mean", "standard_error", "maximum"]]
+    return summary[[*KEYS, "seeds", "mean", "standard_error", "maximum", states.COLUMN]]
 
 
 def draw(summary: pd.DataFrame) -> Figure:
@@ -95,13 +98,11 @@ def draw(summary: pd.DataFrame) -> Figure:
             else:
                 title = _at_output(axis, own, quantity, sizes)
             axis.set_title(title, fontsize=8)
-            axis.set_yscale("log")
-            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axis.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-            axis.minorticks_off()
             axis.tick_params(labelbottom=True)
         axes[0].set_title(f"depth {depth}\n{axes[0].get_title()}", fontsize=8)
         axes[-1].set_xlabel("layer")
+    for axis in grid.flat:
+        style.logarithmic(axis, "y")
     for axis, label in zip(grid[:, 0], PANELS.values(), strict=True):
         axis.set_ylabel(label)
     networks = [
@@ -135,7 +136,8 @@ def _line_style(sizes: Sequence[float], size: float) -> LineStyleType:
 def _at_output(axis: Axes, data: pd.DataFrame, quantity: str, sizes: Sequence[float]) -> str:
     """Draw the effect on the logits by layer; return a title with the number of layers.
 
-    The title says in how many layers the effect is smaller in the residual network.
+    The title says in how many layers the effect is smaller in the residual network. Layers that are
+    dead or have exploded are marked with crosses and not compared.
     """
     chosen = data[(data["quantity"] == quantity) & (data["at_layer"] == data["at_layer"].max())]
     # Inverse smoothness is not divided by the size: it is relative to it by definition.
@@ -152,8 +154,13 @@ def _at_output(axis: Axes, data: pd.DataFrame, quantity: str, sizes: Sequence[fl
     )
     if not {*MARKERS} <= {*both.columns}:
         return ""
-    smaller = int((both["residual"] < both["plain"]).sum())
-    return f"residual smaller in {smaller} of {len(both)} layers"
+    for name in MARKERS:
+        style.mark_states(axis, both.index[both[name].isna()].tolist(), name)
+    compared = both.dropna()
+    smaller = int((compared["residual"] < compared["plain"]).sum())
+    text = f"residual smaller in {smaller} of {len(compared)} layers"
+    left = len(both) - len(compared)
+    return f"{text}\n({left} dead or exploded)" if left else text
 
 
 def _fading(axis: Axes, data: pd.DataFrame, size: float) -> None:

@@ -1,12 +1,18 @@
 """What all figures share: the paper's colours, line styles that work in grey print, saving."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator
 
 from resnoise.storage import csvfile
 from resnoise.storage.digests import stamp
@@ -36,6 +42,71 @@ mpl.rcParams.update(
         "pdf.fonttype": 42,
     }
 )
+
+
+def logarithmic(axes: Axes, name: Literal["x", "y"]) -> None:
+    """Make an axis logarithmic, with 1, 2 and 5 in each decade as plain numbers.
+
+    Call this when all panels that share the axis are drawn.
+
+    Args:
+        axes: a panel.
+        name: which of its axes.
+    """
+    axis: Axis = axes.xaxis
+    shared = axes.get_shared_x_axes()
+    if name == "y":
+        axis, shared = axes.yaxis, axes.get_shared_y_axes()
+    # matplotlib cannot place ticks if no value is above 0, as where all layers are dead.
+    smallest = [getattr(one.dataLim, f"minpos{name}") for one in shared.get_siblings(axes)]
+    if not np.isfinite(smallest).any():
+        axes.set(**{f"{name}lim": (0.1, 1)})
+    axes.set(**{f"{name}scale": "log"})
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.minorticks_off()
+
+
+def name_state(axis: Axes, place: tuple[float, float], kind: str, state: str) -> None:
+    """Write beside a layer that the network of one kind is dead or has exploded there.
+
+    Args:
+        axis: where to write.
+        place: x as a share of the axis' width, and y as the number of the layer.
+        kind: "plain" or "residual".
+        state: from ``resnoise.metrics.states``.
+    """
+    axis.text(
+        *place,
+        f"{kind}: {state}",
+        transform=axis.get_yaxis_transform(),
+        color=COLOURS[kind],
+        fontsize=5.5,
+        verticalalignment="bottom",
+    )
+
+
+def mark_states(axis: Axes, layers: Sequence[int], kind: str) -> None:
+    """Mark the layers that are dead or have exploded in the network of one kind with crosses.
+
+    The crosses are at the bottom, those of the two kinds one above the other.
+
+    Args:
+        axis: its x axis has the numbers of layers.
+        layers: numbers of the layers.
+        kind: "plain" or "residual".
+    """
+    if not len(layers):
+        return
+    axis.plot(
+        layers,
+        np.full(len(layers), 0.03 if kind == "plain" else 0.08),
+        "x",
+        transform=axis.get_xaxis_transform(),
+        color=COLOURS[kind],
+        markersize=3,
+        label=f"{kind}: dead or exploded",
+    )
 
 
 class Drawing:

@@ -39,4 +39,4 @@ class Checkpoint:
         metadata = json.loads(header["__metadata__"]["resnoise"])["metadata"]
         # Of twins, which are trained in step, the residual network comes first.
         run = metadata["runs"][0]
-        return cls(run["epoch"], run["identity"])
+        return cls(int(run["epoch"]), dict(run["identity"]))

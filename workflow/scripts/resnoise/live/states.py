@@ -23,6 +23,7 @@ the clock of their file system, because the clocks of computers may differ. It i
 whether a checkpoint belongs to the present data set.
 """
 
+import contextlib
 import csv
 import dataclasses
 import enum
@@ -37,14 +38,18 @@ from pathlib import Path
 from typing import Any, Self, TextIO
 
 from resnoise.durations import duration
+from resnoise.errors import ResnoiseError, quoted
 from resnoise.live.checkpoints import Checkpoint
 from resnoise.live.jobs import Job, Plan
 from resnoise.specs.run import RunSpec
+from resnoise.storage.files import check_regular
 from resnoise.training.log_lines import INTERVAL, Finished, Log, Start
 
 # In seconds, without a write. Network file systems can delay writes by up to a minute, and show old
 # times for up to another one.
 SILENCE = INTERVAL + 150.0
+# What a file leads to that is not what it should be.
+_DAMAGED = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError, csv.Error)
 
 
 class State(enum.StrEnum):
@@ -109,18 +114,19 @@ class Files:
 
         Args:
             path: the file.
-            parse: takes the open file; raises ValueError, KeyError or TypeError if it is damaged.
+            parse: takes the open file; raises one of ``_DAMAGED`` if it is damaged.
 
         Returns:
             Both are None if the file does not exist or is damaged.
         """
         try:
+            check_regular(path)
             with path.open(encoding="utf-8", errors="replace") as stream:
                 facts = os.fstat(stream.fileno())
                 version = (facts.st_mtime_ns, facts.st_size)
                 if path not in self._known or self._known[path][0] != version:
                     self._known[path] = (version, parse(stream))
-        except (OSError, ValueError, LookupError, TypeError):
+        except (ResnoiseError, OSError, RecursionError, *_DAMAGED):
             return None, None
         return self._known[path][1], facts.st_mtime
 
@@ -153,7 +159,9 @@ def status(job: Job, files: Files, now: float) -> Status:
     evidence = _Evidence.of(job, files, now)
     record, _ = files.read(job.folder / "run.json", json.load)
     if record is not None:
-        return _finished(job, record, evidence.last)
+        # What is not a record of this project says nothing.
+        with contextlib.suppress(ResnoiseError, *_DAMAGED):
+            return _finished(job, record, evidence.last)
     state, note = evidence.verdict()
     planned = job.plan.spec.recipe.epochs if job.plan else None
     if state is State.WAITING:
@@ -244,7 +252,7 @@ class _Evidence:
     def verdict(self) -> tuple[State, str]:
         """Return the state of the job, and a note on it."""
         if self.log.error:
-            return State.FAILED, self.log.error
+            return State.FAILED, quoted(self.log.error)
         start = self.start
         # When a job fails, the workflow deletes its outputs but not its log. A missing history
         # shows this, except before the end of the first epoch, when there may be none yet.
@@ -288,12 +296,12 @@ def _finished(job: Job, record: dict[str, Any], last: Finished | None) -> Status
     return Status(
         job,
         state,
-        progress=record["epochs_done"],
-        epochs=record["spec"]["recipe"]["epochs"],
+        progress=int(record["epochs_done"]),
+        epochs=int(record["spec"]["recipe"]["epochs"]),
         risk=last.risk if last else None,
         test_error=last.test_error if last else None,
         images_per_second=last.images_per_second if last else None,
-        seconds=record["seconds"],
+        seconds=float(record["seconds"]),
         note=note,
     )
 
@@ -326,7 +334,7 @@ def _exists(process: int) -> bool:
     """Whether a process with this number runs on this computer."""
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True

@@ -14,6 +14,7 @@ from resnoise import devices, registry
 from resnoise.data.dataset import Dataset
 from resnoise.devices import Computing
 from resnoise.errors import ResnoiseError
+from resnoise.metrics import states
 from resnoise.metrics.linearised import Linearised, linearise
 from resnoise.metrics.path_gradients import dominant_shares, feature_gradients
 from resnoise.metrics.resumable import choose_samples
@@ -47,8 +48,12 @@ def measure_run(
     pictures, f_mean and f_median (by the mean and by the median of the ratios) and their
     standard errors over the pictures.
 
+    Both are empty in the layers that are dead or have exploded on all pictures, which the column
+    state says (``resnoise.metrics.states``).
+
     The second one has a row for each entry of dR/da after the first iteration and at the end: the
-    columns of the run, snapshot, picture, channel, value.
+    columns of the run, snapshot, picture, channel, value. Weights whose gradients are not finite
+    have no rows there.
 
     Args:
         run: the run.
@@ -57,8 +62,7 @@ def measure_run(
         computing: where to compute.
 
     Raises:
-        ResnoiseError: too few training pictures, weights that the run did not keep, or weights
-            whose gradients are not finite.
+        ResnoiseError: too few training pictures, or weights that the run did not keep.
     """
     chosen = computing.set_up()
     inputs, labels = _pictures(run.dataset, spec, chosen)
@@ -77,17 +81,22 @@ def measure_run(
         at = linearise(network, inputs)
         weight = network.get_parameter("fc.weight").detach()
         gradients = feature_gradients(at.features, at.logits, labels, weight)
-        if not gradients.isfinite().all():
-            raise ResnoiseError(f"{snapshot}: the weights give no finite gradients")
+        exploded = not bool(gradients.isfinite().all())
+        if exploded:
+            _log.warning("%s: the weights give no finite gradients", snapshot)
         _log.info("%s: %d layers", snapshot, len(at.layers) - 1)
         place = {**keys, "snapshot": snapshot, "epoch": epoch}
         for reading, shares in dominant_shares(at, gradients).items():
             table = _flow_rows(at, places(network), shares)
             flows.append(_at({**place, "reading": reading}, table))
-        if snapshot in FEATURE_SNAPSHOTS:
+        if snapshot in FEATURE_SNAPSHOTS and not exploded:
             entries.append(_at(place, _entry_rows(gradients)))
+    columns = [*keys, "snapshot", "epoch", "picture", "channel", "value"]
+    entries.append(pd.DataFrame(columns=columns))
     for rows, file in zip((flows, entries), outputs, strict=True):
-        csvfile.write(file, pd.concat(rows, ignore_index=True))
+        # Tables without rows would decide the types of the columns.
+        kept = [table for table in rows if len(table)] or rows
+        csvfile.write(file, pd.concat(kept, ignore_index=True))
 
 
 def snapshots(run: TrainedRun, spec: GradientFlowSpec) -> dict[str, float]:
@@ -152,10 +161,11 @@ def _flow_rows(
         }
     )
     for name, shares in zip(("f_mean", "f_median"), shares_by, strict=True):
-        table[name] = shares.mean(0).cpu().numpy()
+        values = shares.cpu().numpy()
+        table[states.COLUMN] = [states.common(layer) for layer in values.T]
+        defined = pd.DataFrame(states.numbers(values))
         # One picture has no standard deviation.
-        deviation = shares.std(0) if pictures > 1 else torch.full_like(shares[0], math.nan)
-        table[f"{name}_error"] = (deviation / math.sqrt(pictures)).cpu().numpy()
+        table[name], table[f"{name}_error"] = defined.mean(), defined.sem()
     return table
 
 

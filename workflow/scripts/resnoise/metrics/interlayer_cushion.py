@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from resnoise import devices
 from resnoise.devices import Computing
+from resnoise.metrics import states
 from resnoise.metrics.blocks import Chain, LinearBlock, chain
 from resnoise.metrics.resumable import Measurement
 from resnoise.metrics.spans import METHODS, ROUND, SKETCH, SpanNorms
@@ -33,6 +34,7 @@ from resnoise.trained.run import Measurable
 # Larger batches are no faster.
 LARGEST_BATCH = 32
 COLUMNS = ["snapshot", "first", "last", "sample", "cushion", "standard_error", "method", "probes"]
+COLUMNS.append(states.COLUMN)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +42,9 @@ class Cushions:
     """Interlayer cushions, float64 [B, blocks, blocks], at [b, i, j] with i <= j.
 
     Attributes:
-        value: the cushion; NaN for i > j and where x or J is 0, so that it is undefined.
+        value: the cushion; NaN for i > j and where the span is dead, because x or J is 0 or because
+            the output of a block before it is 0; infinite where it has exploded
+            (``resnoise.metrics.states``).
         standard_error: of ``value``; 0 where it is exact.
         method: position in ``resnoise.metrics.spans.METHODS``.
         probes: number of vectors from which ||J||_F was estimated.
@@ -82,16 +86,16 @@ class Meter:
         numerator = _responses(linear, points)
         estimates = self.norms.estimate(linear, samples)
         size = np.array([math.sqrt(x.shape[2] * x.shape[3]) for x in points])
+        ends = np.stack([_norms(x[None])[0].cpu().numpy() for x in (*points, x)], axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            lengths = np.stack([_norms(x[None])[0].cpu().numpy() for x in points], axis=1)
-            scale = (size / lengths)[:, :, None]
+            scale = (size / ends[:, :-1])[:, :, None]
             value = scale * numerator / np.sqrt(estimates.squared)
             # The relative error of a square root is half that of its argument.
             error = np.where(
                 estimates.deviation > 0, value * estimates.deviation / (2 * estimates.squared), 0
             )
-        value[~np.isfinite(value)] = np.nan
-        error[np.isnan(value)] = np.nan
+        value = _named(value, ends, numerator, estimates.squared)
+        error[~np.isfinite(value)] = np.nan
         return Cushions(value, error, estimates.method, estimates.probes)
 
     @torch.no_grad()
@@ -126,6 +130,28 @@ def _responses(linear: Sequence[LinearBlock], points: Sequence[Tensor]) -> NDArr
     return found
 
 
+def _named(
+    value: NDArray[np.float64],
+    ends: NDArray[np.float64],
+    numerator: NDArray[np.float64],
+    squared: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the cushions, [B, blocks, blocks], with NaN for dead spans and infinity for exploded.
+
+    Args:
+        value: the cushions as computed.
+        ends: norms of the activations before and after every block, [B, blocks + 1].
+        numerator: ||J x||, [B, blocks, blocks].
+        squared: ||J||_F^2.
+    """
+    # Behind a block whose output is 0, all pictures have the same activations.
+    lost = np.logical_or.accumulate(ends == 0, axis=1)[:, :-1, None]
+    overflow = np.logical_or.accumulate(~np.isfinite(ends), axis=1)[:, None, 1:]
+    exploded = overflow | ~np.isfinite(numerator + squared)
+    found = np.where(exploded, np.inf, np.where(lost | (squared == 0), np.nan, value))
+    return np.where(np.tri(value.shape[1], k=-1), np.nan, found)
+
+
 def _norms(v: Tensor) -> Tensor:
     """Return the 2-norms of [k, B, C, h, w], float64 [k, B]."""
     norms: Tensor = torch.linalg.vector_norm(v, dim=(2, 3, 4), dtype=torch.float64)
@@ -142,8 +168,8 @@ def measure_run(
 
     Columns: snapshot ("final", or every kept one), first and last (numbers of the span's blocks,
     from 1), sample (index of the picture in the training set), cushion, standard_error, method
-    ("closed form", "signs" or "sketch"), probes (number of vectors from which it was estimated).
-    Cushion and error are empty where the span's input or its Jacobian is 0. The final weights of a
+    ("closed form", "signs" or "sketch"), probes (number of vectors from which it was estimated),
+    state ("dead" or "exploded" where there is no cushion; see ``Cushions``). The final weights of a
     diverged run have no rows. A killed measurement continues where it was.
 
     Args:
@@ -196,10 +222,11 @@ def _write(
                 "first": i + 1,
                 "last": j + 1,
                 "sample": samples,
-                "cushion": value[:, i, j],
+                "cushion": states.numbers(value[:, i, j]),
                 "standard_error": error[:, i, j],
                 "method": [METHODS[int(m)] for m in method[:, i, j]],
                 "probes": probes[:, i, j].astype(int),
+                states.COLUMN: states.texts(value[:, i, j]),
             }
             frame = pd.DataFrame(rows)
             frame.to_csv(path, mode="a", header=False, index=False, float_format="%.7g")

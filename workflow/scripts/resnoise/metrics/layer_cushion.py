@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from resnoise.devices import Computing
+from resnoise.metrics import states
 from resnoise.metrics.layers import Layer, layers, norms
 from resnoise.metrics.resumable import Measurement, activation_bytes
 from resnoise.specs.metrics import LayerCushionSpec
@@ -32,9 +33,12 @@ _COPIES = 1.0
 def layer_cushions(network: nn.Module, inputs: Tensor) -> Tensor:
     """Return the cushions of all layers for each picture, float64 [B, layers].
 
-    A cushion is NaN where x is 0: such a picture does not bound the layer cushion. Norms are summed
-    in float64, the network computes in its own precision. In fully-fledged networks W is the kernel
-    alone, without the batch normalisation that follows.
+    A cushion is NaN where the layer is dead and infinite where it has exploded
+    (``resnoise.metrics.states``): such a picture does not bound the layer cushion. Behind a stage
+    whose output is 0, activations are those of the biases, the same for all such pictures, so that
+    these layers are dead as well. Norms are summed in float64, the network computes in its own
+    precision. In fully-fledged networks W is the kernel alone, without the batch normalisation that
+    follows.
 
     Args:
         network: a network in evaluation mode.
@@ -43,12 +47,18 @@ def layer_cushions(network: nn.Module, inputs: Tensor) -> Tensor:
     found = layers(network)
     cushions = inputs.new_zeros((len(inputs), len(found)), dtype=torch.float64)
     weights = [layer.weight_norm() for layer in found]
+    lost = torch.zeros(len(inputs), dtype=torch.bool, device=inputs.device)
 
     def measure(layer: Layer, x: Tensor, output: Tensor) -> None:
         # Computed within the hook, because the network overwrites the output afterwards.
         column = layer.number - 1
-        response = norms(layer.linear_response(x, output))
-        cushions[:, column] = response / (weights[column] * norms(x))
+        response, size = norms(layer.linear_response(x, output)), norms(x)
+        if layer.takes_stage_input:
+            lost.logical_or_(size == 0)
+        dead = lost | (size == 0) | (weights[column] == 0)
+        exploded = ~(response + size).isfinite()
+        value = (response / (weights[column] * size)).masked_fill(dead, torch.nan)
+        cushions[:, column] = value.masked_fill(exploded, torch.inf)
 
     hooks = [
         layer.module.register_forward_hook(
@@ -73,8 +83,9 @@ def measure_run(
     """Write the cushion of every layer for every chosen training picture, without augmentation.
 
     Columns: snapshot ("final", or every kept one), layer (number from 1), name, sample (index of
-    the picture in the training set), cushion (empty where the layer's input is 0). The
-    final weights of a diverged run have no rows. A killed measurement continues where it was.
+    the picture in the training set), cushion, state ("dead" or "exploded" where there is no
+    cushion; see ``resnoise.metrics.states``). The final weights of a diverged run have no rows. A
+    killed measurement continues where it was.
 
     Args:
         run: the run, or a network trained elsewhere.
@@ -111,7 +122,7 @@ def _write(
     samples: NDArray[np.int64],
 ) -> None:
     """Write the rows layer by layer, so that only the text of one layer is in memory."""
-    columns = ["snapshot", "layer", "name", "sample", "cushion"]
+    columns = ["snapshot", "layer", "name", "sample", "cushion", states.COLUMN]
     pd.DataFrame(columns=columns).to_csv(path, index=False)
     for label, values in cushions.items():
         for column, name in enumerate(names):
@@ -120,7 +131,8 @@ def _write(
                 "layer": column + 1,
                 "name": name,
                 "sample": samples,
-                "cushion": values[:, column],
+                "cushion": states.numbers(values[:, column]),
+                states.COLUMN: states.texts(values[:, column]),
             }
             frame = pd.DataFrame(rows)
             frame.to_csv(path, mode="a", header=False, index=False, float_format="%.7g")

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from resnoise.metrics.states import DEAD, EXPLODED
+
 Array = NDArray[np.float64]
 
 
@@ -12,12 +14,15 @@ class Summary(NamedTuple):
     """What is known of each entry, float64 of the entries' shape.
 
     Attributes:
-        mean: over all pictures and repeats.
+        mean: over all pictures and repeats that count.
         standard_error: of the mean over new draws of both pictures and noise; NaN with one picture
             or one repeat.
         standard_deviation: of single values, over pictures and repeats.
         minimum: smallest value.
         maximum: largest value.
+        samples: number of pictures that count.
+        state: "dead" or "exploded" (``resnoise.metrics.states``) if the entry was measured and no
+            picture counts, otherwise "".
     """
 
     mean: Array
@@ -25,10 +30,15 @@ class Summary(NamedTuple):
     standard_deviation: Array
     minimum: Array
     maximum: Array
+    samples: Array
+    state: NDArray[np.str_]
 
 
 class Moments:
     """Sums over pictures of values that were measured ``repeats`` times, each with new noise.
+
+    A picture counts for an entry if all its repeats are finite numbers. Otherwise the layer is dead
+    on it (a repeat is NaN) or has exploded (a repeat is infinite; ``resnoise.metrics.states``).
 
     The noise of a repeat can be the same for all pictures (noise on weights), so that values of one
     repeat are not independent. The standard error therefore adds the variance of the means of the
@@ -50,6 +60,9 @@ class Moments:
         self.repeats = repeats
         self.random = random
         self.arrays: dict[str, Array] = {
+            "pictures": np.zeros(shape),
+            DEAD: np.zeros(shape),
+            EXPLODED: np.zeros(shape),
             "repeat_sums": np.zeros((repeats, *shape)),
             "picture_squares": np.zeros(shape),
             "squares": np.zeros(shape),
@@ -65,16 +78,24 @@ class Moments:
             values: [B, repeats, ...], one value for each entry below ``index``.
         """
         arrays = self.arrays
-        arrays["repeat_sums"][(slice(None), *index)] += values.sum(0)
-        arrays["picture_squares"][index] += np.square(values.mean(1)).sum(0)
-        arrays["squares"][index] += np.square(values).sum((0, 1))
-        arrays["smallest"][index] = np.minimum(arrays["smallest"][index], values.min((0, 1)))
-        arrays["largest"][index] = np.maximum(arrays["largest"][index], values.max((0, 1)))
+        counts = np.isfinite(values).all(1, keepdims=True)
+        arrays["pictures"][index] += counts.sum((0, 1))
+        exploded = np.isinf(values).any(1, keepdims=True)
+        arrays[EXPLODED][index] += exploded.sum((0, 1))
+        arrays[DEAD][index] += (~counts & ~exploded).sum((0, 1))
+        some = np.where(counts, values, 0)
+        arrays["repeat_sums"][(slice(None), *index)] += some.sum(0)
+        arrays["picture_squares"][index] += np.square(some.mean(1)).sum(0)
+        arrays["squares"][index] += np.square(some).sum((0, 1))
+        low, high = (np.where(counts, values, bound) for bound in (np.inf, -np.inf))
+        arrays["smallest"][index] = np.minimum(arrays["smallest"][index], low.min((0, 1)))
+        arrays["largest"][index] = np.maximum(arrays["largest"][index], high.max((0, 1)))
 
-    def summary(self, pictures: int) -> Summary:
-        """Return the statistics of all entries after ``pictures`` pictures."""
+    def summary(self) -> Summary:
+        """Return the statistics of all entries."""
         arrays, repeats = self.arrays, self.repeats
-        # Infinite values (contraction of a layer that is dead) have no deviation.
+        pictures = arrays["pictures"]
+        # Entries without pictures have no mean, those with one no deviation.
         with np.errstate(invalid="ignore", divide="ignore"):
             repeat_means = arrays["repeat_sums"] / pictures
             mean = repeat_means.mean(0)
@@ -85,12 +106,21 @@ class Moments:
                 spread = np.square(repeat_means - mean).sum(0)
                 error = error + spread / (np.float64(repeats - 1) * repeats)
         return Summary(
-            mean, np.sqrt(error), np.sqrt(variance), arrays["smallest"], arrays["largest"]
+            mean,
+            np.sqrt(error),
+            np.sqrt(variance),
+            np.where(pictures > 0, arrays["smallest"], np.nan),
+            np.where(pictures > 0, arrays["largest"], np.nan),
+            pictures,
+            np.select(
+                [pictures > 0, arrays[EXPLODED] > 0, arrays[DEAD] > 0], ["", EXPLODED, DEAD], ""
+            ),
         )
 
 
-def _unbiased(squares: Array, mean: Array, count: int) -> Array:
+def _unbiased(squares: Array, mean: Array, count: Array) -> Array:
     """Return the sample variance of ``count`` values from the sum of their squares."""
     rounded = squares - count * np.square(mean)
-    variance: Array = np.maximum(rounded, 0) / np.float64(count - 1)
+    # Two values or more; of one there is no variance, whatever the rounding.
+    variance: Array = np.where(count > 1, np.maximum(rounded, 0) / (count - 1), np.nan)
     return variance

@@ -19,6 +19,10 @@ Four kinds of quantity, for each picture:
   smoothness rho (definition 6 there, for networks without biases, where M(z_i) = J z_i) is the
   reciprocal of its largest value; from one layer to the next it is the smoothness of that layer.
 - ``activation_contraction``: ``||z_i|| / ||relu(z_i)||``; its largest value is c (definition 5).
+
+A response is dead on a picture if nothing of the picture reaches it: a network whose output does
+not depend on its input would seem to be insensitive to all noise. A response has exploded if its
+numbers overflow, with or without noise (``resnoise.metrics.states``).
 """
 
 import math
@@ -52,7 +56,7 @@ TARGETS = (*_WEIGHT_NORMS, "input")
 COLUMNS = (
     *("snapshot", "quantity", "size", "layer", "name", "at_layer"),
     *Summary._fields,
-    *("samples", "repeats"),
+    "repeats",
 )
 # Copies of all activations that are held at once: without noise, with noise, tangents, and some
 # that the network itself needs.
@@ -99,22 +103,32 @@ class NoiseStability:
         """
         first = self.stages[0]
         clean = responses_from(self.stages, 0, first.response(inputs))
+        dead = lost([inputs, *map(torch.relu, clean[:-1])])
         for index, stage in enumerate(self.stages):
             x = torch.relu(clean[index - 1]) if index else inputs
             for layer in stage.layers:
-                self._add_noise(layer, index, x, clean, samples)
+                self._add_noise(layer, index, x, clean, dead, samples)
             if index + 1 < len(self.stages):
                 z = clean[index]
-                contraction = norms(z) / norms(torch.relu(z))
+                contraction = ratio(norms(z), norms(torch.relu(z)), dead[:, index])
                 self.moments["activation_contraction"].add(
                     (index,), contraction.cpu().numpy()[:, None]
                 )
-                self._add_smoothness(index, clean, samples)
+                self._add_smoothness(index, clean, dead, samples)
 
     def _add_noise(
-        self, layer: Layer, index: int, x: Tensor, clean: list[Tensor], samples: NDArray[np.int64]
+        self,
+        layer: Layer,
+        index: int,
+        x: Tensor,
+        clean: list[Tensor],
+        dead: Tensor,
+        samples: NDArray[np.int64],
     ) -> None:
-        """Measure noise on weights and input of one layer, whose stage has the input ``x``."""
+        """Measure noise on weights and input of one layer, whose stage has the input ``x``.
+
+        ``dead`` [B, stages] says on which pictures which responses are dead.
+        """
         stage, sizes, repeats = self.stages[index], self.spec.sizes, self.spec.repeats
         shape = (len(sizes), len(x), repeats)
         predictions = clean[-1].argmax(1)
@@ -125,8 +139,11 @@ class NoiseStability:
                 respond = _noisy_response(target, layer, stage, self.spec, repeat, samples)
                 for position, size in enumerate(sizes):
                     noisy = responses_from(self.stages, index, respond(x, size))
-                    changes[position, :, repeat] = relative_changes(noisy, clean[index:])
-                    changed = noisy[-1].argmax(1) != predictions
+                    change = relative_changes(noisy, clean[index:], dead[:, index:])
+                    changes[position, :, repeat] = change.cpu().numpy()
+                    changed = (noisy[-1].argmax(1) != predictions).double()
+                    # A prediction exists where the change of the logits does.
+                    changed = torch.where(change[:, -1].isfinite(), changed, change[:, -1])
                     flips[position, :, repeat] = changed.cpu().numpy()
             noise, flipped = self.moments[f"{target}_noise"], self.moments[f"{target}_noise_flips"]
             for position in range(len(sizes)):
@@ -134,8 +151,13 @@ class NoiseStability:
                 noise.add((*place, slice(index, None)), changes[position])
                 flipped.add(place, flips[position])
 
-    def _add_smoothness(self, index: int, clean: list[Tensor], samples: NDArray[np.int64]) -> None:
-        """Measure how far the map from one stage's response to later ones is from linear."""
+    def _add_smoothness(
+        self, index: int, clean: list[Tensor], dead: Tensor, samples: NDArray[np.int64]
+    ) -> None:
+        """Measure how far the map from one stage's response to later ones is from linear.
+
+        ``dead`` [B, stages] says on which pictures which responses are dead.
+        """
         sizes, repeats = self.spec.sizes, self.spec.repeats
         z = clean[index]
         later = torch.stack([norms(response) for response in clean[index + 1 :]], 1)
@@ -154,23 +176,25 @@ class NoiseStability:
                 ]
                 error = torch.stack(errors[1:], 1)
                 # ||eta|| / ||z_i|| is the size.
-                values[position, :, repeat] = (error / (size * later)).cpu().numpy()
+                smoothness = ratio(error, size * later, dead[:, index + 1 :])
+                values[position, :, repeat] = smoothness.cpu().numpy()
         for position in range(len(sizes)):
             self.moments["inverse_smoothness"].add(
                 (position, index, slice(index + 1, None)), values[position]
             )
 
-    def rows(self, pictures: int) -> Iterator[dict[str, Any]]:
-        """Yield a row for each entry that was measured, after ``pictures`` pictures.
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield a row for each entry that was measured.
 
         Keys: quantity, size (empty for contraction), layer (number of the layer that has the
         noise), name, at_layer (number of the layer whose response is measured; for flips the last),
-        mean, standard_error, standard_deviation, minimum, maximum, samples, repeats.
+        mean, standard_error, standard_deviation, minimum, maximum, samples (number of pictures that
+        count), state ("dead" or "exploded" if none does), repeats.
         """
         ends = [stage.layers[-1] for stage in self.stages]
         for quantity, moments in self.moments.items():
-            summary = moments.summary(pictures)
-            for entry in np.argwhere(summary.maximum != -np.inf):
+            summary = moments.summary()
+            for entry in np.argwhere((summary.samples > 0) | (summary.state != "")):
                 if quantity == "activation_contraction":
                     size, layer, at = math.nan, ends[entry[0]], ends[entry[0]]
                 else:
@@ -185,15 +209,34 @@ class NoiseStability:
                     "name": layer.name,
                     "at_layer": at.number,
                     **{name: values[tuple(entry)] for name, values in summary._asdict().items()},
-                    "samples": pictures,
+                    "samples": int(summary.samples[tuple(entry)]),
                     "repeats": moments.repeats,
                 }
 
 
-def relative_changes(noisy: list[Tensor], clean: list[Tensor]) -> NDArray[np.float64]:
+def lost(inputs: Sequence[Tensor]) -> Tensor:
+    """Return which stages nothing of a picture reaches, bool [B, stages].
+
+    Args:
+        inputs: the input of each stage. If one is 0, the next ones depend on the biases only.
+    """
+    return torch.stack([norms(x) == 0 for x in inputs], 1).cumsum(1) > 0
+
+
+def ratio(numerator: Tensor, denominator: Tensor, dead: Tensor) -> Tensor:
+    """Return a quotient of norms, float64; NaN where it is dead, infinity where it has exploded.
+
+    It is dead where ``dead`` is true and where the denominator is 0.
+    """
+    exploded = ~(numerator + denominator).isfinite()
+    value = (numerator / denominator).masked_fill(dead | (denominator == 0), torch.nan)
+    return value.masked_fill(exploded, torch.inf)
+
+
+def relative_changes(noisy: list[Tensor], clean: list[Tensor], dead: Tensor) -> Tensor:
     """Return ``||z' - z|| / ||z||`` of each picture and response, float64 [B, responses]."""
-    changes = [norms(n - z) / norms(z) for n, z in zip(noisy, clean, strict=True)]
-    return torch.stack(changes, 1).cpu().numpy()
+    changes = [norms(n - z) for n, z in zip(noisy, clean, strict=True)]
+    return ratio(torch.stack(changes, 1), torch.stack([norms(z) for z in clean], 1), dead)
 
 
 def weight_noise(layer: Layer, seed: int, repeat: int, target: str = "weight") -> Tensor:
@@ -337,9 +380,7 @@ def measure_run(
         for stability in found.values():
             stability.add(inputs, measured.samples[part])
     rows = [
-        {"snapshot": label, **row}
-        for label, stability in found.items()
-        for row in stability.rows(len(measured.samples))
+        {"snapshot": label, **row} for label, stability in found.items() for row in stability.rows()
     ]
     csvfile.write(output, pd.DataFrame(rows, columns=list(COLUMNS)), float_format="%.7g")
     remove(measured.checkpoint)

@@ -68,7 +68,9 @@ def dominant_shares(
 
     Returns:
         Reading -> two float64 tensors [B, L - 1]: shares for layers 1 ... L - 1. The last layer L
-        is left out, because nothing but own paths goes through it.
+        is left out, because nothing but own paths goes through it. A share is NaN where the layer
+        is dead, because nothing of the picture reaches it or no gradient does, and infinite where
+        gradients overflow (``resnoise.metrics.states``).
     """
     count = len(gradients)
     threads = min(torch.get_num_threads(), count) if gradients.device.type == "cpu" else 1
@@ -98,13 +100,37 @@ def _shares(network: Linearised, gradients: Tensor, pictures: range, native: boo
             torch.stack([_share(flow, reading) for reading in READINGS])
             for flow in path_gradients(network, gradients, own_pictures, transposes)
         ]
-        found.append(torch.stack(layers[::-1], dim=3))
+        shares = torch.stack(layers[::-1], dim=3)
+        found.append(shares.masked_fill(lost(network, own_pictures), torch.nan))
     return torch.cat(found, dim=2)
 
 
 def _share(flow: Tensor, reading: str) -> Tensor:
     """Return f_l of a layer by one reading, by mean and by median, float64 [2, pictures]."""
-    return torch.stack([one.double().mean(1) for one in dominant(*compared(flow, reading))])
+    own, rest = compared(flow, reading)
+    size = own.abs().flatten(1).sum(1) + rest.abs().flatten(1).sum(1)
+    state = torch.where(size == 0, torch.nan, torch.where(size.isfinite(), 0, torch.inf)).double()
+    return torch.stack([one.double().mean(1) + state for one in dominant(own, rest)])
+
+
+def lost(network: Linearised, pictures: slice) -> Tensor:
+    """Return which layers but the last nothing of a picture reaches, bool [B, L - 1].
+
+    Behind a layer whose output is 0 and that no shortcut bridges, activations depend on the biases
+    only.
+    """
+    layers = network.layers
+    bridged = {
+        index - back
+        for index, layer in enumerate(layers)
+        if layer.shortcut
+        for back in range(1, layer.shortcut.layers)
+    }
+    silent = [
+        ~layer.live[pictures].flatten(1).any(1) & (index not in bridged)
+        for index, layer in enumerate(layers[:-1])
+    ]
+    return torch.stack(silent, 1).cumsum(1) > 0
 
 
 def path_gradients(

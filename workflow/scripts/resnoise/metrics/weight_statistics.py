@@ -180,9 +180,12 @@ def mode(values: NDArray[np.float64]) -> float:
 def histogram_counts(values: NDArray[np.float64], width: float) -> list[tuple[float, float, int]]:
     """Return (low, high, count) of the bins [k width, (k + 1) width) that hold values.
 
-    All histograms of one width share their edges, whatever the range of the values.
+    All histograms of one width share their edges, whatever the range of the values. Values that are
+    not finite are in no bin.
     """
-    numbers, counts = np.unique(np.floor(values / width).astype(np.int64), return_counts=True)
+    # Numbers of bins stay floats: those of weights that have exploded exceed all integers.
+    whole = np.floor(values[np.isfinite(values)] / width)
+    numbers, counts = np.unique(whole, return_counts=True)
     return [
         (float(number * width), float((number + 1) * width), int(count))
         for number, count in zip(numbers, counts, strict=True)

@@ -19,7 +19,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from resnoise.errors import NativeUnavailable, ResnoiseError
+from resnoise.errors import NativeUnavailable, ResnoiseError, quoted
 from resnoise.storage.files import atomic_path
 
 SOURCE = Path(__file__).with_name("conv.c")
@@ -60,7 +60,8 @@ def _load(single: bool, narrow: bool, chosen: str | None, cache: Path) -> ctypes
         return ctypes.CDLL(str(library))
     except OSError as error:
         raise NativeUnavailable(
-            f"the library {library} cannot be loaded ({error}); delete it to compile it again"
+            f"the library {library} cannot be loaded ({quoted(error)}); "
+            "delete it to compile it again"
         ) from error
 
 
@@ -157,7 +158,7 @@ def _run(command: list[str]) -> str:
             timeout=_TIMEOUT_SECONDS,
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise NativeUnavailable(f"the C compiler cannot be run: {error}") from error
+        raise NativeUnavailable(f"the C compiler cannot be run: {quoted(error)}") from error
     if result.returncode:
         lines = result.stderr.strip().splitlines() or [f"exit status {result.returncode}"]
         raise NativeUnavailable(f"{shlex.join(command)} failed: {lines[0]}")

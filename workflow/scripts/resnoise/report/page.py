@@ -21,7 +21,7 @@ from resnoise.claims import outcomes
 from resnoise.claims.names import NUMBER, STATEMENT, VERDICTS, is_qualified
 from resnoise.data import dataset
 from resnoise.durations import duration
-from resnoise.errors import ResnoiseError
+from resnoise.errors import ResnoiseError, quoted
 from resnoise.storage import csvfile
 from resnoise.storage.digests import check_csv, read_json
 from resnoise.storage.files import write_text
@@ -212,7 +212,7 @@ def write_comparison(shown: ComparisonPage, output: Path) -> None:
         ]
         curves = _picture(shown.curves) if shown.curves else None
     except (OSError, ValueError) as error:
-        raise ResnoiseError(f"a figure is not readable ({error})") from error
+        raise ResnoiseError(f"a figure is not readable ({quoted(error)})") from error
     html = _template("comparison.html.j2").render(
         style=_style(),
         baseline=str(shown.baseline),
@@ -312,7 +312,7 @@ def _caption(file: Path, config: Mapping[str, Any]) -> str:
         )
         parts = docutils.core.publish_parts(text, writer="html5", settings_overrides=settings)
     except (jinja2.TemplateError, docutils.utils.SystemMessage) as error:
-        raise ResnoiseError(f"{file}: not a caption that can be shown ({error})") from error
+        raise ResnoiseError(f"{file}: not a caption that can be shown ({quoted(error)})") from error
     return str(parts["fragment"])
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from resnoise.errors import ResnoiseError
+from resnoise.storage.files import check_regular
 
 
 def check_sha256(path: Path, expected: str | None) -> str:
@@ -41,6 +42,7 @@ def file_digest(path: Path) -> str:
     Raises:
         ResnoiseError: the file is missing or unreadable.
     """
+    check_regular(path)
     try:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from resnoise.errors import ResnoiseError
+from resnoise.errors import ResnoiseError, quoted
 from resnoise.storage.digests import check_csv, csv_path
 
 
@@ -32,7 +32,7 @@ def read(path: Path, what: str, columns: Iterable[str] = (), **options: Any) -> 
     try:
         table: pd.DataFrame = pd.read_csv(path, **options)
     except (OSError, ValueError) as error:
-        raise ResnoiseError(f"{path}: not readable as {what} ({error})") from error
+        raise ResnoiseError(f"{path}: not readable as {what} ({quoted(error)})") from error
     if missing := {*columns} - {*table.columns}:
         raise ResnoiseError(f"{path}: no column {', '.join(sorted(missing))}, needed in {what}")
     return table

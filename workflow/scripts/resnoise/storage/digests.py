@@ -16,7 +16,7 @@ from typing import Any
 
 from resnoise.errors import ResnoiseError
 from resnoise.storage.checksum import file_digest
-from resnoise.storage.files import atomic_path, write_text
+from resnoise.storage.files import atomic_path, check_regular, write_text
 
 _KEY = "content_sha256"
 
@@ -136,6 +136,7 @@ def text_digest(text: str) -> str:
 
 def read_bytes(path: Path) -> bytes:
     """Read a file's bytes; ResnoiseError if that fails."""
+    check_regular(path)
     try:
         return path.read_bytes()
     except OSError as error:

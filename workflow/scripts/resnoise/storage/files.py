@@ -5,6 +5,7 @@ import fcntl
 import logging
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +53,22 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def check_regular(path: Path) -> None:
+    """Refuse what is there but is not a file: reading a named pipe would never end.
+
+    Raises:
+        ResnoiseError: a folder, a pipe, a device or a socket.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        # Nothing is there, or not for us: whoever opens it says so.
+        return
+    if not stat.S_ISREG(mode):
+        found = "a folder" if stat.S_ISDIR(mode) else "a pipe, device or socket"
+        raise ResnoiseError(f"{path}: {found}, needed: a file")
+
+
 def remove(path: Path) -> None:
     """Remove a file if it exists, and temporary files of it that a killed process left behind."""
     path.unlink(missing_ok=True)
@@ -64,12 +81,19 @@ def exclusive(folder: Path) -> Iterator[bool]:
 
     The lock is on a file in the folder, because NFS cannot lock folders. The system releases it
     when the process ends, even if it is killed. On a file system without locks nothing is held.
+
+    Raises:
+        ResnoiseError: the folder or the lock's file cannot be made, such as where a folder has its
+            name.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     lock = folder / ".lock"
     waited = False
     while True:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise ResnoiseError(f"{lock}: cannot be written ({error.strerror})") from error
         try:
             waited = _lock(handle, folder) or waited
             if not _is_same(handle, lock):

@@ -15,8 +15,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from resnoise.errors import ResnoiseError
-from resnoise.storage.files import atomic_path
+from resnoise.errors import ResnoiseError, quoted
+from resnoise.storage.files import atomic_path, check_regular
 
 # The only entry of the header: safetensors writes several entries in an order that varies.
 _KEY = "resnoise"
@@ -43,7 +43,7 @@ def save(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, An
         try:
             save_file(ordered, temporary, {_KEY: json.dumps(header, sort_keys=True)})
         except SafetensorError as error:  # for example a full disk
-            raise ResnoiseError(f"{path}: cannot be written ({error})") from error
+            raise ResnoiseError(f"{path}: cannot be written ({quoted(error)})") from error
     return digest
 
 
@@ -56,6 +56,7 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], str]:
         ResnoiseError: the file is missing, damaged or not written by ``save``, or does not match
             its digest.
     """
+    check_regular(path)
     try:
         with safe_open(path, framework="numpy") as stream:
             text = (stream.metadata() or {}).get(_KEY)
@@ -63,7 +64,7 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], str]:
         raise ResnoiseError(f"{path}: no such file") from error
     except (SafetensorError, OSError) as error:
         raise ResnoiseError(
-            f"{path}: damaged, or not a safetensors file, delete it and rerun ({error})"
+            f"{path}: damaged, or not a safetensors file, delete it and rerun ({quoted(error)})"
         ) from error
     try:
         header = json.loads(text or "")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from resnoise.metrics import states
 from resnoise.specs.flow import PLACES
 from resnoise.storage import csvfile
 
@@ -14,7 +15,7 @@ FAMILIES = {"simplified": "simplified", "fully_fledged": "fully-fledged"}
 
 _COLUMNS = (
     *("architecture", "family", "residual", "depth", "seed", "snapshot", "epoch"),
-    *("reading", "layer", "group", "place", "pictures"),
+    *("reading", "layer", "group", "place", "pictures", states.COLUMN),
     *(f"{measure}{suffix}" for measure in MEASURES for suffix in ("", "_error")),
 )
 
@@ -45,6 +46,9 @@ def of_layers(flows: pd.DataFrame, layers: str, reading: str) -> pd.DataFrame:
 def over_seeds(flows: pd.DataFrame) -> pd.DataFrame:
     """Return means over seeds, with one row for each network, snapshot and layer.
 
+    Seeds in which a layer is dead or has exploded do not count there. The column state says so
+    where none is left.
+
     The standard error in a file is that of a mean over pictures, and all seeds use the same
     pictures. Here it is the mean of these errors over the seeds, which is an upper bound on the
     error of the mean over seeds and pictures.
@@ -55,8 +59,13 @@ def over_seeds(flows: pd.DataFrame) -> pd.DataFrame:
     keys = ["family", "architecture", "residual", "depth", "snapshot", "epoch"]
     keys += ["reading", "layer", "group", "place"]
     columns = [f"{measure}{suffix}" for measure in MEASURES for suffix in ("", "_error")]
+    flows = flows.assign(whole=states.values(flows["f_mean"], flows[states.COLUMN]))
     groups = flows.groupby(keys, as_index=False)
-    return groups.agg(seeds=("seed", "nunique"), **{name: (name, "mean") for name in columns})
+    return groups.agg(
+        seeds=("f_mean", "count"),
+        **{name: (name, "mean") for name in columns},
+        state=("whole", lambda own: states.common(own.to_numpy())),
+    )
 
 
 def over_layers(flows: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from resnoise.errors import ResnoiseError
+from resnoise.metrics import states
 from resnoise.storage import csvfile
 from resnoise.summaries.runs import read_metrics, read_network
 
@@ -31,27 +31,35 @@ ARCHITECTURES = {
 def read(folders: Iterable[Path]) -> pd.DataFrame:
     """Read the cushions of all networks after training, with their family and kind.
 
+    Cushions are NaN where a span is dead and infinite where it has exploded.
+
     Args:
         folders: run folders with ``run.json`` and ``interlayer_cushion.csv``; or one folder of a
             network trained elsewhere, with ``network.json`` instead, whose name is then the family.
 
+    Returns:
+        The rows; none if all runs diverged.
+
     Raises:
-        ResnoiseError: a file is missing or damaged, or no run has usable weights.
+        ResnoiseError: a file is missing or damaged.
     """
     places = list(folders)
     if (places[0] / "network.json").is_file():
         name, depth, kind = read_network(places[0] / "network.json")
         rows = csvfile.read(places[0] / FILE, "interlayer cushions")
-        return rows.assign(family=name, depth=depth, kind=kind, seed=0)
+        return _named(rows).assign(family=name, depth=depth, kind=kind, seed=0)
     rows = read_metrics(places, FILE)
     rows = rows[rows["snapshot"] == "final"]
-    if rows.empty:
-        raise ResnoiseError("no run has interlayer cushions: all of them diverged")
     names = rows["architecture"]
-    return rows.assign(
+    return _named(rows).assign(
         family=[ARCHITECTURES[name][0] for name in names],
         kind=[ARCHITECTURES[name][1] for name in names],
     )
+
+
+def _named(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with cushions that say what became of a span without one."""
+    return rows.assign(cushion=states.values(rows["cushion"], rows[states.COLUMN]))
 
 
 def summarise(rows: pd.DataFrame) -> pd.DataFrame:
@@ -60,12 +68,17 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     Columns: family, depth, kind; first and last (block of the span); runs (their number), pictures
     (number of cushions that are defined, over all runs); mean, standard_deviation and minimum of
     the cushion; standard_error (root mean square, over the pictures, of the error of estimation; 0
-    if computed exactly); probes (mean number of random vectors of the estimation).
+    if computed exactly); probes (mean number of random vectors of the estimation); state ("dead" or
+    "exploded" if there is no cushion on any picture).
 
     Args:
         rows: rows from ``read``.
     """
-    squares = rows.assign(square=rows["standard_error"] ** 2)
+    squares = rows.assign(
+        whole=rows["cushion"],
+        cushion=states.numbers(rows["cushion"].to_numpy()),
+        square=rows["standard_error"] ** 2,
+    )
     groups = squares.groupby([*NETWORK, "kind", "first", "last"], as_index=False)
     table = groups.agg(
         runs=("seed", "nunique"),
@@ -75,6 +88,7 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
         minimum=("cushion", "min"),
         standard_error=("square", "mean"),
         probes=("probes", "mean"),
+        state=("whole", lambda own: states.common(own.to_numpy())),
     )
     table["standard_error"] **= 0.5
     return table

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from resnoise.errors import ResnoiseError
+from resnoise.errors import ResnoiseError, quoted
+from resnoise.metrics import states
 from resnoise.summaries.runs import read_metrics
 
 FILE = "layer_cushion.csv"
@@ -35,7 +36,8 @@ class Cushions:
         seed: seed of the run.
         names: names of its layers, in order.
         samples: int64 [N], indices of the pictures.
-        values: cushions, float64 [N, layers]; NaN where the layer's input is 0.
+        values: cushions, float64 [N, layers]; NaN where the layer is dead, infinity where it has
+            exploded (``resnoise.metrics.states``).
     """
 
     architecture: str
@@ -59,7 +61,8 @@ def read_cushions(folder: Path) -> dict[str, Cushions]:
     found = {}
     try:
         for snapshot, rows in frame.groupby("snapshot", sort=False, observed=True):
-            table = rows.pivot(index="sample", columns="layer", values="cushion")
+            whole = rows.assign(cushion=states.values(rows["cushion"], rows[states.COLUMN]))
+            table = whole.pivot(index="sample", columns="layer", values="cushion")
             first = rows.iloc[0]
             found[str(snapshot)] = Cushions(
                 str(first["architecture"]),
@@ -70,7 +73,9 @@ def read_cushions(folder: Path) -> dict[str, Cushions]:
                 table.to_numpy(dtype=np.float64),
             )
     except (KeyError, ValueError, TypeError) as error:
-        raise ResnoiseError(f"{folder / FILE}: not readable as layer cushions ({error})") from error
+        raise ResnoiseError(
+            f"{folder / FILE}: not readable as layer cushions ({quoted(error)})"
+        ) from error
     return found
 
 
@@ -192,8 +197,9 @@ def layer_table(comparisons: Iterable[Comparison]) -> pd.DataFrame:
     """Return the distributions of the cushions, with a row for every depth and layer.
 
     Columns: depth, layer, name; for each kind ``_minimum`` (the layer cushion), ``_q05``,
-    ``_median`` and ``_q95`` over the pictures of all runs; residual_share (see
-    ``residual_shares``).
+    ``_median`` and ``_q95`` over the pictures of all runs, ``_measured`` (share of these pictures
+    on which there is a cushion) and ``_state`` ("dead" or "exploded" if there is none on any);
+    residual_share (see ``residual_shares``; empty if no picture has both cushions).
     """
     rows = []
     for comparison in comparisons:
@@ -202,14 +208,18 @@ def layer_table(comparisons: Iterable[Comparison]) -> pd.DataFrame:
         for column, name in enumerate(comparison.names):
             row: dict[str, Any] = {"depth": comparison.depth, "layer": column + 1, "name": name}
             for kind in KINDS:
-                defined = values[kind][:, column]
-                defined = defined[np.isfinite(defined)]
-                row[f"{kind}_minimum"] = defined.min(initial=np.inf)
+                own = values[kind][:, column]
+                defined = own[np.isfinite(own)]
+                some = len(defined) > 0
+                row[f"{kind}_minimum"] = defined.min() if some else np.nan
                 for label, level in QUANTILES.items():
-                    row[f"{kind}_{label}"] = np.quantile(defined, level) if len(defined) else np.nan
+                    row[f"{kind}_{label}"] = np.quantile(defined, level) if some else np.nan
+                row[f"{kind}_measured"] = len(defined) / len(own)
+                row[f"{kind}_state"] = states.common(own)
             row["residual_share"] = shares[column]
             rows.append(row)
-    kinds = [f"{kind}_{label}" for kind in KINDS for label in ("minimum", *QUANTILES)]
+    labels = ("minimum", *QUANTILES, "measured", "state")
+    kinds = [f"{kind}_{label}" for kind in KINDS for label in labels]
     return pd.DataFrame(rows, columns=["depth", "layer", "name", *kinds, "residual_share"])
 
 
@@ -225,11 +235,14 @@ def count_table(
     """Count the layers in which the residual cushion is the larger one, with a row for every depth.
 
     In a layer the residual cushion counts as larger if it is larger on more than half of the
-    pictures, and as clearly larger if it is on more than the share ``CLEARLY`` of them. Columns:
-    depth, layers, plain_runs, residual_runs, pictures; ``larger`` and ``clearly_larger``, each with
-    ``_low`` and ``_high`` (bootstrap interval); larger_paper; larger_by_median and
-    larger_by_minimum (layers in which the median or the minimum is larger); exceptions (names of
-    the layers in which the residual cushion is not clearly larger).
+    pictures, and as clearly larger if it is on more than the share ``CLEARLY`` of them. A layer
+    that is dead or has exploded on all pictures, in the runs of one kind, is counted nowhere.
+    Columns: depth, layers (those that are counted), plain_runs, residual_runs, pictures; ``larger``
+    and ``clearly_larger``, each with ``_low`` and ``_high`` (bootstrap interval); larger_paper;
+    larger_by_median and larger_by_minimum (layers in which the median or the minimum is larger);
+    exceptions (names of the layers in which the residual cushion is not clearly larger);
+    uncompared and not_compared (number and names of the layers that are not counted). Without any
+    layer to count, the counts are empty.
 
     Args:
         comparisons: the runs to compare.
@@ -243,31 +256,39 @@ def count_table(
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     for comparison in comparisons:
         shares, drawn = residual_shares(comparison, replicates, seed)
-        counted: dict[str, int] = {}
+        compared = ~np.isnan(shares)
+        own = layers[layers["depth"] == comparison.depth]
+        counted: dict[str, Any] = {}
         for name, limit in COUNTS.items():
+            # In a replicate without pictures of a layer, its cushion is not larger.
             low, high = np.quantile((drawn > limit).sum(1), tails, method="inverted_cdf")
             counted[name] = int((shares > limit).sum())
             counted |= {f"{name}_low": int(low), f"{name}_high": int(high)}
-        own = layers[layers["depth"] == comparison.depth]
-        count = len(comparison.names)
+        for label in ("median", "minimum"):
+            larger = (own[f"residual_{label}"] > own[f"plain_{label}"]).to_numpy()
+            counted[f"larger_by_{label}"] = int((larger & compared).sum())
+        if not compared.any():
+            counted = dict.fromkeys(counted, pd.NA)
         exceptions = paper.get(comparison.depth)
+        names = np.array(comparison.names)
         rows.append(
             {
                 "depth": comparison.depth,
-                "layers": count,
+                "layers": int(compared.sum()),
                 "plain_runs": len(comparison.plain),
                 "residual_runs": len(comparison.residual),
                 "pictures": len(comparison.plain[0].samples),
                 **counted,
-                "larger_paper": pd.NA if exceptions is None else count - exceptions,
-                "larger_by_median": int((own["residual_median"] > own["plain_median"]).sum()),
-                "larger_by_minimum": int((own["residual_minimum"] > own["plain_minimum"]).sum()),
-                "exceptions": " ".join(np.array(comparison.names)[~(shares > CLEARLY)]),
+                "larger_paper": pd.NA if exceptions is None else len(names) - exceptions,
+                "exceptions": " ".join(names[compared & ~(shares > CLEARLY)]),
+                "uncompared": int((~compared).sum()),
+                "not_compared": " ".join(names[~compared]),
             }
         )
     columns = ["depth", "layers", "plain_runs", "residual_runs", "pictures"]
     columns += [f"{name}{end}" for name in COUNTS for end in ("", "_low", "_high")]
     columns += ["larger_paper", "larger_by_median", "larger_by_minimum", "exceptions"]
+    columns += ["uncompared", "not_compared"]
     return pd.DataFrame(rows, columns=columns)
 
 

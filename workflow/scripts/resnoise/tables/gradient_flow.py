@@ -32,7 +32,9 @@ def ratios(flows: pd.DataFrame, paper: Mapping[str, Any], shallow_share: float) 
 
     f is averaged over the layers. For the whole training it is also averaged over time, by the
     trapezoidal rule from the first to the last iteration. The ratio is that of the averages, and
-    empty where f of plain networks is that of less than one test in one picture.
+    empty where f of plain networks is that of less than one test in one picture. A layer that is
+    dead or has exploded at a snapshot, in one of the two networks, does not count there.
+
     Columns: family; layers ("shallow", "deep", "G1", ...), first and last (numbers of the layers);
     stage (of the training); for each of f_mean and f_median ``_residual``, ``_plain`` and
     ``_ratio``; ratio_paper.
@@ -45,6 +47,10 @@ def ratios(flows: pd.DataFrame, paper: Mapping[str, Any], shallow_share: float) 
     rows = []
     for family in FAMILIES:
         of_family = flows[(flows["family"] == family) & (flows["snapshot"] != "initial")]
+        known = of_family.groupby(["depth", "snapshot", "layer"])["f_mean"].transform(
+            lambda both: both.notna().all()
+        )
+        of_family = of_family[known.astype(bool)]
         if of_family.empty:
             continue
         for layers, chosen in _parts(of_family, shallow_share).items():
@@ -108,7 +114,8 @@ def ratios_markdown(table: pd.DataFrame) -> str:
         "The mean over positions of inequality 5 is ill-conditioned; the last columns count tests "
         "by the median. Through each subsampling an identity reaches a quarter of the positions, "
         "so that the median is about single groups. Which layers the paper calls shallow is lost "
-        "from its text."
+        "from its text. Layers that are dead or have exploded in one of the two networks count in "
+        "neither average."
     )
     title = "Dominant gradient flow: residual relative to plain networks"
     return f"# {title}\n\n{markdown_table(header, rows)}\n\n{note}\n"

@@ -21,7 +21,8 @@ def blocks(summary: pd.DataFrame, paper: Mapping[str, Any] | None) -> pd.DataFra
     """Return a row for every family, depth and block, with residual and plain side by side.
 
     Columns: family, depth, block; for each kind ``_mean``, ``_standard_deviation``, ``_minimum``,
-    ``_pictures`` and ``_minimal``; ratio (of the two means); paper_mean and
+    ``_pictures``, ``_state`` ("dead" or "exploded" if no picture has a cushion) and ``_minimal``;
+    ratio (of the two means); paper_mean and
     paper_standard_deviation, which are filled only for the block that the paper measured: the
     middle one of its network. ``_minimal`` is the minimal interlayer cushion (Arora et al. 2018,
     definition 4, without its bound 1 / sqrt(h_i)): the smallest over all pictures and all spans
@@ -35,7 +36,7 @@ def blocks(summary: pd.DataFrame, paper: Mapping[str, Any] | None) -> pd.DataFra
     minimal = summary.groupby(place)["minimum"].min().rename("minimal")
     single = summary[summary["first"] == summary["last"]].join(minimal, on=place)
     single = single.rename(columns={"first": "block"})
-    kept = ["mean", "standard_deviation", "minimum", "pictures", "minimal"]
+    kept = ["mean", "standard_deviation", "minimum", "pictures", "state", "minimal"]
     table = single[[*NETWORK, "block"]].drop_duplicates()
     for kind in KINDS:
         part = single[single["kind"] == kind].set_index([*NETWORK, "block"])[kept]
@@ -56,6 +57,8 @@ def blocks(summary: pd.DataFrame, paper: Mapping[str, Any] | None) -> pd.DataFra
 def markdown(table: pd.DataFrame, title: str) -> str:
     """Return the table from ``blocks`` as Markdown, split into one for every family and depth."""
     parts = [f"# {title}"]
+    if table.empty:
+        parts.append("No run has cushions: all of them diverged.")
     for (family, depth), rows in table.groupby(NETWORK, sort=False):
         kinds = [kind for kind in KINDS if rows[f"{kind}_pictures"].notna().any()]
         both = len(kinds) == 2
@@ -77,14 +80,18 @@ def markdown(table: pd.DataFrame, title: str) -> str:
             markdown_table(header, lines),
         ]
         if both:
-            larger = int((rows["ratio"] > 1).sum())
-            parts.append(f"The residual mean is the larger one in {larger} of {len(rows)} blocks.")
+            larger, compared = int((rows["ratio"] > 1).sum()), int(rows["ratio"].count())
+            text = f"The residual mean is the larger one in {larger} of {compared} blocks"
+            left = len(rows) - compared
+            parts.append(f"{text}; {left} not compared." if left else f"{text}.")
     parts.append(
         "Statistics over pictures (and runs, if there are several) after training. Cushions of "
         "blocks of one or two convolutions are computed without estimation; those of bottlenecks "
         "are estimated, with the standard errors in interlayer_cushion.csv. Minimal: the smallest "
         "cushion of all pictures and of all spans that begin with the block (minimal interlayer "
-        "cushion of Arora et al. 2018)."
+        "cushion of Arora et al. 2018). A block is dead on a picture if nothing of the picture "
+        "reaches or leaves it, and has exploded if its numbers overflow: such pictures count in no "
+        "number."
     )
     return "\n\n".join(parts) + "\n"
 
@@ -92,7 +99,7 @@ def markdown(table: pd.DataFrame, title: str) -> str:
 def _cell(row: Mapping[Any, Any], kind: str) -> str:
     """Return the text of a cell: statistics of one block in networks of one kind."""
     if pd.isna(row[f"{kind}_mean"]):
-        return PENDING
+        return row[f"{kind}_state"] or PENDING
     mean, std, low = (row[f"{kind}_{name}"] for name in ("mean", "standard_deviation", "minimum"))
     return f"{mean:.4f} +- {std:.4f} ({low:.4f})"
 

@@ -6,8 +6,16 @@ from typing import Any
 
 import pandas as pd
 
-from resnoise.summaries.layer_cushion import CLEARLY, COUNTS, count_table, layer_table, read_final
-from resnoise.tables.text import Table, markdown_table
+from resnoise.summaries.layer_cushion import (
+    CLEARLY,
+    COUNTS,
+    KINDS,
+    QUANTILES,
+    count_table,
+    layer_table,
+    read_final,
+)
+from resnoise.tables.text import PENDING, Table, markdown_table
 
 
 def markdown(layers: pd.DataFrame, counts: pd.DataFrame, confidence: float) -> str:
@@ -19,14 +27,11 @@ def markdown(layers: pd.DataFrame, counts: pd.DataFrame, confidence: float) -> s
         confidence: confidence level of the intervals.
     """
     header = ["depth", "runs", "pictures", "residual larger", "clearly larger", "by median"]
-    header += ["by minimum", "not clearly larger"]
+    header += ["by minimum", "not clearly larger", "not compared"]
     rows = []
     for row in counts.to_dict("records"):
         printed = "" if pd.isna(row["larger_paper"]) else f" (paper: {row['larger_paper']})"
-        larger, clearly = (
-            f"{row[name]} of {row['layers']}, {row[f'{name}_low']} to {row[f'{name}_high']}"
-            for name in COUNTS
-        )
+        larger, clearly = (_count(row, name) for name in COUNTS)
         rows.append(
             [
                 f"{row['depth']}",
@@ -34,9 +39,12 @@ def markdown(layers: pd.DataFrame, counts: pd.DataFrame, confidence: float) -> s
                 f"{row['pictures']}",
                 f"{larger}{printed}",
                 clearly,
-                f"{row['larger_by_median']}",
-                f"{row['larger_by_minimum']}",
+                *(
+                    PENDING if pd.isna(row[name]) else f"{row[name]}"
+                    for name in ("larger_by_median", "larger_by_minimum")
+                ),
                 row["exceptions"] or "none",
+                row["not_compared"] or "none",
             ]
         )
     names = ["depth", "layer", "name", "plain: minimum", "median (5 % to 95 %)"]
@@ -46,16 +54,8 @@ def markdown(layers: pd.DataFrame, counts: pd.DataFrame, confidence: float) -> s
             f"{row['depth']}",
             f"{row['layer']}",
             row["name"],
-            *(
-                cell
-                for kind in ("plain", "residual")
-                for cell in (
-                    f"{row[f'{kind}_minimum']:.3g}",
-                    f"{row[f'{kind}_median']:.3g} ({row[f'{kind}_q05']:.3g} to "
-                    f"{row[f'{kind}_q95']:.3g})",
-                )
-            ),
-            f"{100 * row['residual_share']:.1f} %",
+            *(cell for kind in KINDS for cell in _cells(row, kind)),
+            PENDING if pd.isna(row["residual_share"]) else f"{100 * row['residual_share']:.1f} %",
         ]
         for row in layers.to_dict("records")
     ]
@@ -63,12 +63,31 @@ def markdown(layers: pd.DataFrame, counts: pd.DataFrame, confidence: float) -> s
         "In a layer the residual cushion is larger if it is on more than half of the pictures, and "
         f"clearly larger if on more than {100 * CLEARLY:g} %; ranges: {100 * confidence:g} % "
         "intervals of a bootstrap over pictures and runs. In brackets the paper's count: all "
-        "layers but two. The layer cushion is the minimum over the pictures."
+        "layers but two. The layer cushion is the minimum over the pictures. A layer is dead on a "
+        "picture if nothing of the picture reaches it, and has exploded if its numbers overflow: "
+        "such pictures count in no number, and layers without other pictures are not compared."
     )
     return (
         f"# Layer cushions\n\n{markdown_table(header, rows)}\n\n{note}\n\n"
         f"{markdown_table(names, lines)}\n"
     )
+
+
+def _count(row: Mapping[Any, Any], name: str) -> str:
+    """Return a count of layers, of how many, and its interval."""
+    if pd.isna(row[name]):
+        return PENDING
+    return f"{row[name]} of {row['layers']}, {row[f'{name}_low']} to {row[f'{name}_high']}"
+
+
+def _cells(row: Mapping[Any, Any], kind: str) -> tuple[str, str]:
+    """Return minimum and distribution of the cushions of one layer in networks of one kind."""
+    if row[f"{kind}_state"]:
+        return row[f"{kind}_state"], PENDING
+    share = row[f"{kind}_measured"]
+    part = "" if share == 1 else f" on {100 * share:.3g} % of pictures"
+    low, median, high = (f"{row[f'{kind}_{name}']:.3g}" for name in QUANTILES)
+    return f"{row[f'{kind}_minimum']:.3g}", f"{median} ({low} to {high}){part}"
 
 
 def make(

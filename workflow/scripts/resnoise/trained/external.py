@@ -1,14 +1,8 @@
-"""Networks trained elsewhere: read and check state dicts of ResNets for CIFAR or of torchvision.
-
-Only tensors and plain containers are read from a file; code in it is never executed.
-"""
+"""Networks trained elsewhere: ResNets for CIFAR or of torchvision, built from their state dicts."""
 
 import dataclasses
-import pickle
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,15 +17,13 @@ from resnoise.networks.simplified import SimplifiedNet
 from resnoise.specs.metrics import ExternalSpec
 from resnoise.storage.checksum import file_digest
 from resnoise.storage.digests import write_json
+from resnoise.trained.state_dict import Weights, read_state_dict
 from resnoise.training.batches import Normalisation
 from resnoise.training.evaluation import evaluate
 
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
-_PREFIXES = ("module.", "_orig_mod.")
 # A counter of batch normalisation that evaluation does not need and old files lack.
 _COUNTER = "num_batches_tracked"
-
-Weights = dict[str, Tensor]
+_VARIANCE = "running_var"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,55 +104,6 @@ def read(spec: ExternalSpec, path: Path, dataset: Dataset) -> ExternalNetwork:
     return ExternalNetwork(spec, build, fitted, depth, dataset, digests)
 
 
-def read_state_dict(path: Path) -> Weights:
-    """Read the tensors of a state dict and bring their names into a common form.
-
-    The state dict may be inside a dictionary with a key such as "state_dict". Prefixes of wrapped
-    networks, such as "module.", are removed from the names, and ``linear`` is renamed to ``fc``.
-
-    Raises:
-        ResnoiseError: the file is missing, damaged or not a state dict, or holds more than tensors
-            and plain containers.
-    """
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise ResnoiseError(f"{path}: no such file") from error
-    except pickle.UnpicklingError as error:
-        raise ResnoiseError(
-            f"{path}: damaged, or holds more than tensors and plain containers (code is never "
-            f"executed); save it with torch.save(network.state_dict(), ...) ({_first_line(error)})"
-        ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise ResnoiseError(
-            f"{path}: damaged, or not written by torch.save ({_first_line(error)})"
-        ) from error
-    for wrapper in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    if not isinstance(content, Mapping) or not content:
-        raise ResnoiseError(f"{path}: holds a {type(content).__name__}, needed: a state dict")
-    weights: Weights = {}
-    for key, value in content.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor):
-            raise ResnoiseError(
-                f"{path}: {key!r} is a {type(value).__name__}, needed: a state dict of tensors, "
-                f"by itself or under one of the keys {', '.join(_WRAPPERS)}"
-            )
-        name = key
-        while name.startswith(_PREFIXES):
-            name = name[name.index(".") + 1 :]
-        if name.startswith("linear."):
-            name = f"fc.{name.removeprefix('linear.')}"
-        weights[name] = value
-    return weights
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
-
-
 def _shape(weights: Weights, name: str, dimensions: int, path: Path) -> torch.Size:
     """Return the shape of the tensor ``name``; ResnoiseError if its dimensions are wrong."""
     if name not in weights:
@@ -214,7 +157,8 @@ def _fit(weights: Weights, expected: Mapping[str, Tensor], path: Path) -> Weight
 
     Raises:
         ResnoiseError: a key is missing, unexpected or of another shape, or its values are not
-            finite real numbers; the message names the first such key.
+            finite real numbers, or negative where they are variances; the message names the first
+            such key.
     """
     fitted: Weights = {}
     for name, tensor in expected.items():
@@ -228,11 +172,16 @@ def _fit(weights: Weights, expected: Mapping[str, Tensor], path: Path) -> Weight
             raise ResnoiseError(
                 f"{path}: {name} has shape {tuple(found.shape)}, needed: {tuple(tensor.shape)}"
             )
-        if not name.endswith(_COUNTER) and not (
-            found.is_floating_point() and bool(found.isfinite().all())
-        ):
-            raise ResnoiseError(f"{path}: {name} has values that are not finite real numbers")
-        fitted[name] = found.to(tensor.dtype)
+        # Checked in the type in which it is measured: float64 holds numbers that float32 does not.
+        fitted[name] = own = found.to(tensor.dtype)
+        if name.endswith(_COUNTER):
+            continue
+        if not (found.is_floating_point() and bool(own.isfinite().all())):
+            raise ResnoiseError(
+                f"{path}: {name} has values that are not finite real numbers in {tensor.dtype}"
+            )
+        if name.endswith(_VARIANCE) and bool((own < 0).any()):
+            raise ResnoiseError(f"{path}: {name} has values below 0, which no variance has")
     for name in weights:
         if name not in expected:
             projection = ".downsample." in name or ".shortcut." in name

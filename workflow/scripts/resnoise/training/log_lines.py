@@ -6,6 +6,7 @@ system that all nodes share, and costs one line now and then. Standard library o
 
 import dataclasses
 import datetime
+import math
 import re
 from typing import TYPE_CHECKING, Self
 
@@ -95,7 +96,11 @@ class Log:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return what the text of a log says."""
+        """Return what the text of a log says.
+
+        Raises:
+            ValueError, ArithmeticError: its numbers are none that a training writes.
+        """
         start, finished, left = None, None, None
         if found := _START.search(text):
             numbers = {name: int(found[name]) for name in ("process", "first", "epochs", "steps")}
@@ -148,4 +153,7 @@ def _seconds(found: re.Match[str]) -> float:
     days, hours, minutes, seconds = (
         int(found[name] or 0) for name in ("days", "hours", "minutes", "seconds")
     )
-    return 86400.0 * days + 3600 * hours + 60 * minutes + seconds
+    left = 86400.0 * days + 3600 * hours + 60 * minutes + seconds
+    if not math.isfinite(left):
+        raise ValueError("a time left that is no number")
+    return left
