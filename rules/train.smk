@@ -25,11 +25,12 @@ rule train:
         script=script("train.py"),
         spec=run_spec,
         network=run_code,
+        graph=graph_option,
     shell:
         "python {params.script:q} --spec {params.spec:q} --data {input.data:q}"
         " --weights {output.weights:q} --snapshots {output.snapshots:q}"
         " --history {output.history[0]:q} --record {output.record:q}"
-        " --device {resources.device} --threads {threads} > {log:q} 2>&1"
+        " --device {resources.device} --threads {threads} {params.graph:q} > {log:q} 2>&1"
 
 
 use rule measurement as evaluate with:

@@ -44,11 +44,12 @@ rule twins:
             for digest in network_code("twins.py", network[0], *registry.plugin_modules(*network))
         ],
         folder=lambda wildcards, output: os.path.dirname(output.drift[0]),
+        graph=graph_option,
     shell:
         "python {params.script:q} --spec {params.spec:q} --data {input.data:q}"
         " --residual {params.folder:q}/residual --plain {params.folder:q}/plain"
         " --drift {output.drift[0]:q} {params.drift}"
-        " --device {resources.device} --threads {threads} > {log:q} 2>&1"
+        " --device {resources.device} --threads {threads} {params.graph:q} > {log:q} 2>&1"
 
 
 use rule measurement as evaluate_twin with:

@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--snapshots", type=Path, help="output: weights before and during training")
     parser.add_argument("--history", type=Path, help="output: CSV with a row per epoch")
     parser.add_argument("--record", type=Path, help="output: JSON record of the run")
-    commandline.add_computing(parser)
+    commandline.add_training(parser)
     parser.add_argument(
         "--describe",
         metavar="NETWORK",
@@ -51,6 +51,7 @@ def main() -> None:
         [RunFiles(arguments.weights, arguments.snapshots, arguments.history, arguments.record)],
         device=arguments.device,
         threads=arguments.threads,
+        cuda_graph=arguments.cuda_graph,
         code=code_digest(Path(__file__).name, *plugins),
     )
 

@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument(
         "--mask-pictures", type=int, default=16, help="pictures to compare ReLU masks on"
     )
-    commandline.add_computing(parser)
+    commandline.add_training(parser)
     arguments = parser.parse_args()
     residual = RunSpec.from_json(arguments.spec)
     specs = (residual, plain_twin(residual))
@@ -46,6 +46,7 @@ def main() -> None:
         [RunFiles.in_folder(folder) for folder in (arguments.residual, arguments.plain)],
         device=arguments.device,
         threads=arguments.threads,
+        cuda_graph=arguments.cuda_graph,
         code=code_digest(Path(__file__).name, *plugins),
         observers=[drift],
     )
