@@ -165,7 +165,8 @@ class Training:
             log = (folder / "train.log").read_text().strip().splitlines()
             return f"FAILED with status {self.ended[name]}: {log[-1] if log else ''}"[:300]
         if not (folder / HISTORY).exists():
-            return "not begun"
+            # Of a run that ended on another machine there is nothing but the record.
+            return "finished before" if self.finished(name) else "not begun"
         with (folder / HISTORY).open(newline="") as stream:
             rows = list(csv.DictReader(stream))
         if not rows:
