@@ -13,6 +13,8 @@ trains them and leaves in ``out`` a table, ``finished.tar.gz.000``, ... with the
 ended, and ``unfinished.tar.gz.000``, ... with what is needed to go on, all below 16 MB. On the next
 machine ``--go-on unfinished.tar.gz`` (without the numbers) trains on, to the same bits as without
 the interruption if the code has not changed; another code is refused before anything is started.
+On the same machine, the same command goes on too, with what is in ``--work``, and packs what was
+left out before for want of room; with ``--minutes 0`` it does nothing else.
 """
 
 import argparse
@@ -21,7 +23,6 @@ import gzip
 import io
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -182,12 +183,13 @@ class Training:
             f"{float(last['images_per_second']):.0f} images/s, {seconds:.2f} s/epoch, {status}"
         )
 
-    def pack(self, out: Path, before: set[str], piece: int, most: int) -> None:
+    def pack(self, out: Path, piece: int, most: int) -> None:
         """Write what is needed to go on, and then the runs that have ended.
+
+        What was packed before on this machine, and has not changed since, is left out.
 
         Args:
             out: folder for the pieces.
-            before: runs that had ended before, of which only the record is packed.
             piece: largest size of a piece in bytes.
             most: largest size of all pieces; what does not fit is left out and named.
         """
@@ -197,15 +199,14 @@ class Training:
         for name in unfinished:
             files = (CHECKPOINT, HISTORY, f"{HISTORY}.sha256", "train.log")
             needed += [self.folder / name / file for file in files]
-        new = [self.folder / name for name in ended if name not in before]
         results = [
             file
-            for folder in new
-            for file in sorted(folder.iterdir())
-            if file.name != FILES["snapshots"] and not file.name.startswith(".")
+            for name in ended
+            for file in sorted((self.folder / name).iterdir())
+            if not file.name.startswith(".")
         ]
-        # Large, and only some measurements need them.
-        results += [folder / FILES["snapshots"] for folder in new]
+        # The largest last, which only some measurements need.
+        results.sort(key=lambda file: file.name == FILES["snapshots"])
         left = most
         for stem, files in (("unfinished", needed), ("finished", results)):
             left -= self._write(out / f"{stem}.tar.gz", files, piece, left)
@@ -213,16 +214,22 @@ class Training:
     def _write(self, path: Path, files: Sequence[Path], piece: int, most: int) -> int:
         """Write an archive in pieces; return its size."""
         pieces = Pieces(path, piece)
-        with tarfile.open(fileobj=pieces, mode="w|gz") as archive:
+        packed = self.folder / "packed.txt"
+        before = packed.read_text().splitlines() if packed.exists() else []
+        with tarfile.open(fileobj=pieces, mode="w|gz") as archive, packed.open("a") as stream:
             for file in files:
                 if not file.exists():
                     continue
                 name = str(file.relative_to(self.folder))
+                version = f"{path.name} {name} {file.stat().st_mtime_ns}"
+                if version in before:
+                    continue
                 # With room for what the archive has not written yet.
                 if pieces.size + file.stat().st_size + 100_000 > most:
                     print(f"left out of {path.name} for want of room: {name}")
                     continue
                 archive.add(file, name)
+                stream.write(f"{version}\n")
         pieces.close()
         return pieces.size
 
@@ -300,22 +307,25 @@ def run_plan(arguments: argparse.Namespace) -> int:
     """Train the runs of a plan and pack what came out; return the exit status."""
     deadline = Deadline(arguments.minutes)
     plan = json.loads(arguments.plan.read_text())
-    shutil.rmtree(arguments.work, ignore_errors=True)
-    arguments.work.mkdir(parents=True)
+    arguments.work.mkdir(parents=True, exist_ok=True)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    for path in arguments.go_on:
+    # Never over newer checkpoints of this machine.
+    used = any(arguments.work.glob("*/*/*"))
+    for path in [] if used else arguments.go_on:
         unpack(path, arguments.work)
+    if used and arguments.go_on:
+        print(f"going on with what is in {arguments.work}, not with --go-on")
     training = Training(arguments.work, plan)
-    prepare = [sys.executable, str(SCRIPTS / "prepare_data.py"), "--output", str(training.data)]
-    prepare += ["--spec", json.dumps(plan["data"])]
-    prepare += ["--source", str(arguments.pictures)] if arguments.pictures else []
-    subprocess.run(prepare, check=True)
+    if not training.data.exists():
+        prepare = [sys.executable, str(SCRIPTS / "prepare_data.py"), "--spec"]
+        prepare += [json.dumps(plan["data"]), "--output", str(training.data)]
+        prepare += ["--source", str(arguments.pictures)] if arguments.pictures else []
+        subprocess.run(prepare, check=True)
     digest = dataset.load(training.data).digest
     if plan["data_digest"] not in (None, digest):
         print(f"WARNING: the data set is {digest}, expected {plan['data_digest']}: its pictures")
         print("were decoded differently, and these runs can be measured with this data set only")
     training.check(digest)
-    before = {name for name in training.specs if training.finished(name)}
     print(f"{deadline.seconds():5.0f} s  the data set is ready", flush=True)
     options = ["--device", arguments.device, "--threads", "1"]
     options += ["--cuda-graph"] if arguments.cuda_graph else []
@@ -323,7 +333,7 @@ def run_plan(arguments: argparse.Namespace) -> int:
     table = "\n".join(f"{name:28} {training.state(name)}" for name in training.specs)
     (arguments.out / "table.txt").write_text(f"{table}\n")
     print(table, flush=True)
-    training.pack(arguments.out, before, arguments.piece_mb * MB, arguments.most_mb * MB)
+    training.pack(arguments.out, arguments.piece_mb * MB, arguments.most_mb * MB)
     print(f"{deadline.seconds():5.0f} s  packed", flush=True)
     return 1 if any(training.ended.values()) else 0
 
@@ -350,7 +360,7 @@ def main() -> None:
     run.add_argument("--device", default="cuda", choices=("cpu", "cuda"))
     run.add_argument("--cuda-graph", action="store_true", help="see train.py --help")
     run.add_argument("--go-on", type=Path, nargs="*", default=[], help="archives, without numbers")
-    run.add_argument("--work", type=Path, default=Path("train-many"), help="emptied first")
+    run.add_argument("--work", type=Path, default=Path("train-many"), help="folder to train in")
     run.add_argument("--piece-mb", type=int, default=15, help="largest piece (15)")
     run.add_argument("--most-mb", type=int, default=64, help="all pieces together (64)")
     arguments = parser.parse_args()

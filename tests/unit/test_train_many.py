@@ -150,20 +150,32 @@ def test_a_pack_has_what_is_needed_to_go_on_and_what_is_new(
 ) -> None:
     done, new, going = NAMES
     result = {"weights.safetensors": 900, "run.json": 10, "snapshots.safetensors": 200_000}
-    sizes = {done: result, new: {**result, ".lock": 0}, going: {CHECKPOINT: 900, "train.log": 9}}
+    sizes = {
+        # Of a run that has ended elsewhere there is the record alone.
+        done: {"run.json": 10},
+        new: {**result, ".lock": 0},
+        going: {CHECKPOINT: 900, "train.log": 9},
+    }
     runs = training(tmp_path / "work", plan, sizes)
-    (tmp_path / "out").mkdir()
-    runs.pack(tmp_path / "out", {done}, 10_000, 250_000)
-    assert packed(tmp_path / "out") == [
+    outs = [tmp_path / name for name in ("first", "second", "third")]
+    for out, most in zip(outs, (250_000, 400_000, 400_000), strict=True):
+        out.mkdir()
+        if out == outs[2]:
+            (tmp_path / "work" / going / CHECKPOINT).write_text("another")
+        runs.pack(out, 10_000, most)
+    assert packed(outs[0]) == [
         f"finished/{new}/run.json",
         f"finished/{new}/weights.safetensors",
+        f"finished/{done}/run.json",
         f"unfinished/{new}/run.json",
         f"unfinished/{done}/run.json",
         f"unfinished/{going}/resume.safetensors",
         f"unfinished/{going}/train.log",
     ]
     left_out = f"left out of finished.tar.gz for want of room: {new}/snapshots.safetensors"
-    assert left_out in capsys.readouterr().out
+    assert capsys.readouterr().out == f"{left_out}\n"
+    assert packed(outs[1]) == [f"finished/{new}/snapshots.safetensors"]
+    assert packed(outs[2]) == [f"unfinished/{going}/resume.safetensors"]
 
 
 @pytest.mark.parametrize("piece", [1, 7, 1000])
@@ -181,7 +193,7 @@ def test_pieces_hold_what_was_written(piece: int, tmp_path: Path) -> None:
 
 def test_missing_pieces_are_an_error(plan: dict[str, Any], tmp_path: Path) -> None:
     runs = training(tmp_path / "work", plan, {NAMES[0]: {CHECKPOINT: 3000}})
-    runs.pack(tmp_path, set(), 100, 10**6)
+    runs.pack(tmp_path, 100, 10**6)
     with pytest.raises(ResnoiseError, match=r"other\.tar\.gz\.000 does not exist"):
         unpack(tmp_path / "other.tar.gz", tmp_path)
     max(tmp_path.glob("unfinished.tar.gz.*")).unlink()
