@@ -202,6 +202,14 @@ def computing(runtime, memory_mb=500):
     }
 
 
+def graph_option(wildcards, output):
+    """Return the option to train by CUDA graphs.
+
+    The unused argument `output` tells Snakemake not to rerun when only the key changes.
+    """
+    return ["--cuda-graph"] if CONFIG["cuda_graph"] else []
+
+
 def measuring(section, runtime):
     """Return the resources of a measurement whose section has the key `memory_mb`."""
     return computing(runtime, CONFIG[section]["memory_mb"])

@@ -34,7 +34,9 @@ use rule table as figure12_ratios with:
     pathvars:
         table="figure12_ratios",
     params:
-        **made_by("tables.gradient_flow", **keys("gradient_flow", "reading", "layers", "shallow_share")),
+        **made_by(
+            "tables.gradient_flow", **keys("gradient_flow", "reading", "layers", "shallow_share")
+        ),
 
 
 rule figure12_readings:

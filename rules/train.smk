@@ -27,11 +27,13 @@ rule train:
         network=run_code,
         running=run_promise,
         store=store,
+        graph=graph_option,
     shell:
-        "python {params.script:q} --code {params.running:q} {params.store:q} --spec {params.spec:q} --data {input.data:q}"
+        "python {params.script:q} --code {params.running:q} {params.store:q}"
+        " --spec {params.spec:q} --data {input.data:q}"
         " --weights {output.weights:q} --snapshots {output.snapshots:q}"
         " --history {output.history[0]:q} --record {output.record:q}"
-        " --device {resources.device} --threads {threads} > {log:q} 2>&1"
+        " --device {resources.device} --threads {threads} {params.graph:q} > {log:q} 2>&1"
 
 
 use rule measurement as evaluate with:

@@ -36,11 +36,13 @@ rule twins:
             *(name for network in grid.TWINS for name in registry.plugin_modules(*network)),
         ),
         store=store,
+        graph=graph_option,
     shell:
-        "python {params.script:q} --code {params.running:q} {params.store:q} --spec {params.spec:q} --data {input.data:q}"
+        "python {params.script:q} --code {params.running:q} {params.store:q}"
+        " --spec {params.spec:q} --data {input.data:q}"
         " --residual {params.folder:q}/residual --plain {params.folder:q}/plain"
         " --drift {output.drift[0]:q} {params.drift}"
-        " --device {resources.device} --threads {threads} > {log:q} 2>&1"
+        " --device {resources.device} --threads {threads} {params.graph:q} > {log:q} 2>&1"
 
 
 use rule measurement as evaluate_twin with:

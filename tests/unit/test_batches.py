@@ -101,7 +101,7 @@ def test_how_many_batches_are_made_together_does_not_matter(
 ) -> None:
     of = batches(random_pictures(20))
     expected = [*of.epoch(3)]
-    monkeypatch.setattr(training_batches, "_VALUES_TOGETHER", values)
+    monkeypatch.setitem(training_batches._VALUES_TOGETHER, "cpu", values)
     for one, two in zip(of.epoch(3), expected, strict=True):
         assert torch.equal(one[0], two[0]) and torch.equal(one[1], two[1])
 

@@ -33,6 +33,7 @@ def test_a_key_with_another_value_is_a_change_and_gives_its_name() -> None:
     [
         {},
         {"device": "cpu"},
+        {"cuda_graph": "true"},
         {"downloads": "elsewhere"},
         {"data": {"mirrors": ["https://example.org/cifar"], "retries": "5"}},
         {"layer_cushion": {"memory_mb": "100"}},

@@ -491,6 +491,7 @@ def recipe_keys() -> dict[str, list[Case]]:
 KEYS: dict[str, list[Case]] = {
     "downloads": [Case("other")],
     "device": [Case("auto")],
+    "cuda_graph": [Case(True)],
     "container": [Case("other.sif")],
     # More about these two below, with sources that have a path.
     "data.source": [Case("pictures", DATA, also={"data.path": "rules"})],

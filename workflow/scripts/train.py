@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--snapshots", type=Path, help="output: weights before and during training")
     parser.add_argument("--history", type=Path, help="output: CSV with a row per epoch")
     parser.add_argument("--record", type=Path, help="output: JSON record of the run")
-    commandline.add_computing(parser)
+    commandline.add_training(parser)
     commandline.add_store(parser)
     parser.add_argument(
         "--describe",
@@ -59,6 +59,7 @@ def main() -> None:
             [RunFiles(*files)],
             device=arguments.device,
             threads=arguments.threads,
+            cuda_graph=arguments.cuda_graph,
             code=code,
         )
 

@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument(
         "--mask-pictures", type=int, default=16, help="pictures to compare ReLU masks on"
     )
-    commandline.add_computing(parser)
+    commandline.add_training(parser)
     commandline.add_store(parser)
     arguments = parser.parse_args()
     residual = RunSpec.from_json(arguments.spec)
@@ -54,6 +54,7 @@ def main() -> None:
             [RunFiles.in_folder(folder) for folder in (arguments.residual, arguments.plain)],
             device=arguments.device,
             threads=arguments.threads,
+            cuda_graph=arguments.cuda_graph,
             code=code,
             observers=[DriftRecorder(arguments.drift, **drift)],
         )

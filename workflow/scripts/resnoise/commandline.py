@@ -124,6 +124,16 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
 
 
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """Add the options --device, --threads and --cuda-graph."""
+    add_computing(parser)
+    parser.add_argument(
+        "--cuda-graph",
+        action="store_true",
+        help="on a GPU, record the steps as CUDA graphs and replay them: the same results, faster",
+    )
+
+
 def add_measuring(parser: argparse.ArgumentParser) -> None:
     """Add the options of a measurement: the metric, the pictures, the files, where to compute."""
     parser.add_argument("name", help="name of the metric (METRICS in resnoise/registry.py)")

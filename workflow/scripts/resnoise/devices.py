@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.utils import deterministic
 
 from resnoise.errors import ResnoiseError
 
@@ -68,6 +69,9 @@ def set_up(device: str, threads: int, allow_tf32: bool = False) -> torch.device:
     # cuBLAS reads this when it starts; without it, deterministic mode refuses matrix products.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
+    # Otherwise deterministic mode fills each new tensor before it is written, with one more launch
+    # for each operation. Nothing here reads what it has not written.
+    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = allow_tf32

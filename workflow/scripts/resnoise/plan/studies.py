@@ -15,7 +15,10 @@ from resnoise.config.schema import leaves
 FOLDER = "studies"
 
 # Keys that change no number in a result (paths, devices, memory).
-_NEUTRAL = {"results", "store", "downloads", "device", "container", "data.mirrors", "data.retries"}
+_NEUTRAL = {
+    *("results", "store", "downloads", "device", "cuda_graph", "container"),
+    *("data.mirrors", "data.retries"),
+}
 _NEUTRAL_NAMES = {"memory_mb"}
 # Lists of additional networks: a list that only gets longer replaces no result.
 _ADDITIONS = {"external", "runs"}

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from resnoise.seeds import generator
 
-# Values of pictures that are made inputs together: few enough for a processor's cache.
-_VALUES_TOGETHER = 1 << 16
+# Values of pictures that are made inputs together: on a CPU few enough for its cache, on a GPU so
+# many that launching the operations takes no time beside the training steps.
+_VALUES_TOGETHER = {"cpu": 1 << 16, "cuda": 1 << 24}
 
 
 class Normalisation:
@@ -92,9 +93,9 @@ class TrainingBatches:
         rows = torch.randint(self.offsets, (self.count,), generator=numbers)
         columns = torch.randint(self.offsets, (self.count,), generator=numbers)
         flips = torch.rand(self.count, generator=numbers) < 0.5
-        # Small batches are made several at a time: each call of PyTorch takes longer than its work.
+        # Several batches are made at a time: each call of PyTorch takes longer than its work.
         values = self.batch_size * self.height * self.width * self.channels
-        together = max(1, _VALUES_TOGETHER // values) * self.batch_size
+        together = max(1, _VALUES_TOGETHER[device.type] // values) * self.batch_size
         plan = [
             torch.split(tensor.to(device), together) for tensor in (order, rows, columns, flips)
         ]

@@ -25,6 +25,7 @@ def train(
     device: str,
     threads: int,
     code: str,
+    cuda_graph: bool = False,
     observers: Sequence[Observer] = (),
 ) -> None:
     """Train networks in step and write their files; continue where a killed training stopped.
@@ -43,10 +44,12 @@ def train(
         device: "auto", "cpu" or "cuda".
         threads: CPU threads; without effect on a continued training, see ``start``.
         code: digest of the program, written to the record; a checkpoint of another is refused.
+        cuda_graph: on a GPU, replay the steps from a CUDA graph; without effect on a CPU.
         observers: called at every step and epoch; a checkpoint keeps their state too.
 
     Raises:
-        ResnoiseError: there is no such device, or a batch is larger than the training set.
+        ResnoiseError: there is no such device, a batch is larger than the training set, or a CUDA
+            graph of a step is wanted and impossible.
     """
     settings = {key: value for each in observers for key, value in each.settings.items()}
     identities = [
@@ -59,7 +62,7 @@ def train(
             return
         states, observed = checkpoint.load(path, identities)
         runs = [
-            start(spec, dataset, state, device=device, threads=threads)
+            start(spec, dataset, state, device=device, threads=threads, cuda_graph=cuda_graph)
             for spec, state in zip(specs, states, strict=True)
         ]
         for observer, kept in zip(observers, observed, strict=False):

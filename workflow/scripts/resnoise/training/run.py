@@ -21,7 +21,7 @@ from resnoise.storage import tensorfile
 from resnoise.storage.checksum import file_digest
 from resnoise.storage.digests import check_csv, read_json, stamp, write_json
 from resnoise.training import backend as backends
-from resnoise.training import checkpoint, history
+from resnoise.training import checkpoint, history, update
 from resnoise.training.batches import Normalisation, TrainingBatches
 from resnoise.training.checkpoint import State, copy_weights, set_weights
 from resnoise.training.evaluation import evaluate
@@ -29,9 +29,6 @@ from resnoise.training.objective import Penalty, sgd
 from resnoise.training.schedule import learning_rate
 
 _log = logging.getLogger(__name__)
-
-# Losses are checked in groups, because each check waits until the GPU has done all queued work.
-STEPS_BETWEEN_CHECKS = 100
 
 
 class DivergedError(Exception):
@@ -49,7 +46,7 @@ class Step(NamedTuple):
         epoch: from 1.
         number: from 1 in each epoch.
         inputs: the mini-batch, [B, C, H, W].
-        loss: its mean cross-entropy before the step, scalar.
+        loss: its mean cross-entropy before the step, scalar; the next step may overwrite it.
     """
 
     epoch: int
@@ -102,7 +99,13 @@ class RunFiles:
 
 
 def start(
-    spec: RunSpec, dataset: Dataset, state: State | None, *, device: str, threads: int
+    spec: RunSpec,
+    dataset: Dataset,
+    state: State | None,
+    *,
+    device: str,
+    threads: int,
+    cuda_graph: bool,
 ) -> "Run":
     """Return a run, new or continued, with a record of this process among its sessions.
 
@@ -113,6 +116,7 @@ def start(
         device: "auto", "cpu" or "cuda".
         threads: CPU threads. A continued run keeps the number that it was started with, because the
             number of threads decides how sums are rounded.
+        cuda_graph: replay the steps from a CUDA graph, if the device is a GPU.
 
     Raises:
         ResnoiseError: no such device, or a batch larger than the training set.
@@ -129,7 +133,8 @@ def start(
             threads = state.sessions[-1]["threads"]
             _log.info("using %d threads, as when the run was started", threads)
     chosen = devices.set_up(device, threads, recipe.allow_tf32)
-    run = Run(spec, dataset, chosen, state)
+    record = update.cuda_graph if cuda_graph and chosen.type == "cuda" else None
+    run = Run(spec, dataset, chosen, state, record=record)
     session = {
         **describe_environment(chosen, threads),
         "conv_backend": run.backend.name,
@@ -158,8 +163,24 @@ class Run:
     """Network, optimiser and data of one run, at its start or at the state of a checkpoint."""
 
     def __init__(
-        self, spec: RunSpec, dataset: Dataset, device: torch.device, state: State | None
+        self,
+        spec: RunSpec,
+        dataset: Dataset,
+        device: torch.device,
+        state: State | None,
+        *,
+        record: update.Record | None = None,
     ) -> None:
+        """Build the network and move everything to the device.
+
+        Args:
+            spec: what to train.
+            dataset: prepared pictures.
+            device: where to compute.
+            state: where to continue; None for a new run.
+            record: how to record the steps, to replay them; None to call each of their operations
+                every time.
+        """
         recipe = spec.recipe
         self.spec = spec
         dtype = devices.WEIGHT_DTYPES[recipe.precision]
@@ -170,6 +191,8 @@ class Run:
         self.penalty = Penalty(network, recipe)
         self.optimizer = sgd(self.penalty, recipe)
         self.backend = backends.select(network, spec, *dataset.train_images.shape[1:3])
+        step = update.Update(self.backend, self.penalty, self.optimizer)
+        self.update: update.Step = update.ReplayedUpdate(step, record) if record else step
         self.normalise = Normalisation(dataset.channel_mean, dataset.channel_std, device, dtype)
         self.train_images = torch.from_numpy(dataset.train_images).to(device)
         self.train_labels = torch.from_numpy(dataset.train_labels).to(device)
@@ -255,7 +278,7 @@ class Epoch:
         run.optimizer.rate = self.rate
         steps, device = len(run.batches), run.test_labels.device
         self.losses = torch.zeros(steps, dtype=run.normalise.dtype, device=device)
-        self.sizes = torch.zeros(steps, dtype=torch.float64, device=device)
+        self.sizes: list[int] = []
         self.wrong = torch.zeros((), dtype=torch.int64, device=device)
         self.steps_done = 0
         self.started = self.trained = time.perf_counter()
@@ -265,21 +288,21 @@ class Epoch:
         """Train on the next mini-batch.
 
         Raises:
-            DivergedError: the loss of this step, or of one not long before, is NaN or infinite.
+            DivergedError: this is the last step, and its loss, or that of one before, is NaN or
+                infinite.
         """
         run, index = self.run, self.steps_done
         inputs, labels = next(self.batches)
-        loss, errors = run.backend.loss_and_gradients(inputs, labels)
-        run.penalty.add_identity_gradient()
-        run.optimizer.step()
+        loss, errors = run.update(inputs, labels)
         self.losses[index] = loss
-        self.sizes[index] = len(labels)
+        self.sizes.append(len(labels))
         self.wrong += errors
         self.steps_done = done = index + 1
         if self.number == 1 and done == 1:
             run.state.snapshots["iteration1"] = copy_weights(run.network)
-        if done % STEPS_BETWEEN_CHECKS == 0 or done == len(run.batches):
-            bad = torch.nonzero(~torch.isfinite(self.losses[:done]))
+        if done == len(run.batches):
+            # Not before, because this waits until a GPU has done all queued work.
+            bad = torch.nonzero(~torch.isfinite(self.losses))
             if len(bad):
                 raise DivergedError(int(bad[0]) + 1)
             self.trained = time.perf_counter()
@@ -293,7 +316,8 @@ class Epoch:
         """
         run = self.run
         count = run.batches.count
-        risk = float((self.losses.double() * self.sizes).sum()) / count
+        sizes = torch.tensor(self.sizes, dtype=torch.float64, device=self.losses.device)
+        risk = float((self.losses.double() * sizes).sum()) / count
         train_error = int(self.wrong) / count
         if run.spec.recipe.epoch_risk == "training-set":
             risk, train_error = run.evaluate(run.train_images, run.train_labels)

@@ -1,0 +1,160 @@
+"""The checks for graphics cards: they run to their end on a CPU, and they can fail."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import metric_checks
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import training_checks  # noqa: F401 (adds its checks)
+from registry import CHECKS, Place
+from torch import Tensor
+
+from resnoise.training import run as run_module
+from resnoise.training.backend import TorchBackend
+from resnoise.training.run import Run
+from resnoise.training.update import Outcome
+
+CPU = torch.device("cpu")
+
+
+def short(name: str) -> bool:
+    """Return whether a check is the first of those that differ in their last word only."""
+    stem = name.rpartition(" ")[0]
+    return not stem or name == next(other for other in CHECKS if other.startswith(f"{stem} "))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if short(name) else pytest.param(name, marks=pytest.mark.thorough) for name in CHECKS],
+)
+def test_a_check_passes_where_the_device_is_the_cpu(name: str, tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    try:
+        assert CHECKS[name](Place(CPU, tmp_path))
+    finally:
+        torch.set_num_threads(threads)
+
+
+GRADIENTS = TorchBackend.loss_and_gradients
+
+
+def less_exact(self: TorchBackend, inputs: Tensor, labels: Tensor) -> Outcome:
+    """Compute float32 gradients as TF32 does, with ten bits."""
+    outcome = GRADIENTS(self, inputs, labels)
+    if inputs.dtype == torch.float32:
+        for parameter in self.network.parameters():
+            assert parameter.grad is not None
+            parameter.grad += 5e-4 * parameter.grad * torch.randn_like(parameter)
+    return outcome
+
+
+def never_the_same(self: TorchBackend, inputs: Tensor, labels: Tensor) -> Outcome:
+    """Compute gradients as with sums in a changing order."""
+    outcome = GRADIENTS(self, inputs, labels)
+    parameter = next(self.network.parameters())
+    assert parameter.grad is not None
+    parameter.grad *= 1 + 1e-6 * torch.rand(())
+    return outcome
+
+
+@pytest.mark.parametrize(
+    ("name", "gradients"),
+    [
+        ("gradients_are_those_of_float64 residual", less_exact),
+        ("two_runs_give_the_same_bits plain", never_the_same),
+        ("a_replayed_graph_gives_the_same_bits plain", never_the_same),
+    ],
+)
+def test_a_check_fails_where_gradients_are_wrong(
+    name: str,
+    gradients: Callable[..., Outcome],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(TorchBackend, "loss_and_gradients", gradients)
+    with pytest.raises(AssertionError):
+        CHECKS[name](Place(CPU, tmp_path))
+
+
+def test_a_check_fails_where_a_curve_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The third run of this check is the device's.
+    runs: list[Run] = []
+
+    def other(*arguments: object, **options: object) -> Run:
+        runs.append(Run(*arguments, **options))  # type: ignore[arg-type]
+        if len(runs) == 3:
+            runs[-1].penalty.coefficient *= 2
+            runs[-1].optimizer.momentum = 0.8
+        return runs[-1]
+
+    monkeypatch.setattr(run_module, "Run", other)
+    with pytest.raises(AssertionError, match="relative difference"):
+        CHECKS["three_epochs_follow_the_cpu residual"](Place(CPU, tmp_path))
+
+
+def test_a_check_fails_where_divergence_is_not_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "nonzero", lambda _: ())
+    monkeypatch.setattr(run_module.math, "isfinite", lambda _: True)
+    with pytest.raises(AssertionError):
+        CHECKS["a_diverging_run_is_found eager"](Place(CPU, tmp_path))
+
+
+TABLE = pd.DataFrame({"name": ["a", "b"], "value": [1.0, np.nan], "size": [0.0, 2.0]})
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "expected"),
+    [("value", 1.0, 0.0), ("value", 1.001, 1.0), ("value", 1.002, 2.0), ("size", 1e-5, np.inf)],
+)
+def test_tables_are_compared_number_by_number(column: str, value: float, expected: float) -> None:
+    found = TABLE.copy()
+    found.loc[0, column] = value
+    bound = metric_checks.Bound(None, 1e-3)
+    assert metric_checks.deviation(found, TABLE, bound) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        TABLE[:1],
+        TABLE.drop(columns="size"),
+        TABLE.assign(name=["a", "c"]),
+        TABLE.assign(value=[1.0, 1.0]),
+        TABLE.assign(value=[np.nan, np.nan]),
+    ],
+)
+def test_tables_with_other_rows_are_not_equal(found: pd.DataFrame) -> None:
+    with pytest.raises(AssertionError, match="other"):
+        metric_checks.deviation(found, TABLE, metric_checks.Bound(None, 1e-3))
+
+
+def test_a_check_fails_where_a_metric_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = metric_checks.measured
+    calls: list[str] = []
+
+    def other(*arguments: object) -> list[pd.DataFrame]:
+        tables = measured(*arguments)  # type: ignore[arg-type]
+        calls.append("")
+        if len(calls) == 2:
+            tables[0]["cushion"] *= 1.01
+        return tables
+
+    monkeypatch.setattr(metric_checks, "measured", other)
+    with pytest.raises(AssertionError, match="times as far"):
+        CHECKS["a_metric_is_the_cpus layer_cushion plain"](Place(CPU, tmp_path))
+
+
+def test_there_is_no_metric_with_a_specification_that_is_not_checked() -> None:
+    from resnoise import registry
+
+    # Statistics of weights are computed without a device.
+    assert {*metric_checks.METRICS, "weight_statistics"} == {*registry.METRICS}
