@@ -341,9 +341,9 @@ def test_a_run_that_dies_at_any_change_of_a_file_ends_with_the_same_bits(
             names = {files.weights, files.snapshots, files.history, files.record}
             names.add(digest_file(files.history))
             assert {*folder.iterdir()} == names
-    # History with its digest, twice checkpoint and history, four results (one with a digest),
-    # removal of the checkpoint.
-    assert number - 1 == 2 + 2 * 3 + 5 + 1
+    # History with its digest, twice checkpoint and history, four results (one with a digest, which
+    # then says which run it is of), removal of the checkpoint.
+    assert number - 1 == 2 + 2 * 3 + 6 + 1
 
 
 def test_a_script_killed_at_random_moments_ends_with_the_same_bits(

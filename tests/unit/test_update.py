@@ -21,12 +21,12 @@ from torch.utils._pytree import tree_leaves
 from resnoise import registry
 from resnoise.data.dataset import Dataset
 from resnoise.errors import ResnoiseError
-from resnoise.specs.run import RunSpec
+from resnoise.specs.run import RunSpec, plain_twin
 from resnoise.training import checkpoint, loop
 from resnoise.training import run as run_module
 from resnoise.training.backend import TorchBackend
 from resnoise.training.run import Run, RunFiles
-from resnoise.training.twins import DriftRecorder, plain_twin
+from resnoise.training.twins import DriftRecorder
 from resnoise.training.update import WARM_UP, Outcome, ReplayedUpdate
 
 # Operations whose result Python needs, for which it must wait until a card is ready.
