@@ -60,6 +60,7 @@ def run_spec(architecture: str, depth: int = 8, **changes: Any) -> RunSpec:
         "allow_tf32": False,
         "compile": False,
         "conv_backend": "torch",
+        "epoch_risk": "mini-batches",
         "snapshot_epochs": (1,),
     }
     network = NetworkSpec(architecture, depth, 16)

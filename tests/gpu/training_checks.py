@@ -16,11 +16,11 @@ from torch import Tensor
 
 from resnoise import devices, provenance, registry
 from resnoise.data.dataset import Dataset
-from resnoise.specs.run import RunSpec
+from resnoise.specs.run import RunSpec, plain_twin
 from resnoise.training import checkpoint
 from resnoise.training.loop import train
 from resnoise.training.run import Epoch, Run, RunFiles
-from resnoise.training.twins import DriftRecorder, plain_twin
+from resnoise.training.twins import DriftRecorder
 from resnoise.training.update import cuda_graph
 
 ARCHITECTURES = tuple(registry.ARCHITECTURES)
