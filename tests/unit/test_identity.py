@@ -159,6 +159,22 @@ def test_differences_are_named() -> None:
     )
 
 
+@pytest.mark.parametrize("key", ["file", "data"])
+def test_a_measurement_of_another_network_trained_elsewhere_is_refused(
+    tmp_path: Path, key: str
+) -> None:
+    file = tmp_path / "layer_cushion.csv"
+    csvfile.write(file, pd.DataFrame({"cushion": [1.0]}))
+    facts = {"network": "{}", "file": "f", "data": "d", "metric": "layer_cushion"}
+    write_json(tmp_path / "network.json", {"sha256": "f", "data_digest": "d"})
+    stamp(file, facts)
+    identity.check_beside(file)
+    stamp(file, {**facts, key: "other"})
+    different = {"file": "weights", "data": "data"}[key]
+    with pytest.raises(ResnoiseError, match=rf"layer_cushion.csv: .*\(different {different}\)"):
+        identity.check_beside(file)
+
+
 def test_sha256sum_reads_a_stamped_digest(tmp_path: Path) -> None:
     folder = make(tmp_path, 1)
     done = subprocess.run(

@@ -2,12 +2,14 @@
 
 import argparse
 import importlib
+import json
 from pathlib import Path
 
 from resnoise import commandline, registry
 from resnoise.data import dataset
 from resnoise.devices import Computing
 from resnoise.specs import metrics as specs
+from resnoise.storage.digests import stamp
 from resnoise.trained import external
 
 # Given in place of a metric's name: describe the network (facts about it and its test error).
@@ -38,6 +40,9 @@ def main() -> None:
         spec = getattr(specs, str(metric.spec)).from_json(arguments.spec)
         outputs = commandline.by_suffix(arguments.output, ".csv")
         importlib.import_module(metric.module).measure_run(network, spec, outputs, computing)
+        measured = {"metric": arguments.name, "spec": json.loads(arguments.spec), "code": code}
+        for output in outputs:
+            stamp(output, {**network.digests, **measured})
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from resnoise.storage.digests import read_json, read_stamp, text_digest
 # In place of the digest of a file that belongs to no run.
 NO_RUN = "-"
 _RECORD = "run.json"
+_NETWORK = "network.json"
 # 32 bits tell files apart that were mixed up; the command lines of large tables stay short.
 _DIGITS = 8
 
@@ -58,13 +59,17 @@ def check(files: Sequence[Path], expected: Sequence[str]) -> None:
 
 
 def check_beside(file: Path) -> None:
-    """Check that a CSV file belongs to the run whose record lies beside it or one folder above.
+    """Check that a CSV file belongs to the run or network whose record lies beside it.
 
-    A file that does not say which run it is of passes, and so does one without a record.
+    The record of a run may also lie one folder above. A file that does not say what it is of
+    passes, and so does one without a record.
 
     Raises:
-        ResnoiseError: it belongs to another run, or a file is damaged.
+        ResnoiseError: it belongs to another run or network, or a file is damaged.
     """
+    if file.with_name(_NETWORK).exists():
+        _check_network(file)
+        return
     records = [folder / _RECORD for folder in (file.parent, file.parent.parent)]
     record = next((place for place in records if place.exists()), None)
     if record is None or file.suffix != ".csv":
@@ -84,6 +89,23 @@ def check_beside(file: Path) -> None:
         raise ResnoiseError(
             f"{file}: of another run than {record} (different {' and '.join(different)}); delete "
             f"{file.name} and rerun"
+        )
+
+
+def _check_network(file: Path) -> None:
+    """Check that a measurement is of the network trained elsewhere whose record is beside it."""
+    facts = read_stamp(file)
+    if "network" not in facts:
+        return
+    network = read_json(file.with_name(_NETWORK))
+    pairs = {"weights": ("file", "sha256"), "data": ("data", "data_digest")}
+    different = [
+        name for name, (own, other) in pairs.items() if facts.get(own) != network.get(other)
+    ]
+    if different:
+        raise ResnoiseError(
+            f"{file}: of another network than {_NETWORK} beside it (different "
+            f"{' and '.join(different)}); delete {file.name} and rerun"
         )
 
 

@@ -194,9 +194,10 @@ def _fit(weights: Weights, expected: Mapping[str, Tensor], path: Path) -> Weight
 def describe(network: ExternalNetwork, output: Path, device: torch.device) -> None:
     """Write facts about a network as JSON. Its test error shows if ``mean`` and ``std`` are right.
 
-    The keys are name, depth, residual, parameters (their number), sha256 (of the file), mean and
-    std (per channel, of the standardisation), pictures (size of the test set), and test_loss and
-    test_error, which are null if the network and the pictures differ in the number of classes.
+    The keys are name, depth, residual, parameters (their number), sha256 (of the file), data_digest
+    (of the pictures), mean and std (per channel, of the standardisation), pictures (size of the
+    test set), and test_loss and test_error, which are null if the network and the pictures differ
+    in the number of classes.
     """
     module = network.network("final", device)
     normalise = network.normalisation(device)
@@ -216,6 +217,7 @@ def describe(network: ExternalNetwork, output: Path, device: torch.device) -> No
             "residual": network.spec.residual,
             "parameters": sum(p.numel() for p in module.parameters()),
             "sha256": network.digests["file"],
+            "data_digest": network.digests["data"],
             "mean": (-normalise.shift.double() * deviation).tolist(),
             "std": deviation.tolist(),
             "pictures": len(labels),
