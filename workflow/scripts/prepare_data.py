@@ -19,12 +19,13 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="data set file to write")
     arguments = parser.parse_args()
     start = time.monotonic()
-    samples, source_digest = prepare(DataSpec.from_json(arguments.spec), arguments.source)
-    dataset.save(arguments.output, samples, source_digest)
+    spec = DataSpec.from_json(arguments.spec)
+    samples, source_digest = prepare(spec, arguments.source)
+    dataset.save(arguments.output, samples, source_digest, spec.scaling)
     # Reading the file back checks that it was written completely.
     data = dataset.load(arguments.output)
     logging.info(
-        "%d train and %d test pictures of %d x %d pixels, %d classes, mean %s, std %s, "
+        "%d train and %d test pictures of %d x %d pixels, %d classes, mean %s, divided by %s, "
         "SHA-256 %s, source's SHA-256 %s, %.1f s",
         len(data.train_images),
         len(data.test_images),
