@@ -2,8 +2,8 @@
 
     PYTHONPATH=workflow/scripts python tests/benchmarks/gradient_flow_speed.py
 
-Both variants compute the sums over own and other paths of all layers and the shares f_l. They take
-turns, and the medians are compared. To measure the precision on a trained network, give its run and
+Both variants compute G of all layers and the shares f_l of all readings. They take turns, and the
+medians are compared. To measure the precision on a trained network, give its run and
 its data set: --run results/runs/residual-32/hmwi/seed1 --data results/data.safetensors.
 """
 
@@ -22,9 +22,11 @@ from torch import Tensor, nn
 from resnoise.data import dataset
 from resnoise.initialisations import initialise
 from resnoise.metrics import path_gradients as gradient_flow
+from resnoise.metrics.flow_readings import compared, dominant
 from resnoise.metrics.linearised import Linearised, linearise
 from resnoise.metrics.resumable import choose_samples
 from resnoise.networks import build
+from resnoise.specs.flow import READINGS
 from resnoise.specs.run import NetworkSpec
 from resnoise.trained import run as trained
 from resnoise.training.batches import Normalisation
@@ -41,6 +43,7 @@ def main() -> None:
         "--threads", type=int, nargs="*", default=[1, 2], help="none: precision only"
     )
     parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--reading", choices=READINGS, default="set", help="for the precision")
     parser.add_argument("--run", type=Path, help="folder of a finished run, for the precision")
     parser.add_argument("--data", type=Path, help="the run's data set")
     arguments = parser.parse_args()
@@ -58,9 +61,9 @@ def main() -> None:
     for architecture, initialisation in NETWORKS.items():
         net = build(NetworkSpec(architecture, arguments.depth, 16), 10)
         initialise(net, initialisation, 1)
-        measure_precision(f"{architecture}, untrained", net, *noise(32))
+        measure_precision(f"{architecture}, untrained", net, *noise(32), arguments.reading)
     if arguments.run:
-        measure_run(arguments.run, arguments.data)
+        measure_run(arguments.run, arguments.data, arguments.reading)
 
 
 def noise(count: int) -> tuple[Tensor, Tensor]:
@@ -96,7 +99,8 @@ def measure_speed(arguments: argparse.Namespace, architecture: str, threads: int
             if name == "one by one":
                 shares[name] = one_by_one(net, inputs, gradients)
             else:
-                shares[name] = gradient_flow.dominant_shares(at, gradients, name == "C")[0]
+                found = gradient_flow.dominant_shares(at, gradients, name == "C")
+                shares[name] = torch.stack([by_mean for by_mean, _ in found.values()])
             seconds[name].append(time.perf_counter() - start)
             memory[name] = max(memory.get(name, 0), peak_megabytes() - before)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
@@ -115,26 +119,22 @@ def measure_speed(arguments: argparse.Namespace, architecture: str, threads: int
 
 
 def one_by_one(net: nn.Module, inputs: Tensor, gradients: Tensor) -> Tensor:
-    """Return the shares f by one call of autograd for every feature."""
+    """Return the shares f of each reading by one call of autograd for every feature."""
     x = torch.relu(net.conv1(inputs.clone().requires_grad_()))
     found = [x]
     for block in net.blocks():
         found.append(block(found[-1]))
     features, found = found[-1].mean((2, 3)), found[:-1]
-    own = [torch.zeros_like(x) for x in found]
-    total = [torch.zeros_like(x) for x in found]
+    parts = []
     for j in range(features.shape[1]):
         mediated = (features[:, j] * gradients[:, j]).sum()
-        parts = torch.autograd.grad(mediated, found, retain_graph=True)
-        for mine, whole, part in zip(own, total, parts, strict=True):
-            c = j % part.shape[1]
-            mine[:, c] += part[:, c]
-            whole += part
+        parts.append(torch.autograd.grad(mediated, found, retain_graph=True))
+    layers = [torch.stack(of_layer) for of_layer in zip(*parts, strict=True)]
     shares = [
-        gradient_flow.dominant(mine, whole - mine)[0].double().mean(1)
-        for mine, whole in zip(own, total, strict=True)
+        torch.stack([dominant(*compared(flow, reading))[0].double().mean(1) for flow in layers], 1)
+        for reading in READINGS
     ]
-    return torch.stack(shares, dim=1)
+    return torch.stack(shares)
 
 
 def reset_peak() -> None:
@@ -148,7 +148,7 @@ def peak_megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def measure_run(folder: Path, data: Path) -> None:
+def measure_run(folder: Path, data: Path, reading: str) -> None:
     """Print the precision on a finished run, before and after training."""
     run = trained.read(
         folder / "run.json",
@@ -165,10 +165,12 @@ def measure_run(folder: Path, data: Path) -> None:
     labels = torch.from_numpy(run.dataset.train_labels[drawn])
     for label in ("iteration1", "final"):
         name = f"{run.spec.network.architecture}-{run.spec.network.depth}, {label}"
-        measure_precision(name, run.network(label, device), inputs, labels)
+        measure_precision(name, run.network(label, device), inputs, labels, reading)
 
 
-def measure_precision(name: str, net: nn.Module, inputs: Tensor, labels: Tensor) -> None:
+def measure_precision(
+    name: str, net: nn.Module, inputs: Tensor, labels: Tensor, reading: str
+) -> None:
     """Print how far float32 is from float64, with the signs of ReLUs of float64 in both."""
     at, gradients = prepared(net.double(), inputs, labels)
     results = {}
@@ -183,9 +185,10 @@ def measure_precision(name: str, net: nn.Module, inputs: Tensor, labels: Tensor)
                 slice(picture, picture + 1),
                 gradient_flow.Transposes(native=True),
             )
-            for own, rest in parts:
+            for flow in parts:
+                own, rest = compared(flow, reading)
                 ratios.append((own / rest).abs().mean((2, 3)).double().flatten())
-                flows.append(torch.stack(gradient_flow.dominant(own, rest)).flatten(1))
+                flows.append(torch.stack(dominant(own, rest)).flatten(1))
         results[dtype] = ratios, flows
     (exact, f_exact), (rough, f_rough) = results[torch.float64], results[torch.float32]
     a, b = torch.cat(exact), torch.cat(rough)
@@ -203,7 +206,7 @@ def measure_precision(name: str, net: nn.Module, inputs: Tensor, labels: Tensor)
             [float(x.double().mean() - y.double().mean()) for x, y in zip(one, two, strict=True)]
         ).view(len(inputs), -1)
         print(
-            f"  by {label}: {float(differ.double().mean()):.2%} of the sub-activations differ, "
+            f"  by {label}: {float(differ.double().mean()):.2%} of the tests differ, "
             f"{float((changes != 0).double().mean()):.2%} of the f_l of single pictures "
             f"(by up to {float(changes.abs().max()):.3f}); f_l over {len(inputs)} pictures "
             f"by up to {float(changes.mean(0).abs().max()):.4f}",

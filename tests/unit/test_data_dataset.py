@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from resnoise.data import dataset
 from resnoise.data.samples import Samples, check, digest
 from resnoise.errors import ResnoiseError
 from resnoise.storage import tensorfile
+from resnoise.training.batches import Normalisation
 
 
 def make_samples(**changes) -> Samples:
@@ -47,6 +49,29 @@ def test_digest_depends_on_the_content_only(tmp_path: Path) -> None:
     assert len(written) == 1
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert dataset.save(tmp_path / "c", make_samples(), "e" * 64) not in written
+
+
+def test_centred_pictures_are_not_divided(tmp_path: Path) -> None:
+    """Their network inputs are pixel values from 0 to 1 minus the channel's mean."""
+    samples = make_samples()
+    dataset.save(tmp_path / "usual", samples, "")
+    dataset.save(tmp_path / "centred", samples, "", "centred")
+    usual, centred = (dataset.load(tmp_path / name) for name in ("usual", "centred"))
+    assert centred.digest != usual.digest
+    assert (centred.channel_std == 1).all() and not (usual.channel_std == 1).any()
+    pictures = torch.from_numpy(samples.train_images)
+    inputs = {
+        name: Normalisation(one.channel_mean, one.channel_std, torch.device("cpu"), torch.float64)(
+            pictures
+        )
+        for name, one in (("usual", usual), ("centred", centred))
+    }
+    expected = samples.train_images / 255 - (samples.train_images / 255).mean((0, 1, 2))
+    torch.testing.assert_close(
+        inputs["centred"], torch.from_numpy(expected).permute(0, 3, 1, 2), rtol=1e-12, atol=1e-14
+    )
+    deviations = inputs["usual"].std((0, 2, 3), correction=0)
+    torch.testing.assert_close(deviations, torch.ones(3, dtype=torch.float64))
 
 
 def test_statistics_are_those_of_the_training_pictures(tmp_path: Path) -> None:

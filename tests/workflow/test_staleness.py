@@ -501,6 +501,7 @@ KEYS: dict[str, list[Case]] = {
     "data.train_per_class": [Case(11, DATA)],
     "data.test_per_class": [Case(6, DATA)],
     "data.subset_seed": [Case(1, DATA)],
+    "data.scaling": [Case("centred", DATA)],
     "networks.width": [Case(8, (*SIMPLIFIED, *FULL, "network_layers "))],
     "networks.shortcut": [Case("stacked", ("train .*/runs/full-residual", "network_layers "))],
     **recipe_keys(),

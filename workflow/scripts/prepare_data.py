@@ -25,7 +25,7 @@ def main() -> None:
 
     def compute() -> None:
         samples, source_digest = prepare(spec, arguments.source)
-        dataset.save(arguments.output, samples, source_digest)
+        dataset.save(arguments.output, samples, source_digest, spec.scaling)
 
     identity = {"result": "data", "spec": spec.to_json(), "code": code}
     outputs = {arguments.output.name: arguments.output}
@@ -35,7 +35,7 @@ def main() -> None:
     # Reading the file back checks that it was written completely.
     data = dataset.load(arguments.output)
     logging.info(
-        "%d train and %d test pictures of %d x %d pixels, %d classes, mean %s, std %s, "
+        "%d train and %d test pictures of %d x %d pixels, %d classes, mean %s, divided by %s, "
         "SHA-256 %s, source's SHA-256 %s, %.1f s",
         len(data.train_images),
         len(data.test_images),

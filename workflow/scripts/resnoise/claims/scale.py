@@ -29,7 +29,7 @@ def differences(config: Mapping[str, Any], paper: Mapping[str, Any]) -> dict[str
         paper: the loaded default configuration, which is the paper's as far as the paper says.
     """
     found = {
-        "data": _data(config["data"]),
+        "data": _data(config["data"], paper["data"]),
         "networks": _values(config["networks"], paper["networks"], ""),
     }
     for family in ("simplified", "fully_fledged"):
@@ -59,7 +59,7 @@ def within(part: str, found: Mapping[str, Sequence[str]]) -> list[str]:
     ]
 
 
-def _data(data: Mapping[str, Any]) -> list[str]:
+def _data(data: Mapping[str, Any], paper: Mapping[str, Any]) -> list[str]:
     """Return how the pictures differ from the paper's."""
     differs = registry.source(data["source"]).differs
     if differs is None:
@@ -68,7 +68,8 @@ def _data(data: Mapping[str, Any]) -> list[str]:
     for key, kind in (("train_per_class", "training"), ("test_per_class", "test")):
         if data[key] is not None:
             found.append(f"{data[key]} {kind} pictures of each class")
-    return found
+    scaling = {"scaling": data["scaling"]}
+    return found + _values(scaling, paper, "")
 
 
 def _values(section: Mapping[str, Any], paper: Mapping[str, Any], prefix: str) -> list[str]:

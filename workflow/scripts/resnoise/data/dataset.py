@@ -11,6 +11,10 @@ from resnoise.data.samples import CHANNEL_NAMES, Samples, check
 from resnoise.errors import ResnoiseError, quoted
 from resnoise.storage import tensorfile
 
+# What makes network inputs of pixel values from 0 to 1: minus the channel's mean in both cases, and
+# divided by its standard deviation if standardised.
+SCALINGS = ("standardised", "centred")
+
 _KIND = "data set"
 _CHUNK = 1000
 
@@ -21,7 +25,8 @@ class Dataset(Samples):
 
     Attributes:
         channel_mean: float64 [C], mean of the training pictures' channels on the scale 0 ... 1.
-        channel_std: float64 [C], their standard deviations on the same scale, none of them 0.
+        channel_std: float64 [C], what inputs are divided by: their standard deviations on the same
+            scale, none of them 0, or 1 if the pictures are only centred.
         source_digest: SHA-256 of the source that the pictures came from.
         digest: SHA-256 of this data set: pictures, labels, class names, ``source_digest``.
     """
@@ -32,18 +37,21 @@ class Dataset(Samples):
     digest: str
 
 
-def save(path: Path, samples: Samples, source_digest: str) -> str:
+def save(path: Path, samples: Samples, source_digest: str, scaling: str = "standardised") -> str:
     """Write a prepared data set atomically and return its digest.
 
     Args:
         path: file to write.
         samples: what ``resnoise.data.prepare.prepare`` returned.
         source_digest: SHA-256 of the source.
+        scaling: one of ``SCALINGS``.
 
     Raises:
         ResnoiseError: a channel of the training pictures has the same value everywhere.
     """
     mean, std = channel_statistics(samples.train_images)
+    if scaling == "centred":
+        std = np.ones_like(std)
     arrays: dict[str, np.ndarray] = {"channel_mean": mean, "channel_std": std}
     for part, (images, labels) in samples.parts().items():
         arrays[f"{part}_images"] = images

@@ -386,7 +386,7 @@ def _data(file: Path) -> list[tuple[str, str]]:
         ("Size", f"{width} x {height} pixels"),
         ("Classes", ", ".join(found.class_names)),
         ("Channel means", ", ".join(f"{value:.4f}" for value in found.channel_mean)),
-        ("Channel standard deviations", ", ".join(f"{value:.4f}" for value in found.channel_std)),
+        ("Channels are divided by", ", ".join(f"{value:.4f}" for value in found.channel_std)),
         ("SHA-256 of the source", found.source_digest),
         ("SHA-256 of the prepared data", found.digest),
     ]

@@ -22,13 +22,17 @@ RUN_FILES = (
 
 @dataclasses.dataclass(frozen=True)
 class DataSpec(Spec):
-    """The pictures of the data set (config section ``data``), without the path of their file."""
+    """The pictures of the data set (config section ``data``), without the path of their file.
+
+    ``scaling`` is what makes inputs of pixel values: one of ``resnoise.data.dataset.SCALINGS``.
+    """
 
     source: str
     sha256: str | None
     train_per_class: int | None
     test_per_class: int | None
     subset_seed: int
+    scaling: str = "standardised"
 
 
 @dataclasses.dataclass(frozen=True)
