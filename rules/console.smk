@@ -8,7 +8,10 @@ from snakemake.settings.enums import Quietness
 
 sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
+from resnoise import users
 from resnoise.console import display, summary
+
+users.ensure_name()
 
 # None where the command line asks for Snakemake's own log.
 DISPLAY = display.install(logger, workflow.output_settings) if workflow.is_main_process else None

@@ -337,7 +337,7 @@ def test_other_files_are_refused(path: Path, content: bytes) -> None:
 
 def test_folder_is_refused(path: Path) -> None:
     path.mkdir()
-    assert "Is a directory" in refused(path)
+    assert "a folder, needed: a file" in refused(path)
 
 
 def test_members_are_not_read_unless_asked_for(path: Path) -> None:

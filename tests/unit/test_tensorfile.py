@@ -192,7 +192,7 @@ def write_empty(file: Path) -> None:
         (write_odd_metadata, "not written by this project"),
         (write_text, "not a safetensors file"),
         (write_empty, "not a safetensors file"),
-        (Path.mkdir, "not a safetensors file"),
+        (Path.mkdir, "a folder, needed: a file"),
     ],
 )
 def test_a_foreign_file_is_refused(file: Path, write: Callable[[Path], None], message: str) -> None:
