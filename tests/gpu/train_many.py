@@ -5,7 +5,9 @@ network: it needs the packages of envs/torch.yaml and Pillow. Where Snakemake's 
 
     python tests/gpu/train_many.py plan plain-44/kwi/seed1 residual-44/hmwi/seed1 > plan.json
 
-writes down the runs, as the configuration has them, the most important first. On the machine:
+writes down the runs, as the configuration has them, the most important first. (With ``--prefix``
+and ``--after`` a plan has runs of several configurations, such as other learning rates.) On the
+machine:
 
     python tests/gpu/train_many.py run plan.json out --pictures cifar10.tar.xz --minutes 8
 
@@ -68,9 +70,10 @@ def make_plan(arguments: argparse.Namespace) -> None:
     from resnoise.plan import specs
 
     config = load.load(load.read(arguments.configfile))
-    runs = {}
-    for name in arguments.runs or USUAL:
-        network, initialisation, seed = name.split("/")
+    runs = json.loads(arguments.after.read_text())["runs"] if arguments.after else {}
+    for own in arguments.runs or USUAL:
+        name = f"{arguments.prefix}{own}"
+        network, initialisation, seed = own.split("/")
         architecture, _, depth = network.rpartition("-")
         spec = specs.run_spec(
             config, architecture, int(depth), initialisation, int(seed.removeprefix("seed"))
@@ -348,6 +351,8 @@ def main() -> None:
     plan.set_defaults(call=make_plan)
     plan.add_argument("runs", nargs="*", help="such as plain-44/kwi/seed1")
     plan.add_argument("--configfile", type=Path, nargs="*", default=[])
+    plan.add_argument("--prefix", default="", help="of the runs' names, such as rate0.01/")
+    plan.add_argument("--after", type=Path, help="a plan to add these runs to")
     plan.add_argument("--epochs", type=int, help="for a rehearsal: other runs than the usual ones")
     plan.add_argument("--data", type=Path, help="prepared data set, to notice if it is another one")
     run = commands.add_parser("run", help="train them")

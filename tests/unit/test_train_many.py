@@ -60,6 +60,15 @@ def test_without_names_a_plan_is_that_of_the_paper(tmp_path: Path) -> None:
     assert {run["recipe"]["epochs"] for run in runs.values()} == {200}
 
 
+def test_a_plan_can_have_runs_of_several_configurations(tmp_path: Path) -> None:
+    (tmp_path / "fast.yaml").write_text("training: {simplified: {learning_rate: 0.01}}")
+    (tmp_path / "one.json").write_text(call("plan", NAMES[0], folder=tmp_path).stdout)
+    words = ("--prefix", "rate0.01/", "--after", "one.json", "--configfile", "fast.yaml")
+    runs = json.loads(call("plan", NAMES[0], *words, folder=tmp_path).stdout)["runs"]
+    assert [*runs] == [NAMES[0], f"rate0.01/{NAMES[0]}"]
+    assert [run["recipe"]["learning_rate"] for run in runs.values()] == [0.005, 0.01]
+
+
 @pytest.mark.thorough
 def test_a_stopped_training_continues_elsewhere_to_the_same_bits(
     plan: dict[str, Any], tmp_path: Path

@@ -46,9 +46,11 @@ class Penalty:
         kernels: list[Tensor] = []
         if recipe.penalty_on_transferred and isinstance(network, HasIdentityKernels):
             kernels = network.identity_kernels()
-        # T adds 1 at the ID entries: |w + id|^2 = |w|^2 + 2 <w, id> + |id|^2.
+        # T adds 1 at the ID entries: |w + id|^2 = |w|^2 + 2 <w, id> + |id|^2. They are laid out as
+        # the kernel and its gradient, so that a GPU adds all of them in one launch.
         self._identities = [
-            (kernel, id_entries(kernel.shape).to(kernel.device, kernel.dtype)) for kernel in kernels
+            (kernel, torch.zeros_like(kernel).detach().copy_(id_entries(kernel.shape)))
+            for kernel in kernels
         ]
 
     @torch.no_grad()
