@@ -344,6 +344,8 @@ def test_a_network_without_a_signal_is_measured_and_its_layers_are_named(
         weights["bn1.bias"].fill_(-1e6)
     found = read(spec(), saved(tmp_path, weights), data)
     external.describe(found, tmp_path / "network.json", CPU)
+    facts = json.loads((tmp_path / "network.json").read_text("utf-8"), parse_constant=pytest.fail)
+    assert (facts["test_error"] is None) == (kind == "explodes")
     layers, spans = tmp_path / "layer_cushion.csv", tmp_path / "interlayer_cushion.csv"
     layer_spec = LayerCushionSpec(samples=4, sample_seed=0, every_snapshot=False)
     layer_cushion.measure_run(found, layer_spec, [layers], Computing("cpu"))

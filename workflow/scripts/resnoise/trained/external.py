@@ -1,6 +1,7 @@
 """Networks trained elsewhere: ResNets for CIFAR or of torchvision, built from their state dicts."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -197,7 +198,7 @@ def describe(network: ExternalNetwork, output: Path, device: torch.device) -> No
     The keys are name, depth, residual, parameters (their number), sha256 (of the file), data_digest
     (of the pictures), mean and std (per channel, of the standardisation), pictures (size of the
     test set), and test_loss and test_error, which are null if the network and the pictures differ
-    in the number of classes.
+    in the number of classes, or if its outputs overflow.
     """
     module = network.network("final", device)
     normalise = network.normalisation(device)
@@ -207,7 +208,9 @@ def describe(network: ExternalNetwork, output: Path, device: torch.device) -> No
     )
     loss, error = None, None
     if network.weights["fc.weight"].shape[0] == len(dataset.class_names):
-        loss, error = evaluate(module, images, labels, normalise)
+        measured = evaluate(module, images, labels, normalise)
+        # A network that has exploded has neither, and JSON no NaN.
+        loss, error = measured if math.isfinite(measured[0]) else (None, None)
     deviation = 1 / (255 * normalise.scale.double())
     write_json(
         output,
