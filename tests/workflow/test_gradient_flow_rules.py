@@ -46,9 +46,10 @@ def test_flow_is_measured_drawn_and_tabulated(project: Project) -> None:
     assert row["f_mean_residual"] == pytest.approx(final["f_mean"].mean())
 
     table = pd.read_csv(results / "table5.csv").set_index("network")
-    names = ["residual", "dominant-path", "dominant-path-lower-full"]
-    assert list(table.index) == names
-    for name in names:
-        evaluation = pd.read_csv(results / f"runs/{name}-8/hmwi/seed1/evaluation.csv")
+    starts = dict.fromkeys(("residual", "plain", "dominant-path"), "hmwi")
+    starts |= {"plain": "t-hmwi", "dominant-path-lower-full": "hmwi"}
+    assert list(table.index) == [*starts]
+    for name, start in starts.items():
+        evaluation = pd.read_csv(results / f"runs/{name}-8/{start}/seed1/evaluation.csv")
         assert table.loc[name, "risk_mean"] == evaluation.set_index("snapshot").loc["final", "risk"]
     assert project.stale(*TARGETS) == {}
