@@ -11,7 +11,7 @@ import pandas as pd
 from resnoise.claims.page import COLUMNS
 from resnoise.data import dataset
 from resnoise.data.samples import Samples
-from resnoise.report import page
+from resnoise.report import facts, page
 from resnoise.storage import csvfile
 from resnoise.storage.digests import write_json
 from resnoise.storage.pages import write_page
@@ -133,7 +133,7 @@ def build(folder: Path, differences: Mapping[str, list[str]] = DIFFERENCES) -> s
             ("table1", "Table 1: networks", "Appendix A", "table1.md"),
         )
     ]
-    facts = page.Facts(CONFIG, differences, "snakemake --cores all results/report.html", "9.27")
+    made = facts.Facts(CONFIG, differences, "snakemake --cores all results/report.html", "9.27")
     records = sorted(folder.rglob("run.json"))
     data = folder / "data.safetensors"
-    return page.build(folder / "claims.csv", items, records, data, facts, folder)
+    return page.build(folder / "claims.csv", items, records, data, made, folder)

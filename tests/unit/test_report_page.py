@@ -19,7 +19,7 @@ from resnoise.config import load as configuration
 from resnoise.errors import ResnoiseError
 from resnoise.plan import artefacts
 from resnoise.plan.artefacts import ARTEFACTS
-from resnoise.report import page
+from resnoise.report import facts, page
 from resnoise.storage import csvfile
 from resnoise.storage.digests import write_json
 
@@ -262,3 +262,13 @@ def test_every_output_for_people_has_caption_category_and_label() -> None:
 def test_the_configuration_is_shown_as_yaml(text: str) -> None:
     shown = re.search(r"defaults included</summary>\n<pre><code>(.*?)</code>", text, re.DOTALL)
     assert shown and yaml.safe_load(shown[1]) == json.loads(json.dumps(report_pages.CONFIG))
+
+
+def test_the_last_check_of_all_files_is_said_in_words(tmp_path: Path) -> None:
+    file = tmp_path / "verified.json"
+    counts = {"damaged": 1, "foreign": 0, "sound": 130}
+    write_json(file, {"checked": "2026-01-02T03:04:05+00:00", "counts": counts})
+    assert facts.verified(file) == "2026-01-02 03:04 UTC: 1 damaged, 130 sound"
+    write_json(file, {"checked": 1})
+    with pytest.raises(ResnoiseError, match=r"verified.json: damaged"):
+        facts.verified(file)

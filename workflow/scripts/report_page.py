@@ -6,7 +6,7 @@ from pathlib import Path
 
 from resnoise import commandline
 from resnoise.plan.artefacts import ARTEFACTS
-from resnoise.report import page
+from resnoise.report import facts, page
 
 
 def main() -> None:
@@ -49,19 +49,19 @@ def main() -> None:
         )
         for name, caption in zip(arguments.show, arguments.captions, strict=True)
     ]
-    facts = page.Facts(
+    made = facts.Facts(
         config=json.loads(arguments.config),
         differences=json.loads(arguments.differences),
         command=arguments.command,
         snakemake=arguments.snakemake,
-        verified=page.verified(arguments.verified) if arguments.verified else None,
+        verified=facts.verified(arguments.verified) if arguments.verified else None,
     )
     page.write(
         arguments.claims,
         items,
         arguments.records,
         arguments.data,
-        facts,
+        made,
         arguments.results,
         arguments.output,
     )

@@ -22,6 +22,7 @@ from resnoise.claims.names import NUMBER, STATEMENT, VERDICTS, is_qualified
 from resnoise.data import dataset
 from resnoise.durations import duration
 from resnoise.errors import ResnoiseError, quoted
+from resnoise.report.facts import Facts
 from resnoise.storage import csvfile
 from resnoise.storage.digests import check_csv, read_json
 from resnoise.storage.files import write_text
@@ -53,25 +54,6 @@ class Item:
     file: Path
     data: Path
     caption: Path
-
-
-@dataclasses.dataclass(frozen=True)
-class Facts:
-    """How the results were made, apart from what is in their files.
-
-    Attributes:
-        config: the configuration.
-        differences: part of the configuration -> texts on how it differs from the paper's.
-        command: the command that made the page.
-        snakemake: version of Snakemake.
-        verified: when all files were last checked, and what was found; None if they never were.
-    """
-
-    config: Mapping[str, Any]
-    differences: Mapping[str, Sequence[str]]
-    command: str
-    snakemake: str
-    verified: str | None = None
 
 
 def build(
@@ -133,23 +115,6 @@ def write(
 ) -> None:
     """Write the page (see ``build``)."""
     write_page(output, build(claims, items, records, data, facts, results))
-
-
-def verified(file: Path) -> str:
-    """Return in words when all files were last checked, and what was found.
-
-    Args:
-        file: what ``verify.py`` has written.
-
-    Raises:
-        ResnoiseError: the file is damaged.
-    """
-    facts = read_json(file)
-    try:
-        counts = ", ".join(f"{count} {state}" for state, count in facts["counts"].items() if count)
-        return f"{facts['checked'][:16].replace('T', ' ')} UTC: {counts}"
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ResnoiseError(f"{file}: damaged, delete it and rerun ({error!r})") from error
 
 
 def _template(name: str) -> jinja2.Template:
