@@ -529,7 +529,9 @@ KEYS: dict[str, list[Case]] = {
     "table5.lower_full.depths": [Case([8, 14], counts=TABLE5)],
     "gradient_flow.seeds": [Case([1, 2], counts=FLOW)],
     # Two runs that are no longer measured keep fewer weights, so they and what follows are others.
-    "gradient_flow.depth": [Case(14, counts={**OTHER_PAIR, **FLOW, "train": 6})],
+    "gradient_flow.depth": [
+        Case(14, counts={**OTHER_PAIR, **FLOW, "train": 6, "figure12_readings": 1})
+    ],
     "layer_cushion.samples": [Case(11, LAYER_CUSHIONS)],
     "layer_cushion.sample_seed": [Case(1, LAYER_CUSHIONS)],
     "layer_cushion.every_snapshot": [Case(True, LAYER_CUSHIONS)],
