@@ -61,14 +61,11 @@ rule figure12_readings:
         provenance.text_digest(ROOT / "config" / "paper_schema.yaml"),
         script=script("readings.py"),
         files=flow_claim_spec,
-        differences=scale_differences(),
         settings=json.dumps(claim_settings(CONFIG), sort_keys=True),
-        bootstrap=bootstrap_options("claims"),
         results=lambda wildcards, output: os.path.dirname(output.csv[0]),
     shell:
         "python {params.script:q} --paper {input.paper:q} --results {params.results:q}"
-        " --files {params.files:q} --differences {params.differences:q} {params.bootstrap}"
-        " --settings {params.settings:q}"
+        " --files {params.files:q} --settings {params.settings:q}"
         " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1"
 
 

@@ -444,10 +444,10 @@ FLOW = {
     "figure10": 1,
     "figure12": 1,
     "figure12_ratios": 1,
-    "figure12_readings": 1,
     "claims": 1,
     "report_page": 1,
 }
+FLOW_TABLES = ("figure12_ratios ", "figure12_readings ")
 RECIPE = {
     "epochs": 3,
     "batch_size": 25,
@@ -503,7 +503,9 @@ KEYS: dict[str, list[Case]] = {
     "data.subset_seed": [Case(1, DATA)],
     "data.scaling": [Case("centred", DATA)],
     "networks.width": [Case(8, (*SIMPLIFIED, *FULL, "network_layers "))],
-    "networks.shortcut": [Case("stacked", ("train .*/runs/full-residual", "network_layers "))],
+    "networks.shortcut": [
+        Case("stacked", ("train .*/runs/full-residual", "network_layers ", "claims "))
+    ],
     **recipe_keys(),
     "table1.depths": [Case([8, 14], counts=TABLE1)],
     "table1.seeds": [Case([1, 2], counts=TABLE1), Case([2], counts=TABLE1)],
@@ -528,7 +530,9 @@ KEYS: dict[str, list[Case]] = {
     "table5.lower_full.depths": [Case([8, 14], counts=TABLE5)],
     "gradient_flow.seeds": [Case([1, 2], counts=FLOW)],
     # Two runs that are no longer measured keep fewer weights, so they and what follows are others.
-    "gradient_flow.depth": [Case(14, counts={**OTHER_PAIR, **FLOW, "train": 6})],
+    "gradient_flow.depth": [
+        Case(14, counts={**OTHER_PAIR, **FLOW, "train": 6, "figure12_readings": 1})
+    ],
     "layer_cushion.samples": [Case(11, LAYER_CUSHIONS)],
     "layer_cushion.sample_seed": [Case(1, LAYER_CUSHIONS)],
     "layer_cushion.every_snapshot": [Case(True, LAYER_CUSHIONS)],
@@ -618,9 +622,9 @@ KEYS: dict[str, list[Case]] = {
     "gradient_flow.samples": [Case(5, ("gradient_flow ",))],
     "gradient_flow.sample_seed": [Case(1, ("gradient_flow ",))],
     "gradient_flow.precision": [Case("float32", ("gradient_flow ",))],
-    "gradient_flow.shallow_share": [Case(0.3, ("figure12_ratios ", "claims "))],
-    "gradient_flow.reading": [Case("set", ("figure12 ", "figure12_ratios ", "claims "))],
-    "gradient_flow.layers": [Case("all", ("figure12 ", "figure12_ratios ", "claims "))],
+    "gradient_flow.shallow_share": [Case(0.3, (*FLOW_TABLES, "claims "))],
+    "gradient_flow.reading": [Case("set", ("figure12 ", *FLOW_TABLES, "claims "))],
+    "gradient_flow.layers": [Case("all", ("figure12 ", *FLOW_TABLES, "claims "))],
     # A run keeps its weights where its gradient flow is measured, and the only epoch of the
     # fully-fledged networks is the last, which is measured anyway.
     "gradient_flow.epochs": [Case([], ("train .*/(plain-8/kwi|residual-8/hmwi)",))],

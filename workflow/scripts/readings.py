@@ -6,7 +6,6 @@ from pathlib import Path
 
 from resnoise import commandline
 from resnoise.claims import files, readings
-from resnoise.claims.quantities import Results
 from resnoise.claims.settings import READING
 
 
@@ -17,28 +16,12 @@ def main() -> None:
     parser.add_argument("--results", type=Path, required=True, help="the results folder")
     parser.add_argument("--files", required=True, help="the files of each source (JSON)")
     parser.add_argument("--settings", required=True, help="values that claims refer to (JSON)")
-    parser.add_argument(
-        "--differences", default="{}", help="how this configuration differs from the paper's (JSON)"
-    )
-    parser.add_argument("--replicates", type=int, default=2000, help="bootstrap samples")
-    parser.add_argument("--confidence", type=float, default=0.95, help="confidence level")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")
     parser.add_argument("--csv", type=Path, required=True, help="output: a row for each claim")
     parser.add_argument("--markdown", type=Path, required=True, help="output: the page to read")
     arguments = parser.parse_args()
-    results = Results(
-        arguments.results,
-        files.from_json(arguments.files),
-        replicates=arguments.replicates,
-        seed=arguments.seed,
-    )
     settings = json.loads(arguments.settings)
     judgements = readings.by_reading(
-        arguments.paper,
-        settings,
-        results,
-        json.loads(arguments.differences),
-        arguments.confidence,
+        arguments.paper, settings, arguments.results, files.from_json(arguments.files)
     )
     readings.write(judgements, settings[READING], arguments.csv, arguments.markdown)
 

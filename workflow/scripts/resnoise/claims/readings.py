@@ -8,6 +8,7 @@ import pandas as pd
 
 from resnoise.claims import definition
 from resnoise.claims.definition import Claim
+from resnoise.claims.files import ResultFile
 from resnoise.claims.names import DIRECTION, REPRODUCED, STATEMENT
 from resnoise.claims.quantities import Results
 from resnoise.claims.settings import READING
@@ -19,23 +20,25 @@ from resnoise.tables.text import Table, markdown_table, short
 def by_reading(
     paper: Path,
     settings: Mapping[str, Any],
-    results: Results,
-    differences: Mapping[str, Sequence[str]],
-    confidence: float,
+    folder: Path,
+    files: Mapping[str, Sequence[ResultFile]],
 ) -> dict[str, list[Judgement]]:
     """Return reading -> judgements on the claims that depend on the reading, in the file's order.
+
+    Whether a statement holds depends neither on the scale nor on intervals, so that both are left
+    out.
 
     Args:
         paper: config/paper.yaml.
         settings: of the claims; that of the reading is replaced by each one in turn.
-        results: the result files.
-        differences: see ``resnoise.claims.verdicts.judge``.
-        confidence: of the bootstrap intervals.
+        folder: the results folder.
+        files: the files of each source.
     """
+    results = Results(folder, files, replicates=1, seed=0)
     claims = {name: definition.read(paper, {**settings, READING: name}) for name in READINGS}
     return {
         name: [
-            judge(claim, results, differences, confidence)
+            judge(claim, results, {}, 0.95)
             for claim, others in zip(claims[name], zip(*claims.values(), strict=True), strict=True)
             if _differ(others)
         ]
