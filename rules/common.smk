@@ -577,8 +577,7 @@ def claim_files(wildcards):
 
     This is an input function, so that the claims are read only if a target needs them.
     """
-    files = {file.path for source in claim_sources_needed().values() for file in source}
-    return [f"{CONFIG['results']}/{path}" for path in sorted(files)]
+    return [f"{CONFIG['results']}/{path}" for path in claim_sources.paths(claim_sources_needed())]
 
 
 def claim_spec(wildcards):
@@ -593,7 +592,7 @@ def flow_claim_sources():
 
 def flow_claim_files(wildcards):
     """Return the result files that the claims about Figure 12 use."""
-    return [f"{CONFIG['results']}/{file.path}" for file in flow_claim_sources().get("flow", ())]
+    return [f"{CONFIG['results']}/{path}" for path in claim_sources.paths(flow_claim_sources())]
 
 
 def flow_claim_spec(wildcards):

@@ -63,8 +63,10 @@ rule figure12_readings:
         files=flow_claim_spec,
         settings=json.dumps(claim_settings(CONFIG), sort_keys=True),
         results=lambda wildcards, output: os.path.dirname(output.csv[0]),
+        running=running("readings.py", "claims.yaml"),
+        expected=expected_digests,
     shell:
-        "python {params.script:q} --paper {input.paper:q} --results {params.results:q}"
+        "python {params.script:q} --code {params.running:q} --expected {params.expected:q} --paper {input.paper:q} --results {params.results:q}"
         " --files {params.files:q} --settings {params.settings:q}"
         " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1"
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import rule_files
 
 from resnoise import provenance, registry
 from resnoise.errors import ResnoiseError
@@ -568,3 +569,18 @@ for name in sys.argv[1:]:
 print(*sorted({"torch", "numpy", "pandas"} & sys.modules.keys()))
 """
     assert python(code, *sorted(imported_by_rules())) == "\n"
+
+
+def test_every_job_is_told_which_code_it_must_find() -> None:
+    rules = rule_files.read()
+    asked = {rule.name for rule in rules.values() if "--code {params.running:q}" in rule.text}
+    whole = {
+        name
+        for name, rule in rules.items()
+        if rule.base is None and "{params.script:q}" in rule.text
+    }
+    # What is downloaded is known by its checksum.
+    assert whole - asked == {"download_cifar10"}
+    for name, rule in rules.items():
+        if rule.base and rule.base.name in rule_files.TEMPLATES:
+            assert re.search(r"running=|\*\*made_by|\*\*measured_by", rule.text), name

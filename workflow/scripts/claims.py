@@ -39,8 +39,8 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path, required=True, help="output: the page to read")
     arguments = parser.parse_args()
     sources = files.from_json(arguments.files)
-    paths = sorted({file.path for source in sources.values() for file in source})
-    commandline.check_expected([arguments.results / path for path in paths], arguments.expected)
+    paths = [arguments.results / path for path in files.paths(sources)]
+    commandline.check_expected(paths, arguments.expected)
     results = Results(
         arguments.results,
         sources,

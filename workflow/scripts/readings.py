@@ -15,14 +15,20 @@ def main() -> None:
     parser.add_argument("--paper", type=Path, required=True, help="the paper's claims (YAML)")
     parser.add_argument("--results", type=Path, required=True, help="the results folder")
     parser.add_argument("--files", required=True, help="the files of each source (JSON)")
+    parser.add_argument(
+        "--expected",
+        nargs="*",
+        help="for each of these files, in the order of their paths, the digest of its run",
+    )
     parser.add_argument("--settings", required=True, help="values that claims refer to (JSON)")
     parser.add_argument("--csv", type=Path, required=True, help="output: a row for each claim")
     parser.add_argument("--markdown", type=Path, required=True, help="output: the page to read")
     arguments = parser.parse_args()
     settings = json.loads(arguments.settings)
-    judgements = readings.by_reading(
-        arguments.paper, settings, arguments.results, files.from_json(arguments.files)
-    )
+    sources = files.from_json(arguments.files)
+    paths = [arguments.results / path for path in files.paths(sources)]
+    commandline.check_expected(paths, arguments.expected)
+    judgements = readings.by_reading(arguments.paper, settings, arguments.results, sources)
     readings.write(judgements, settings[READING], arguments.csv, arguments.markdown)
 
 

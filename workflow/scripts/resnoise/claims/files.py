@@ -63,6 +63,11 @@ def needed(
     return {name: list(files.values()) for name, files in found.items()}
 
 
+def paths(files: Mapping[str, Sequence[ResultFile]]) -> list[str]:
+    """Return the paths of all files, each once and sorted."""
+    return sorted({file.path for of_source in files.values() for file in of_source})
+
+
 def to_json(files: Mapping[str, Sequence[ResultFile]]) -> str:
     """Return files as one line of JSON; runs that differ in the seed alone share an entry."""
     written: dict[str, list[dict[str, Any]]] = {}
