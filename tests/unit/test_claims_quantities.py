@@ -13,6 +13,8 @@ from resnoise.claims import definition
 from resnoise.claims.files import ResultFile
 from resnoise.claims.operations import NotMeasured
 from resnoise.claims.quantities import Results, measure
+from resnoise.claims.settings import claim_settings
+from resnoise.config import load as configuration
 from resnoise.config.schema import SCHEMA_PATH
 from resnoise.errors import ResnoiseError
 from resnoise.storage import csvfile
@@ -57,7 +59,8 @@ def number(text: str, results: Results) -> float:
 
 
 def test_statements_on_all_layers_are_not_judged_where_some_are_dead(tmp_path: Path) -> None:
-    claims = [c for c in definition.read(PAPER) if c.id.startswith("layer-cushion-exceptions")]
+    read = definition.read(PAPER, claim_settings(configuration.load({})))
+    claims = [claim for claim in read if claim.id.startswith("layer-cushion-exceptions")]
     counts = pd.DataFrame({"depth": [20, 32], "layers": [20, 9], "larger": [18, 9]})
     counts = counts.assign(plain_runs=1, uncompared=[0, 23])
     csvfile.write(tmp_path / "counts.csv", counts)

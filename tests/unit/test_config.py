@@ -302,10 +302,10 @@ UNKNOWN: list[tuple[dict[Any, Any], list[str]]] = [
     (nested("networks.xyzzy", 1), ["unknown key 'xyzzy' in networks; allowed: width"]),
     (
         {"odd\nkey": 1},
-        [r"unknown key 'odd\nkey' at the top level; allowed: results, downloads"],
+        [r"unknown key 'odd\nkey' at the top level; allowed: results, store, downloads"],
     ),
-    ({1: 2}, ["unknown key 1 at the top level; allowed: results, downloads, device"]),
-    ({None: 2}, ["unknown key null at the top level; allowed: results, downloads, device"]),
+    ({1: 2}, ["unknown key 1 at the top level; allowed: results, store, downloads, device"]),
+    ({None: 2}, ["unknown key null at the top level; allowed: results, store, downloads, device"]),
 ]
 
 

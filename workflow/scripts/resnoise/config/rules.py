@@ -39,8 +39,8 @@ def broken_rules(
         problems: key -> message of the problems that the schema has found.
         raw: the configuration as it was given.
     """
-    for key in ("results", "downloads"):
-        if key not in problems:
+    for key in ("results", "store", "downloads"):
+        if key not in problems and config[key] is not None:
             yield from _folder_rules(key, config[key])
     if "data.source" not in problems:
         yield from _data_rules(config["data"])

@@ -134,4 +134,5 @@ class Drawing:
         with atomic_path(png) as temporary:
             self.figure.savefig(temporary)
         plt.close(self.figure)
-        stamp(csvs[0], None, [pdf, png])
+        if csvs:
+            stamp(csvs[0], None, [pdf, png])
