@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from resnoise import commandline
+from resnoise import commandline, provenance
 from resnoise.errors import ResnoiseError, quoted
 
 REFUSED = {
@@ -94,3 +94,45 @@ def test_a_script_without_an_output_ends_well() -> None:
     process = start(1, preexec_fn=lambda: os.close(1))
     assert process.communicate()[1] == b""
     assert process.returncode == 0
+
+
+def test_what_was_computed_is_taken_from_the_store(tmp_path: Path) -> None:
+    calls = []
+
+    def once(folder: str, identity: str, store: Path | None = tmp_path / "store") -> str:
+        output = tmp_path / folder / "result.txt"
+
+        def compute() -> None:
+            calls.append(folder)
+            output.parent.mkdir(exist_ok=True)
+            output.write_text(identity)
+
+        checkpoint = output.with_name("resume.safetensors")
+        outputs = {output.name: output}
+        commandline.computed_once(store, {"spec": identity}, outputs, compute, checkpoint)
+        return output.read_text()
+
+    (tmp_path / "two").mkdir()
+    # What an interrupted computation left; it has been computed elsewhere since.
+    (tmp_path / "two" / "resume.safetensors").touch()
+    for folder in ("one", "two", "one"):
+        assert once(folder, "x") == "x"
+    assert calls == ["one"]
+    assert not (tmp_path / "two" / "resume.safetensors").exists()
+    assert once("one", "y") == "y"
+    assert once("three", "x", None) == "x"
+    assert calls == ["one", "one", "three"]
+
+
+def test_a_job_with_other_code_than_promised_ends_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    promised = provenance.promise("table.py", "analysis.yaml", "resnoise.tables.table1")
+    done = []
+    monkeypatch.setattr("sys.argv", ["table.py", "--code", promised, "table1"])
+    commandline.run(lambda: done.append(list(sys.argv)))
+    monkeypatch.setattr("sys.argv", ["table.py", "--code", f"0{promised}", "table1"])
+    with pytest.raises(SystemExit, match=r"^error: the code of table.py, of a module that"):
+        commandline.run(lambda: done.append(list(sys.argv)))
+    monkeypatch.setattr(commandline, "_promised", None)
+    assert done == [["table.py", "table1"]]

@@ -758,3 +758,27 @@ def test_a_saved_configuration_is_the_one_that_was_loaded(tmp_path: Path) -> Non
 def test_leaves_are_dotted_keys_with_lists_as_values() -> None:
     nested_config = {"a": 1, "b": {"c": [1, {"d": 2}], "e": {"f": None}}}
     assert leaves(nested_config) == {"a": 1, "b.c": [1, {"d": 2}], "b.e.f": None}
+
+
+@pytest.mark.parametrize(
+    ("results", "store"),
+    [
+        *(("results", "results/store"), ("results/quick", "results/store"), ("r", "/x/store")),
+        *(("results", "kept"), ("/x/results", "/x/results/store"), ("results", None)),
+    ],
+)
+def test_a_store_beside_the_results_is_accepted(results: str, store: str | None) -> None:
+    assert config.load({"results": results, "store": store})["store"] == store
+
+
+@pytest.mark.parametrize(
+    ("results", "store"),
+    [
+        *(("results", "results/runs"), ("results", "results/store/mine"), ("r", "r")),
+        *(("results/store", "results/store"), ("results/store/a", "results/store")),
+        *(("r", "rules"), ("r", "."), ("r", "a/../workflow/x")),
+    ],
+)
+def test_a_store_among_results_or_code_is_refused(results: str, store: str) -> None:
+    with pytest.raises(ResnoiseError, match=r"^store: .* given, allowed: a folder"):
+        config.load({"results": results, "store": store})

@@ -104,10 +104,14 @@ def test_outputs_are_what_rules_write(results: Path) -> None:
         (results / name).parent.mkdir(parents=True, exist_ok=True)
         (results / name).touch()
     (results / "report.html").touch()
+    # Names that mean something directly in the results folder alone.
+    (results / "external/store").mkdir(parents=True)
+    (results / "external/store/network.json").touch()
     assert {*records.outputs(results)} == {
         Path(OUTPUT),
         results / "table1.csv",
         results / "report.html",
+        results / "external/store/network.json",
     }
 
 

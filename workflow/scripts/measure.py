@@ -57,6 +57,7 @@ def main() -> None:
         results.of_measurement(facts),
         {file.name: file for file in arguments.output},
         compute,
+        outputs[0].with_name(f"{outputs[0].stem}_resume.safetensors"),
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from resnoise import commandline, registry
 from resnoise.data import dataset
 from resnoise.specs import results
-from resnoise.specs.run import NetworkSpec, RunSpec
+from resnoise.specs.run import CHECKPOINT, NetworkSpec, RunSpec
 from resnoise.storage.digests import digest_file
 
 
@@ -65,7 +65,8 @@ def main() -> None:
 
     outputs = {file.name: file for file in (*files, digest_file(arguments.history))}
     result = results.of_run(spec, pictures.digest, code)
-    commandline.computed_once(arguments.store, result, outputs, compute)
+    checkpoint = arguments.weights.with_name(CHECKPOINT)
+    commandline.computed_once(arguments.store, result, outputs, compute, checkpoint)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 from resnoise import commandline, registry
 from resnoise.data import dataset
 from resnoise.specs import results
-from resnoise.specs.run import RUN_FILES, RunSpec, plain_twin
+from resnoise.specs.run import CHECKPOINT, RUN_FILES, RunSpec, plain_twin
 from resnoise.storage.digests import digest_file, stamp
 
 
@@ -68,7 +68,8 @@ def main() -> None:
     }
     outputs |= {file.name: file for file in (arguments.drift, digest_file(arguments.drift))}
     result = results.of_twins(residual, drift, pictures.digest, code)
-    commandline.computed_once(arguments.store, result, outputs, compute)
+    checkpoint = arguments.residual / CHECKPOINT
+    commandline.computed_once(arguments.store, result, outputs, compute, checkpoint)
 
 
 if __name__ == "__main__":

@@ -95,6 +95,7 @@ def computed_once(
     identity: Mapping[str, Any],
     outputs: Mapping[str, Path],
     compute: Callable[[], None],
+    checkpoint: Path | None = None,
 ) -> None:
     """Take a finished result from the store, or compute it and keep it there.
 
@@ -103,6 +104,8 @@ def computed_once(
         identity: what determines the result.
         outputs: name of each file of the result -> where to put it.
         compute: writes these files.
+        checkpoint: what an interrupted computation left to go on from, not needed any more if the
+            result is in the store.
     """
     # Imported here, because few scripts need it.
     from resnoise.storage.store import Store
@@ -110,6 +113,8 @@ def computed_once(
     kept = Store(store) if store else None
     if kept and kept.fetch(identity, outputs):
         logging.info("computed before: taken from the store, %s", kept.place(identity))
+        if checkpoint is not None:
+            checkpoint.unlink(missing_ok=True)
         return
     if _promised is not None:
         provenance.check(_promised, load=True)

@@ -9,6 +9,7 @@ from typing import Any
 from resnoise import registry
 from resnoise.config.messages import show
 from resnoise.config.schema import ROOT, SCHEMA_PATH, defaults, is_integer, is_real, read_schema
+from resnoise.storage.store import FOLDER
 
 # Outputs must not go here: they would mix with the code, and deleting them could delete the code.
 _CODE_FOLDERS = (
@@ -47,6 +48,8 @@ def broken_rules(
         yield from _size_rules(config, raw, problems)
         if "results" not in problems:
             yield from _place_rules(config)
+    if not {"results", "store"} & problems.keys() and config["store"] is not None:
+        yield from _store_rules(config["results"], config["store"])
     yield from _external_rules(config["external"], problems)
     for index, runs in enumerate(config["runs"] if isinstance(config["runs"], list) else []):
         yield from _depth_rules(f"runs[{index}]", runs)
@@ -220,6 +223,18 @@ def _mixes(folder: Path, base: Path) -> bool:
     """Whether outputs in a folder would be among the code in ``base``, or above it."""
     taken = [base / name for name in _CODE_FOLDERS]
     return base.is_relative_to(folder) or any(folder.is_relative_to(code) for code in taken)
+
+
+def _store_rules(results: str, store: str) -> Iterator[tuple[str, str]]:
+    """Yield a problem if results and store would be among each other's files."""
+    own, kept = (Path(os.path.normpath(Path.cwd() / value)) for value in (results, store))
+    inside = kept.is_relative_to(own) and kept != own / FOLDER
+    if inside or own.is_relative_to(kept):
+        yield (
+            "store",
+            f"{show(store)} given, allowed: a folder outside of the results folder "
+            f"{show(results)}, or the folder {FOLDER} in it",
+        )
 
 
 def _data_rules(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from resnoise import provenance
+from resnoise.storage import store
 from resnoise.storage.files import atomic_path, write_text
 
 # In a results folder.
@@ -31,10 +32,11 @@ _UNKNOWN = "there is no record of how this file was made"
 # A script, module or environment with its digest, in a parameter (see ``provenance.digest``).
 _CODE = re.compile(r"'([\w.]+) ([0-9a-f]{16})'")
 
-# What the rules write, by suffix; and what is in a results folder but is no output of a rule.
+# What the rules write, by suffix; and what is in a results folder but is no output of a rule
+# (folders: directly in it).
 _OUTPUTS = (".csv", ".sha256", ".json", ".safetensors", ".md", ".png", ".pdf", ".html")
 _NO_OUTPUTS = ("verified.json",)
-_NO_FOLDERS = {FOLDER, "logs", "benchmarks", "store", "studies"}
+_NO_FOLDERS = {FOLDER, "logs", "benchmarks", store.FOLDER, "studies"}
 
 
 def exchange(results: Path, metadata: Path = SNAKEMAKE) -> set[str]:
@@ -93,11 +95,13 @@ def outputs(results: Path) -> Iterator[Path]:
             # The results folder of another configuration.
             folders.clear()
             continue
-        folders[:] = sorted(
-            name
-            for name in folders
-            if name not in _NO_FOLDERS and not name.startswith((".", "compared-with-"))
-        )
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if folder == results:
+            folders[:] = [
+                name
+                for name in folders
+                if name not in _NO_FOLDERS and not name.startswith("compared-with-")
+            ]
         for name in sorted(files):
             if (
                 name.endswith(_OUTPUTS)

@@ -10,7 +10,9 @@ import dataclasses
 from resnoise.errors import ResnoiseError
 from resnoise.specs.base import Spec
 
-# The files of a finished run, in its folder.
+# What an unfinished run continues from, in its folder.
+CHECKPOINT = "resume.safetensors"
+# The files of a finished run there.
 RUN_FILES = (
     "weights.safetensors",
     "snapshots.safetensors",

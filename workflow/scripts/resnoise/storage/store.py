@@ -28,6 +28,8 @@ from resnoise.storage.digests import read_json, text_digest, write_json
 
 _log = logging.getLogger(__name__)
 
+# Name of a store that is inside a results folder.
+FOLDER = "store"
 FACTS = "entry.json"
 # Size in bytes from which files are not copied: those of data sets. A run's are below.
 _LINKED = 100_000_000

@@ -16,7 +16,7 @@ from resnoise.environment import describe_environment
 from resnoise.errors import ResnoiseError
 from resnoise.initialisations import initialise
 from resnoise.networks import build
-from resnoise.specs.run import RunSpec
+from resnoise.specs.run import CHECKPOINT, RunSpec
 from resnoise.storage import tensorfile
 from resnoise.storage.checksum import file_digest
 from resnoise.storage.digests import check_csv, read_json, stamp, write_json
@@ -80,7 +80,7 @@ class RunFiles:
     @property
     def checkpoint(self) -> Path:
         """The file to resume from; it exists only while the run is unfinished."""
-        return self.weights.with_name("resume.safetensors")
+        return self.weights.with_name(CHECKPOINT)
 
     def check(self, identity: dict[str, str]) -> None:
         """Check that all files are undamaged and belong to the run of ``identity``.
