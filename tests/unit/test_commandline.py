@@ -129,10 +129,11 @@ def test_a_job_with_other_code_than_promised_ends_in_one_line(
 ) -> None:
     promised = provenance.promise("table.py", "analysis.yaml", "resnoise.tables.table1")
     done = []
+    # So that it is as before when the test ends.
+    monkeypatch.setattr(commandline, "_promised", None)
     monkeypatch.setattr("sys.argv", ["table.py", "--code", promised, "table1"])
     commandline.run(lambda: done.append(list(sys.argv)))
     monkeypatch.setattr("sys.argv", ["table.py", "--code", f"0{promised}", "table1"])
     with pytest.raises(SystemExit, match=r"^error: the code of table.py, of a module that"):
         commandline.run(lambda: done.append(list(sys.argv)))
-    monkeypatch.setattr(commandline, "_promised", None)
     assert done == [["table.py", "table1"]]
