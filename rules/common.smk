@@ -505,7 +505,8 @@ def downloaded_archive():
     return [CIFAR10] if SOURCE.path == "downloaded" else []
 
 
-def data_spec(wildcards):
+@functools.cache
+def prepared_from():
     """Return the specification of the data set as JSON, with the digest of the user's own source.
 
     Such a source is not an input of the rule. For an input, Snakemake would rerun when only its path
@@ -522,6 +523,20 @@ def data_spec(wildcards):
         # Not a WorkflowError, which Snakemake shows with a traceback if a parameter raises it.
         sys.exit(f"data.path: {error}")
     return dataclasses.replace(spec, sha256=digest).to_json()
+
+
+def data_spec(wildcards):
+    """Return the specification of the data set as JSON."""
+    return prepared_from()
+
+
+def pictures(wildcards, input):
+    """Return the options with the data set, and with what it should have been prepared from.
+
+    Reading the source again for its digest would take each job of a cluster too long.
+    """
+    spec = prepared_from() if workflow.is_main_process else specs.data_spec(CONFIG).to_json()
+    return ["--data", input.data, "--data-spec", spec]
 
 
 def drawn_networks():

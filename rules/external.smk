@@ -31,9 +31,10 @@ rule external_network:
         spec="{}",
         network=external_spec,
         running=running("external.py", "external.yaml"),
+        pictures=pictures,
     shell:
         "python {params.script:q} {params.name:q} --code {params.running:q} --network {params.network:q} --spec {params.spec:q}"
-        " --state-dict {input.network:q} --data {input.data:q} --output {output:q}"
+        " --state-dict {input.network:q} {params.pictures:q} --output {output:q}"
         " --device {resources.device} --threads {threads}"
         " --memory-mb {resources.memory_mb} > {log:q} 2>&1"
 

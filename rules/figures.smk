@@ -43,9 +43,10 @@ rule network_layers:
                 for module in network_modules("network_layers.py", name)
             },
         ),
+        pictures=pictures,
     shell:
         "python {params.script:q} --code {params.running:q} {params.networks:q}"
-        " --data {input.data:q} --output {output.csv[0]:q} > {log:q} 2>&1"
+        " {params.pictures:q} --output {output.csv[0]:q} > {log:q} 2>&1"
 
 
 use rule figure as figure4 with:

@@ -30,10 +30,11 @@ rule measurement:
         expected=expected_run,
         running="",
         store=store,
+        pictures=pictures,
     shell:
         "python {params.script:q} {params.name:q} --code {params.running:q} {params.store:q}"
         " --expected {params.expected:q} --spec {params.spec:q} --run {params.folder:q}"
-        " --data {input.data:q} --output {output:q} --device {resources.device}"
+        " {params.pictures:q} --output {output:q} --device {resources.device}"
         " --threads {threads} --memory-mb {resources.memory_mb} > {log:q} 2>&1"
 
 

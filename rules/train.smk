@@ -28,9 +28,10 @@ rule train:
         running=run_promise,
         store=store,
         graph=graph_option,
+        pictures=pictures,
     shell:
         "python {params.script:q} --code {params.running:q} {params.store:q}"
-        " --spec {params.spec:q} --data {input.data:q}"
+        " --spec {params.spec:q} {params.pictures:q}"
         " --weights {output.weights:q} --snapshots {output.snapshots:q}"
         " --history {output.history[0]:q} --record {output.record:q}"
         " --device {resources.device} --threads {threads} {params.graph:q} > {log:q} 2>&1"

@@ -24,7 +24,8 @@ rule transfer:
         network=network_code("transfer.py", "residual"),
         expected=expected_run,
         running=running("transfer.py", "torch.yaml", *network_modules("transfer.py", "residual")),
+        pictures=pictures,
     shell:
         "python {params.script:q} --code {params.running:q} --expected {params.expected:q} --record {input.record:q} --weights {input.weights:q}"
-        " --data {input.data:q} --output {output.weights:q} --report {output.report:q}"
+        " {params.pictures:q} --output {output.weights:q} --report {output.report:q}"
         " --device {resources.device} --threads {threads} > {log:q} 2>&1"

@@ -37,9 +37,10 @@ rule twins:
         ),
         store=store,
         graph=graph_option,
+        pictures=pictures,
     shell:
         "python {params.script:q} --code {params.running:q} {params.store:q}"
-        " --spec {params.spec:q} --data {input.data:q}"
+        " --spec {params.spec:q} {params.pictures:q}"
         " --residual {params.folder:q}/residual --plain {params.folder:q}/plain"
         " --drift {output.drift[0]:q} {params.drift}"
         " --device {resources.device} --threads {threads} {params.graph:q} > {log:q} 2>&1"

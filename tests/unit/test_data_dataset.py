@@ -1,6 +1,7 @@
 """The prepared data set file."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -186,3 +187,19 @@ def test_samples_digest_depends_on_everything() -> None:
     ]
     assert len({digest(variant) for variant in variants}) == len(variants)
     assert digest(samples) == digest(make_samples())
+
+
+SPEC = {"source": "pictures", "sha256": "a" * 64, "train_per_class": 2, "subset_seed": 0}
+
+
+def test_other_pictures_than_those_asked_for_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    dataset.save(path, make_samples(), "a" * 64, spec=json.dumps(SPEC))
+    for wanted in (SPEC, {**SPEC, "sha256": None}):
+        dataset.load(path, json.dumps(wanted))
+    for key, value in (("train_per_class", 3), ("sha256", "b" * 64)):
+        with pytest.raises(ResnoiseError, match=rf"other pictures .* with {key} .* instead of"):
+            dataset.load(path, json.dumps({**SPEC, key: value}))
+    dataset.save(path, make_samples(), "a" * 64)
+    with pytest.raises(ResnoiseError, match=r"source None instead of pictures, .*; delete it and"):
+        dataset.load(path, json.dumps(SPEC))

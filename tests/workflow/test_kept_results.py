@@ -11,6 +11,8 @@ import faults
 import pytest
 from projects import CORE, PLAIN, RESIDUAL, Project
 
+from resnoise.storage import tensorfile
+
 pytestmark = pytest.mark.thorough
 
 DATA = "data.safetensors"
@@ -42,12 +44,15 @@ def now(project: Project) -> float:
 
 def _replace(file: Path) -> None:
     """Put another data set there, a valid one."""
-    shutil.copy(file.with_name("other.safetensors"), file)
+    arrays, facts, _ = tensorfile.load(file)
+    arrays = {name: array.copy() for name, array in arrays.items()}
+    tensorfile.save(file, arrays, {**facts, "spec": {**facts["spec"], "test_per_class": 4}})
 
 
 DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "flipped": (faults.flip, "damaged|content has SHA-256"),
     "cut": (faults.truncate, "damaged"),
+    "replaced": (_replace, "other pictures than those asked for, with test_per_class 4 instead"),
 }
 
 
@@ -62,7 +67,7 @@ def test_damaged_data_cost_no_trained_network(project: Project, damage: str) -> 
     assert not (project.results / PLAIN / "weights.safetensors").exists()
     # What the message says, or the good file put back: both bring them back.
     (project.results / DATA).unlink()
-    if damage == "flipped":
+    if damage != "cut":
         (project.results / DATA).write_bytes(good)
     since = now(project)
     # Tables that are there do not need them, so they are asked for; the target `all` does so, too.

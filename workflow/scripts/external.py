@@ -28,7 +28,7 @@ def main() -> None:
     network = external.read(
         specs.ExternalSpec.from_json(arguments.network),
         arguments.state_dict,
-        dataset.load(arguments.data),
+        dataset.load(arguments.data, arguments.data_spec),
     )
     metric = None if arguments.name == NETWORK else registry.metric(arguments.name)
     plugins = [metric.module] if metric else []

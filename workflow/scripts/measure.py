@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--expected", help="the run that should be there: a RunSpec as JSON")
     arguments = parser.parse_args()
     metric = registry.metric(arguments.name)
-    pictures = dataset.load(arguments.data)
+    pictures = dataset.load(arguments.data, arguments.data_spec)
     expected = RunSpec.from_json(arguments.expected) if arguments.expected else None
     record = read_record(arguments.run / "run.json", pictures.digest, expected)
     modules = registry.architecture(record.spec.network.architecture).modules

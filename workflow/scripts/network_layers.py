@@ -23,17 +23,12 @@ def main() -> None:
     parser.add_argument(
         "--shortcut", help="kind of shortcut of fully-fledged residual networks; none: their own"
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        required=True,
-        help="data set, which gives picture size and number of classes",
-    )
+    commandline.add_data(parser)
     parser.add_argument(
         "--output", type=Path, required=True, help="output: CSV with a row per layer"
     )
     arguments = parser.parse_args()
-    pictures = dataset.load(arguments.data)
+    pictures = dataset.load(arguments.data, arguments.data_spec)
     frames = []
     for architecture in arguments.architectures:
         shortcut = arguments.shortcut if has_shortcuts(architecture) else None

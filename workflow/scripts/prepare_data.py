@@ -25,7 +25,7 @@ def main() -> None:
 
     def compute() -> None:
         samples, source_digest = prepare(spec, arguments.source)
-        dataset.save(arguments.output, samples, source_digest, spec.scaling)
+        dataset.save(arguments.output, samples, source_digest, spec.scaling, spec.to_json())
 
     identity = {"result": "data", "spec": spec.to_json(), "code": code}
     outputs = {arguments.output.name: arguments.output}

@@ -15,6 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", help="what to train: a RunSpec as JSON")
     parser.add_argument("--data", type=Path, help="prepared data set")
+    parser.add_argument("--data-spec", help="what that should have been prepared from (JSON)")
     parser.add_argument("--weights", type=Path, help="output: weights after training")
     parser.add_argument("--snapshots", type=Path, help="output: weights before and during training")
     parser.add_argument("--history", type=Path, help="output: CSV with a row per epoch")
@@ -43,7 +44,7 @@ def main() -> None:
         if getattr(arguments, name) is None:
             parser.error(f"--{name} is needed")
     spec = RunSpec.from_json(arguments.spec)
-    pictures = dataset.load(arguments.data)
+    pictures = dataset.load(arguments.data, arguments.data_spec)
     plugins = registry.plugin_modules(spec.network.architecture, spec.initialisation)
     code = commandline.code(Path(__file__).name, "torch.yaml", *plugins)
     files = (arguments.weights, arguments.snapshots, arguments.history, arguments.record)

@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--expected", help="the run that should be there: a RunSpec as JSON")
     parser.add_argument("--record", type=Path, required=True, help="record of the residual run")
     parser.add_argument("--weights", type=Path, required=True, help="its weights after training")
-    parser.add_argument("--data", type=Path, required=True, help="prepared data set")
+    commandline.add_data(parser)
     parser.add_argument("--output", type=Path, required=True, help="plain weights to write")
     parser.add_argument("--report", type=Path, required=True, help="JSON with the differences")
     commandline.add_computing(parser)
@@ -23,7 +23,7 @@ def main() -> None:
     transfer_run(
         arguments.record,
         arguments.weights,
-        dataset.load(arguments.data),
+        dataset.load(arguments.data, arguments.data_spec),
         arguments.output,
         arguments.report,
         device=arguments.device,

@@ -15,7 +15,7 @@ def main() -> None:
     """Read the command line and train both networks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", required=True, help="RunSpec of the residual network as JSON")
-    parser.add_argument("--data", type=Path, required=True, help="prepared data set")
+    commandline.add_data(parser)
     for name in ("residual", "plain"):
         parser.add_argument(f"--{name}", type=Path, required=True, help="output: folder of the run")
     parser.add_argument("--drift", type=Path, required=True, help="output: CSV with the drift")
@@ -35,7 +35,7 @@ def main() -> None:
         for spec in specs
         for name in registry.plugin_modules(spec.network.architecture, spec.initialisation)
     }
-    pictures = dataset.load(arguments.data)
+    pictures = dataset.load(arguments.data, arguments.data_spec)
     code = commandline.code(Path(__file__).name, "torch.yaml", *plugins)
     drift = {
         "every_step_epochs": arguments.every_step_epochs,

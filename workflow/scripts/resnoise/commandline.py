@@ -123,6 +123,14 @@ def computed_once(
         kept.keep(identity, outputs)
 
 
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Add the options --data and --data-spec."""
+    parser.add_argument("--data", type=Path, required=True, help="prepared data set")
+    parser.add_argument(
+        "--data-spec", help="what it should have been prepared from: a DataSpec as JSON"
+    )
+
+
 def add_computing(parser: argparse.ArgumentParser) -> None:
     """Add the options --device and --threads."""
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
@@ -143,7 +151,7 @@ def add_measuring(parser: argparse.ArgumentParser) -> None:
     """Add the options of a measurement: the metric, the pictures, the files, where to compute."""
     parser.add_argument("name", help="name of the metric (METRICS in resnoise/registry.py)")
     parser.add_argument("--spec", default="{}", help="the metric's specification or keys (JSON)")
-    parser.add_argument("--data", type=Path, required=True, help="prepared data set")
+    add_data(parser)
     parser.add_argument("--output", type=Path, nargs="+", required=True, help="files to write")
     add_computing(parser)
     parser.add_argument(

@@ -1,8 +1,10 @@
 """The prepared data set: one file that all training and evaluation reads."""
 
 import dataclasses
+import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +39,13 @@ class Dataset(Samples):
     digest: str
 
 
-def save(path: Path, samples: Samples, source_digest: str, scaling: str = "standardised") -> str:
+def save(
+    path: Path,
+    samples: Samples,
+    source_digest: str,
+    scaling: str = "standardised",
+    spec: str | None = None,
+) -> str:
     """Write a prepared data set atomically and return its digest.
 
     Args:
@@ -45,6 +53,7 @@ def save(path: Path, samples: Samples, source_digest: str, scaling: str = "stand
         samples: what ``resnoise.data.prepare.prepare`` returned.
         source_digest: SHA-256 of the source.
         scaling: one of ``SCALINGS``.
+        spec: the DataSpec that they were prepared from, as JSON, for ``load`` to compare.
 
     Raises:
         ResnoiseError: a channel of the training pictures has the same value everywhere.
@@ -60,19 +69,28 @@ def save(path: Path, samples: Samples, source_digest: str, scaling: str = "stand
         "kind": _KIND,
         "class_names": list(samples.class_names),
         "source_digest": source_digest,
+        "spec": spec and json.loads(spec),
     }
     return tensorfile.save(path, arrays, metadata)
 
 
-def load(path: Path) -> Dataset:
+def load(path: Path, expected: str | None = None) -> Dataset:
     """Return the data set that ``save`` wrote.
 
+    Args:
+        path: the file.
+        expected: the DataSpec that it should have been prepared from, as JSON; None for any.
+            Without the SHA-256 of the source, that may be any.
+
     Raises:
-        ResnoiseError: the file is missing or damaged, or is not a prepared data set.
+        ResnoiseError: the file is missing or damaged, is not a prepared data set, or was prepared
+            from something else than ``expected``.
     """
     arrays, metadata, digest = tensorfile.load(path)
     if metadata.get("kind") != _KIND:
         raise ResnoiseError(f"{path}: not a prepared data set")
+    if expected is not None:
+        _compare(path, metadata.get("spec") or {}, json.loads(expected))
     try:
         dataset = Dataset(
             **arrays,
@@ -84,6 +102,20 @@ def load(path: Path) -> Dataset:
         raise ResnoiseError(f"{path}: not a complete data set ({quoted(error)})") from error
     check(dataset, str(path))
     return dataset
+
+
+def _compare(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Raise ResnoiseError if a data set was prepared from something else than wanted."""
+    different = [
+        f"{name} {found.get(name)} instead of {value}"
+        for name, value in wanted.items()
+        if found.get(name) != value and (name != "sha256" or value is not None)
+    ]
+    if different:
+        raise ResnoiseError(
+            f"{path}: other pictures than those asked for, with {', '.join(different)}; delete it "
+            "and rerun"
+        )
 
 
 def channel_statistics(
