@@ -124,6 +124,15 @@ def test_a_table_that_does_not_say_what_it_is_of_is_refused(tmp_path: Path) -> N
         check(tmp_path, "evaluation.csv")
 
 
+@pytest.mark.parametrize("line", ["# {", "# []", "# 1", '# {"run": 1}', '# {"metric": {}}'])
+def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
+    file = make(tmp_path, 1) / "evaluation.csv"
+    beside = file.with_name("evaluation.csv.sha256")
+    beside.write_text(f"{line}\n" + beside.read_text().partition("\n")[2])
+    with pytest.raises(ResnoiseError, match=r"evaluation.csv\S*: .*rerun"):
+        check(tmp_path, "evaluation.csv")
+
+
 def test_twins_and_their_drift_have_runs_of_their_own() -> None:
     residual = twin_spec(CONFIG, 20, 3)
     folder = grid.TWIN_FOLDER.format(depth=20, seed=3)

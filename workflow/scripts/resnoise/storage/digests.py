@@ -57,7 +57,7 @@ def stamp(path: Path, facts: Mapping[str, Any] | None, beside: Iterable[Path] = 
         beside: files in the same folder that show the same numbers, such as Markdown or a picture.
     """
     comment = f"# {json.dumps(facts, sort_keys=True)}\n" if facts is not None else ""
-    own = _digest_line(digest_file(path))
+    own = _digest_line(path)
     others = (f"{file_digest(file)}  {file.name}\n" for file in beside)
     write_text(digest_file(path), "".join([comment, f"{own}\n", *others]))
 
@@ -68,21 +68,33 @@ def read_stamp(path: Path) -> dict[str, Any]:
     Raises:
         ResnoiseError: the digest is missing or damaged.
     """
-    first = read_text(digest_file(path)).partition("\n")[0]
+    first = _digests(path).partition("\n")[0]
     if not first.startswith("# "):
         return {}
     try:
-        facts: dict[str, Any] = json.loads(first.removeprefix("# "))
+        facts = json.loads(first.removeprefix("# "))
     except ValueError as error:
         raise ResnoiseError(
-            f"{digest_file(path)}: damaged, delete {path.name} and rerun ({error})"
+            f"{digest_file(path)}: damaged, delete {path.name} and rerun ({quoted(error)})"
         ) from error
+    if not isinstance(facts, dict):
+        raise ResnoiseError(f"{digest_file(path)}: damaged, delete {path.name} and rerun")
     return facts
 
 
-def _digest_line(file: Path) -> str:
-    """Return the first line with a digest in a file of digests."""
-    lines = [line for line in read_text(file).splitlines() if not line.startswith("#")]
+def _digests(path: Path) -> str:
+    """Return the text of the file with the digest of a CSV file."""
+    beside = digest_file(path)
+    if not beside.exists():
+        raise ResnoiseError(
+            f"{path}: its digest {beside.name} is not beside it, delete {path.name} and rerun"
+        )
+    return read_text(beside)
+
+
+def _digest_line(path: Path) -> str:
+    """Return the line with the digest of a CSV file, which is the first that is no comment."""
+    lines = [line for line in _digests(path).splitlines() if not line.startswith("#")]
     return lines[0] if lines else ""
 
 
@@ -93,12 +105,7 @@ def check_csv(path: Path) -> None:
         ResnoiseError: the file or its digest is missing or unreadable, or they do not match.
     """
     found = file_digest(path)
-    beside = digest_file(path)
-    if not beside.exists():
-        raise ResnoiseError(
-            f"{path}: its digest {beside.name} is not beside it, delete {path.name} and rerun"
-        )
-    check_digest(path, found, _digest_line(beside).partition(" ")[0], beside.name)
+    check_digest(path, found, _digest_line(path).partition(" ")[0], digest_file(path).name)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

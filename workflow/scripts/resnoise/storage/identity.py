@@ -80,9 +80,9 @@ def check_beside(file: Path) -> None:
         return
     run = read_json(record)
     pairs = {
-        "specification": (facts["run"], run.get("spec")),
-        "data": (facts["data"], run.get("data_digest")),
-        "weights": (facts.get("weights"), run.get("files", {}).get("weights")),
+        "specification": (facts.get("run"), run.get("spec")),
+        "data": (facts.get("data"), run.get("data_digest")),
+        "weights": (facts.get("weights"), (run.get("files") or {}).get("weights")),
     }
     different = [name for name, (own, other) in pairs.items() if own is not None and own != other]
     if different:
