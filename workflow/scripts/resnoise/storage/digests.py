@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from resnoise.errors import ResnoiseError
+from resnoise.errors import ResnoiseError, quoted
 from resnoise.storage.checksum import file_digest
 from resnoise.storage.files import atomic_path, check_regular, write_text
 
