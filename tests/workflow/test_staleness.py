@@ -144,6 +144,8 @@ NEUTRAL = {
     "environment.py": "facts about the host, for the record only",
     "errors.py": "error messages",
     "provenance.py": "digests, which the rules pass",
+    "storage/identity.py": "refuses files of other runs",
+    "storage/store.py": "finds what the same code has made before",
     "registry.py": "names; what it says of a run's network is a parameter of its own",
     "training/log_lines.py": "lines of the log",
     "training/progress.py": "progress",
@@ -233,8 +235,8 @@ EDITS = {
     "batches": (LIBRARY + "training/batches.py", "< 0.5", "< 0.4", TRAINING),
     "objective": (
         LIBRARY + "training/objective.py",
-        "self.coefficient / 2 * total",
-        "self.coefficient / 3 * total",
+        "self.coefficient / 2 * sum",
+        "self.coefficient / 3 * sum",
         TRAINING,
     ),
     "file format": (
@@ -490,6 +492,7 @@ def recipe_keys() -> dict[str, list[Case]]:
 
 KEYS: dict[str, list[Case]] = {
     "downloads": [Case("other")],
+    "store": [Case("other"), Case(None)],
     "device": [Case("auto")],
     "cuda_graph": [Case(True)],
     "container": [Case("other.sif")],
