@@ -55,11 +55,13 @@ onstart:
 
 
 onsuccess:
+    forget_code()
     exchange_records()
     show_success()
 
 
 onerror:
+    forget_code()
     exchange_records()
     show_failure(log)
 

@@ -243,9 +243,14 @@ def promise(script, environment, *plugins):
     return provenance.promise(script, environment, *plugins)
 
 
+def forget_code():
+    """Remove the digests of the code that the workflow was started with."""
+    STARTED_CODE.unlink(missing_ok=True)
+
+
 def save_code():
     """Write the digests of all code for the jobs of a cluster."""
-    STARTED_CODE.unlink(missing_ok=True)
+    forget_code()
     if workflow.non_local_exec:
         write_json(STARTED_CODE, provenance.everything())
 

@@ -118,7 +118,7 @@ class Training:
             if not file.exists():
                 continue
             plugins = registry.plugin_modules(spec.network.architecture, spec.initialisation)
-            code = provenance.code_digest("train.py", *plugins)
+            code = provenance.code_digest("train.py", "torch.yaml", *plugins)
             wanted = {"spec": spec.to_json(), "data": digest, "code": code}
             (run,) = tensorfile.load(file)[1]["runs"]
             different = [key for key in wanted if run["identity"].get(key) != wanted[key]]
