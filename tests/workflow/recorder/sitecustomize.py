@@ -22,7 +22,8 @@ _opened: set[str] = set()
 def _note(event: str, arguments: tuple[object, ...]) -> None:
     if event != "open" or not isinstance(arguments[0], str | os.PathLike):
         return
-    frame = sys._getframe(1)
+    # There may be no frame above, when Python opens the script itself.
+    frame = sys._getframe().f_back
     while frame is not None:
         if frame.f_code.co_filename.endswith("resnoise/provenance.py"):
             return
