@@ -12,7 +12,7 @@ from resnoise.specs import metrics as specs
 from resnoise.specs import results
 from resnoise.specs.run import RunSpec
 from resnoise.storage.digests import stamp
-from resnoise.trained.record import read_record
+from resnoise.trained.record import read_record, read_weights
 
 
 def main() -> None:
@@ -27,6 +27,9 @@ def main() -> None:
     pictures = dataset.load(arguments.data, arguments.data_spec)
     expected = RunSpec.from_json(arguments.expected) if arguments.expected else None
     record = read_record(arguments.run / "run.json", pictures.digest, expected)
+    # What the store has is of these weights, so it is not used if they are damaged or others.
+    for kind in ("weights", "snapshots"):
+        read_weights(arguments.run / f"{kind}.safetensors", record, kind)
     modules = registry.architecture(record.spec.network.architecture).modules
     code = commandline.code(Path(__file__).name, "torch.yaml", metric.module, *modules)
     outputs = commandline.by_suffix(arguments.output, ".csv")

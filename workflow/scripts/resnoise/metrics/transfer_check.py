@@ -13,8 +13,7 @@ from resnoise.networks.transfer import to_plain
 from resnoise.specs.run import NetworkSpec, RunSpec
 from resnoise.storage import tensorfile
 from resnoise.storage.digests import write_json
-from resnoise.trained.record import read_record
-from resnoise.trained.run import read_weights
+from resnoise.trained.record import read_record, read_weights
 from resnoise.training.batches import Normalisation
 
 PICTURES = 500

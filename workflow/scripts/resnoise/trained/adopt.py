@@ -8,10 +8,9 @@ from typing import Any
 from resnoise.errors import ResnoiseError
 from resnoise.specs import results
 from resnoise.specs.run import RUN_FILES, plain_twin
-from resnoise.storage import tensorfile
 from resnoise.storage.digests import check_csv, digest_file, read_json, read_stamp
 from resnoise.storage.store import Store
-from resnoise.trained.record import Record, read_record
+from resnoise.trained.record import Record, read_record, read_weights
 
 _log = logging.getLogger(__name__)
 
@@ -96,11 +95,7 @@ def _run(folder: Path) -> Record:
     record = read_record(file, read_json(file)["data_digest"])
     check_csv(folder / "history.csv")
     for kind in ("weights", "snapshots"):
-        _, metadata, digest = tensorfile.load(folder / f"{kind}.safetensors")
-        if digest != record.digests[kind] or any(
-            metadata.get(key) != value for key, value in record.identity.items()
-        ):
-            raise ResnoiseError(f"{folder}: {kind} of another run")
+        read_weights(folder / f"{kind}.safetensors", record, kind)
     return record
 
 

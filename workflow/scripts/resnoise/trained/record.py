@@ -1,10 +1,13 @@
-"""Read the record of a finished run (``run.json``), without PyTorch."""
+"""Read the record (``run.json``) and the weights of a finished run, without PyTorch."""
 
 import dataclasses
 from pathlib import Path
 
+import numpy as np
+
 from resnoise.errors import ResnoiseError
 from resnoise.specs.run import RunSpec
+from resnoise.storage import tensorfile
 from resnoise.storage.digests import read_json
 
 
@@ -61,6 +64,29 @@ def read_record(file: Path, data: str, expected: RunSpec | None = None) -> Recor
     if identity["data"] != data:
         raise ResnoiseError(f"{file}: the run was trained on other data, train it again")
     return Record(spec, status, identity, {**digests, "data": data})
+
+
+def read_weights(file: Path, record: Record, kind: str) -> dict[str, np.ndarray]:
+    """Read a file of weights of the run with the given record.
+
+    Args:
+        file: the file.
+        record: the record.
+        kind: "weights" or "snapshots".
+
+    Raises:
+        ResnoiseError: the file is damaged, or belongs to another run.
+    """
+    weights, identity, digest = tensorfile.load(file)
+    different = [key for key, value in record.identity.items() if identity.get(key) != value]
+    if not different and digest != record.digests[kind]:
+        different = ["digest"]
+    if different:
+        raise ResnoiseError(
+            f"{file}: these weights belong to another run than run.json beside them "
+            f"(different {' and '.join(different)}), delete both and train again"
+        )
+    return weights
 
 
 def differences(found: RunSpec, expected: RunSpec) -> str:

@@ -9,11 +9,9 @@ from torch import nn
 
 from resnoise import devices
 from resnoise.data.dataset import Dataset
-from resnoise.errors import ResnoiseError
 from resnoise.networks import build
 from resnoise.specs.run import RunSpec
-from resnoise.storage import tensorfile
-from resnoise.trained.record import Record, read_record
+from resnoise.trained.record import read_record, read_weights
 from resnoise.training.batches import Normalisation
 from resnoise.training.checkpoint import Weights, set_weights, unflatten
 
@@ -93,29 +91,6 @@ class TrainedRun:
         """
         labels = list(self.weights) if every_snapshot else ["final"]
         return [name for name in labels if name != "final" or self.status != "diverged"]
-
-
-def read_weights(file: Path, record: Record, kind: str) -> Weights:
-    """Read a file of weights of the run with the given record.
-
-    Args:
-        file: the file.
-        record: the record.
-        kind: "weights" or "snapshots".
-
-    Raises:
-        ResnoiseError: the file is damaged, or belongs to another run.
-    """
-    weights, identity, digest = tensorfile.load(file)
-    different = [key for key, value in record.identity.items() if identity.get(key) != value]
-    if not different and digest != record.digests[kind]:
-        different = ["digest"]
-    if different:
-        raise ResnoiseError(
-            f"{file}: these weights belong to another run than run.json beside them "
-            f"(different {' and '.join(different)}), delete both and train again"
-        )
-    return weights
 
 
 def read(folder: Path, dataset: Dataset, expected: RunSpec | None = None) -> TrainedRun:
