@@ -264,20 +264,9 @@ def running(script, environment, *plugins):
 
 
 @functools.cache
-def network_modules(script, architecture, *plugins):
-    """Return the modules that a script loads by name: a network's, and plugins."""
-    entry = registry.architecture(architecture)
-    modules = {*entry.modules, *plugins}
-    if "resnoise.training.backend" not in provenance.closure(script, *plugins):
-        # Only that module loads the C code, and this script does not use it.
-        modules.discard(entry.native)
-    return sorted(modules)
-
-
-@functools.cache
 def network_code(script, architecture, *plugins):
     """Return parameters for the code that a script loads by name, which `code` does not cover."""
-    modules = network_modules(script, architecture, *plugins)
+    modules = registry.network_modules(script, architecture, *plugins)
     names = provenance.closure(script, *modules) - provenance.closure(script)
     entry = registry.architecture(architecture)
     kind = "residual" if entry.residual else "plain"
@@ -291,7 +280,7 @@ def measuring_code(metric, architecture):
 
 def measuring_promise(metric, architecture):
     """Return the option --code of a measurement."""
-    modules = network_modules("measure.py", architecture, registry.METRICS[metric].module)
+    modules = registry.network_modules("measure.py", architecture, registry.METRICS[metric].module)
     return promise("measure.py", "torch.yaml", *modules)
 
 

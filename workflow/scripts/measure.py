@@ -30,8 +30,9 @@ def main() -> None:
     # What the store has is of these weights, so it is not used if they are damaged or others.
     for kind in ("weights", "snapshots"):
         read_weights(arguments.run / f"{kind}.safetensors", record, kind)
-    modules = registry.architecture(record.spec.network.architecture).modules
-    code = commandline.code(Path(__file__).name, "torch.yaml", metric.module, *modules)
+    script, architecture = Path(__file__).name, record.spec.network.architecture
+    modules = registry.network_modules(script, architecture, metric.module)
+    code = commandline.code(script, "torch.yaml", *modules)
     outputs = commandline.by_suffix(arguments.output, ".csv")
     facts = {
         "run": dataclasses.asdict(record.spec),

@@ -7,10 +7,12 @@ file names: use letters, digits and hyphens. docs/extending.md has a complete ex
 """
 
 import dataclasses
+import functools
 import importlib
 from types import ModuleType
 from typing import Any
 
+from resnoise import provenance
 from resnoise.errors import ResnoiseError
 
 
@@ -188,6 +190,17 @@ def plugin_modules(architecture_name: str, initialisation: str) -> tuple[str, ..
         *architecture(architecture_name).modules,
         _look_up(INITIALISATIONS, initialisation, "initialisation"),
     )
+
+
+@functools.cache
+def network_modules(script: str, architecture_name: str, *plugins: str) -> tuple[str, ...]:
+    """Return the modules that a script loads by name: those of a network, and plugins."""
+    entry = architecture(architecture_name)
+    modules = {*entry.modules, *plugins}
+    if "resnoise.training.backend" not in provenance.closure(script, *plugins):
+        # Only that module loads the C code, and this script does not use it.
+        modules.discard(str(entry.native))
+    return tuple(sorted(modules))
 
 
 def source(name: str) -> Source:
