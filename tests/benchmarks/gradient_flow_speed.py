@@ -150,12 +150,7 @@ def peak_megabytes() -> float:
 
 def measure_run(folder: Path, data: Path, reading: str) -> None:
     """Print the precision on a finished run, before and after training."""
-    run = trained.read(
-        folder / "run.json",
-        folder / "weights.safetensors",
-        folder / "snapshots.safetensors",
-        dataset.load(data),
-    )
+    run = trained.read(folder, dataset.load(data))
     device = torch.device("cpu")
     drawn = choose_samples(len(run.dataset.train_labels), 32, 0)
     normalise = Normalisation(

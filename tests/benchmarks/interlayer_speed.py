@@ -71,9 +71,7 @@ def subject(arguments: argparse.Namespace, dtype: torch.dtype) -> tuple[nn.Modul
         with torch.no_grad():  # running statistics
             network.train()(torch.randn(128, 3, 32, 32))
         return network.eval().to(dtype), pictures.to(dtype)
-    folder = arguments.run
-    files = (folder / f"{name}.safetensors" for name in ("weights", "snapshots"))
-    run = trained.read(folder / "run.json", *files, dataset.load(arguments.data))
+    run = trained.read(arguments.run, dataset.load(arguments.data))
     cpu = torch.device("cpu")
     images = torch.from_numpy(run.dataset.train_images[: arguments.samples])
     return run.network("final", cpu).to(dtype), run.normalisation(cpu)(images).to(dtype)
