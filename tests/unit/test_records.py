@@ -90,7 +90,7 @@ def test_an_output_without_a_record_gets_one_that_a_real_one_replaces(results: P
     assert records.exchange(results) == {records.record_name(OUTPUT)}
     marked = json.loads((records.SNAKEMAKE / records.record_name(OUTPUT)).read_text())
     assert marked["params"] == ["'there is no record of how this file was made'"]
-    assert records.changed_code(results, Path(OUTPUT)) is None
+    assert records.changed_code(results, Path(OUTPUT), provenance.everything()) is None
     record(OUTPUT, 10.0, results / records.FOLDER)
     records.exchange(results)
     assert end(OUTPUT, records.SNAKEMAKE) == 10.0
@@ -122,5 +122,8 @@ def test_changed_code_is_named(results: Path) -> None:
     params = [repr([same, environment]), repr([gone, f"train.py {'1' * 16}"]), "'resnoise x'"]
     record(OUTPUT, 10.0, params=params)
     records.exchange(results)
-    assert records.changed_code(results, Path(OUTPUT)) == ["resnoise.gone", "train.py"]
-    assert records.changed_code(results, results / "table1.csv") is None
+    assert records.changed_code(results, Path(OUTPUT), provenance.everything()) == [
+        "resnoise.gone",
+        "train.py",
+    ]
+    assert records.changed_code(results, results / "table1.csv", {}) is None

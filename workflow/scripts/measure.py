@@ -12,7 +12,7 @@ from resnoise.specs import metrics as specs
 from resnoise.specs import results
 from resnoise.specs.run import RunSpec
 from resnoise.storage.digests import stamp
-from resnoise.trained.record import read_record, read_weights
+from resnoise.trained.record import read_all_weights, read_record
 
 
 def main() -> None:
@@ -28,8 +28,7 @@ def main() -> None:
     expected = RunSpec.from_json(arguments.expected) if arguments.expected else None
     record = read_record(arguments.run / "run.json", pictures.digest, expected)
     # What the store has is of these weights, so it is not used if they are damaged or others.
-    for kind in ("weights", "snapshots"):
-        read_weights(arguments.run / f"{kind}.safetensors", record, kind)
+    weights = read_all_weights(arguments.run, record)
     script, architecture = Path(__file__).name, record.spec.network.architecture
     modules = registry.network_modules(script, architecture, metric.module)
     code = commandline.code(script, "torch.yaml", *modules)
@@ -46,7 +45,7 @@ def main() -> None:
         from resnoise.metrics import registered
         from resnoise.trained import run as trained
 
-        run = trained.read(arguments.run, pictures, expected)
+        run = trained.assembled(record, weights, pictures)
         computing = Computing(arguments.device, arguments.threads, arguments.memory_mb, code)
         if metric.spec is None:
             registered.measure_run(run, arguments.name, facts["spec"], outputs, computing)

@@ -14,8 +14,7 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--spec", help="what to train: a RunSpec as JSON")
-    parser.add_argument("--data", type=Path, help="prepared data set")
-    parser.add_argument("--data-spec", help="what that should have been prepared from (JSON)")
+    commandline.add_data(parser, required=False)
     parser.add_argument("--weights", type=Path, help="output: weights after training")
     parser.add_argument("--snapshots", type=Path, help="output: weights before and during training")
     parser.add_argument("--history", type=Path, help="output: CSV with a row per epoch")

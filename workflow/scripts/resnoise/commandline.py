@@ -123,9 +123,9 @@ def computed_once(
         kept.keep(identity, outputs)
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
+def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """Add the options --data and --data-spec."""
-    parser.add_argument("--data", type=Path, required=True, help="prepared data set")
+    parser.add_argument("--data", type=Path, required=required, help="prepared data set")
     parser.add_argument(
         "--data-spec", help="what it should have been prepared from: a DataSpec as JSON"
     )
@@ -177,6 +177,27 @@ def check_expected(files: Sequence[Path], expected: Sequence[str] | None) -> Non
         from resnoise.storage import identity
 
         identity.check(files, expected)
+
+
+def add_claims(parser: argparse.ArgumentParser) -> None:
+    """Add the options of scripts that judge claims: claims, files of measurements, outputs."""
+    parser.add_argument(
+        "--paper", type=Path, required=True, help="the paper's numbers and claims (YAML)"
+    )
+    parser.add_argument("--results", type=Path, required=True, help="the results folder")
+    parser.add_argument(
+        "--files", required=True, help="the files of each source of measurements (JSON)"
+    )
+    parser.add_argument(
+        "--settings", type=json.loads, required=True, help="values that claims refer to (JSON)"
+    )
+    parser.add_argument(
+        "--expected",
+        nargs="*",
+        help="for each of these files, in the order of their paths, the digest of its run",
+    )
+    parser.add_argument("--csv", type=Path, required=True, help="output: a row for each claim")
+    parser.add_argument("--markdown", type=Path, required=True, help="output: the page to read")
 
 
 def by_suffix(files: Sequence[Path], *suffixes: str) -> list[Path]:

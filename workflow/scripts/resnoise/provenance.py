@@ -59,7 +59,7 @@ def promise(script: str, environment: str, *plugins: str) -> str:
 
 
 def everything() -> dict[str, str]:
-    """Return the name and the digest of every script, module and environment of this project."""
+    """Return the name and the digest of all code: scripts, modules, environments, schemas."""
     files = [*SCRIPTS.glob("*.py"), *SCRIPTS.glob("resnoise/**/*.py")]
     names = {
         file.relative_to(SCRIPTS).with_suffix("").as_posix().replace("/", ".") for file in files
@@ -68,6 +68,7 @@ def everything() -> dict[str, str]:
     modules = {name.removesuffix(".__init__") for name in names - scripts}
     digests = [digest(name) for name in [*(f"{name}.py" for name in scripts), *modules]]
     digests += map(text_digest, ENVIRONMENTS.glob("*.yaml"))
+    digests += map(text_digest, ENVIRONMENTS.with_name("config").glob("*schema.yaml"))
     return dict(entry.split(" ") for entry in digests)
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from resnoise.figures import style
 from resnoise.metrics import states
-from resnoise.storage import csvfile, identity
+from resnoise.storage import csvfile
 from resnoise.summaries.layer_cushion import QUANTILES
 from resnoise.summaries.runs import read_network
 
@@ -31,7 +31,6 @@ def read(cushions: Path, record: Path) -> tuple[pd.DataFrame, str, str]:
         ResnoiseError: a file is missing or damaged.
     """
     name, _, kind = read_network(record)
-    identity.check_beside(cushions)
     rows = csvfile.read(cushions, "layer cushions", ("layer", "name", "cushion", states.COLUMN))
     whole = rows.assign(values=states.values(rows["cushion"], rows[states.COLUMN]))
     layers = rows.groupby(["layer", "name"])["cushion"]
@@ -39,7 +38,7 @@ def read(cushions: Path, record: Path) -> tuple[pd.DataFrame, str, str]:
     for label, level in QUANTILES.items():
         table[label] = layers.quantile(level)
     named = whole.groupby(["layer", "name"])["values"]
-    table[states.COLUMN] = named.agg(lambda own: states.common(own.to_numpy()))
+    table[states.COLUMN] = named.agg(states.common)
     return table.reset_index(), name, kind
 
 

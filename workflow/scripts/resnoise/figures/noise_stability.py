@@ -60,7 +60,7 @@ def summarise(stability: pd.DataFrame) -> pd.DataFrame:
         deviation=("mean", "std"),
         maximum=("maximum", "max"),
         mean=("mean", "mean"),
-        state=("whole", lambda own: states.common(own.to_numpy())),
+        state=("whole", states.common),
     )
     several = summary["deviation"] / np.sqrt(summary["seeds"])
     summary["standard_error"] = several.where(summary["seeds"] > 1, summary["own_error"])

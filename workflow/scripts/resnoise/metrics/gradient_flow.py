@@ -86,8 +86,9 @@ def measure_run(
             _log.warning("%s: the weights give no finite gradients", snapshot)
         _log.info("%s: %d layers", snapshot, len(at.layers) - 1)
         place = {**keys, "snapshot": snapshot, "epoch": epoch}
+        kinds = places(network)
         for reading, shares in dominant_shares(at, gradients).items():
-            table = _flow_rows(at, places(network), shares)
+            table = _flow_rows(at, kinds, shares)
             flows.append(_at({**place, "reading": reading}, table))
         if snapshot in FEATURE_SNAPSHOTS and not exploded:
             entries.append(_at(place, _entry_rows(gradients)))

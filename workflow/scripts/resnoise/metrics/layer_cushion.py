@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from resnoise.devices import Computing
 from resnoise.metrics import states
-from resnoise.metrics.layers import Layer, layers, norms
+from resnoise.metrics.layers import Layer, layers, norms, ratio
 from resnoise.metrics.resumable import Measurement, activation_bytes
 from resnoise.specs.metrics import LayerCushionSpec
 from resnoise.storage.digests import csv_path
@@ -55,10 +55,7 @@ def layer_cushions(network: nn.Module, inputs: Tensor) -> Tensor:
         response, size = norms(layer.linear_response(x, output)), norms(x)
         if layer.takes_stage_input:
             lost.logical_or_(size == 0)
-        dead = lost | (size == 0) | (weights[column] == 0)
-        exploded = ~(response + size).isfinite()
-        value = (response / (weights[column] * size)).masked_fill(dead, torch.nan)
-        cushions[:, column] = value.masked_fill(exploded, torch.inf)
+        cushions[:, column] = ratio(response, weights[column] * size, lost)
 
     hooks = [
         layer.module.register_forward_hook(

@@ -156,3 +156,13 @@ def norms(x: Tensor) -> Tensor:
     # Not flattened, which would copy activations in channels-last memory.
     found: Tensor = torch.linalg.vector_norm(x, dim=tuple(range(1, x.dim())), dtype=torch.float64)
     return found
+
+
+def ratio(numerator: Tensor, denominator: Tensor, dead: Tensor) -> Tensor:
+    """Return a quotient of norms, float64; NaN where it is dead, infinity where it has exploded.
+
+    It is dead where ``dead`` is true and where the denominator is 0.
+    """
+    exploded = ~(numerator + denominator).isfinite()
+    value = (numerator / denominator).masked_fill(dead | (denominator == 0), torch.nan)
+    return value.masked_fill(exploded, torch.inf)

@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from resnoise.devices import Computing
-from resnoise.metrics.layers import Layer, Stage, layers, norms, responses_from, stages
+from resnoise.metrics.layers import Layer, Stage, layers, norms, ratio, responses_from, stages
 from resnoise.metrics.moments import Moments, Summary
 from resnoise.metrics.resumable import Measurement, activation_bytes
 from resnoise.seeds import generator
@@ -221,16 +221,6 @@ def lost(inputs: Sequence[Tensor]) -> Tensor:
         inputs: the input of each stage. If one is 0, the next ones depend on the biases only.
     """
     return torch.stack([norms(x) == 0 for x in inputs], 1).cumsum(1) > 0
-
-
-def ratio(numerator: Tensor, denominator: Tensor, dead: Tensor) -> Tensor:
-    """Return a quotient of norms, float64; NaN where it is dead, infinity where it has exploded.
-
-    It is dead where ``dead`` is true and where the denominator is 0.
-    """
-    exploded = ~(numerator + denominator).isfinite()
-    value = (numerator / denominator).masked_fill(dead | (denominator == 0), torch.nan)
-    return value.masked_fill(exploded, torch.inf)
 
 
 def relative_changes(noisy: list[Tensor], clean: list[Tensor], dead: Tensor) -> Tensor:

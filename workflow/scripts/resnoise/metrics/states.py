@@ -30,7 +30,7 @@ def values(numbers: "pd.Series[float]", states: "pd.Series[str]") -> NDArray[np.
     return np.where(states == EXPLODED, np.inf, numbers.to_numpy(dtype=np.float64))
 
 
-def common(values: NDArray[np.float64]) -> str:
+def common(values: "NDArray[np.float64] | pd.Series[float]") -> str:
     """Return the state of a layer on all pictures.
 
     Args:

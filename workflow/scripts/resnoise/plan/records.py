@@ -14,11 +14,10 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from resnoise import provenance
 from resnoise.storage import store
 from resnoise.storage.files import atomic_path, write_text
 
@@ -112,12 +111,13 @@ def outputs(results: Path) -> Iterator[Path]:
                 yield folder / name
 
 
-def changed_code(results: Path, file: Path) -> list[str] | None:
+def changed_code(results: Path, file: Path, code: Mapping[str, str]) -> list[str] | None:
     """Return which code has changed since an output was made, from the results folder's records.
 
     Args:
         results: the results folder.
         file: an output in it.
+        code: what ``provenance.everything`` returns now.
 
     Returns:
         Names of the scripts, modules and environments that are others now, or gone; None if there
@@ -126,8 +126,8 @@ def changed_code(results: Path, file: Path) -> list[str] | None:
     facts = _read(results / FOLDER / record_name(str(file)))
     if facts is None or facts.get("params") == [repr(_UNKNOWN)]:
         return None
-    code = dict(_CODE.findall(" ".join(map(str, facts.get("params") or []))))
-    return sorted(name for name, digest in code.items() if _digest_now(name) != digest)
+    used = dict(_CODE.findall(" ".join(map(str, facts.get("params") or []))))
+    return sorted(name for name, digest in used.items() if code.get(name) != digest)
 
 
 def record_name(file: str) -> str:
@@ -135,19 +135,6 @@ def record_name(file: str) -> str:
     encoded = base64.urlsafe_b64encode(file.encode()).decode()
     parts = [encoded[start : start + 254] for start in range(0, len(encoded), 254)]
     return "/".join([*(f"@{part}" for part in parts[:-1]), parts[-1]])
-
-
-def _digest_now(name: str) -> str | None:
-    """Return the present digest of what a parameter names; None if it is gone."""
-    try:
-        if not name.endswith(".yaml"):
-            return provenance.digest(name).rpartition(" ")[2]
-        folders = (provenance.ENVIRONMENTS, provenance.ENVIRONMENTS.with_name("config"))
-        places = (folder / name for folder in folders)
-        found = next((place for place in places if place.exists()), None)
-        return provenance.text_digest(found).rpartition(" ")[2] if found else None
-    except (OSError, SyntaxError):
-        return None
 
 
 def _records(folder: Path, results: Path) -> dict[str, tuple[int, int]]:

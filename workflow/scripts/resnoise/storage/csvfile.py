@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from resnoise.errors import ResnoiseError, quoted
+from resnoise.storage import identity
 from resnoise.storage.digests import check_csv, csv_path
 
 
@@ -17,7 +18,7 @@ def write(path: Path, table: pd.DataFrame, **options: Any) -> None:
 
 
 def read(path: Path, what: str, columns: Iterable[str] = (), **options: Any) -> pd.DataFrame:
-    """Read a table and compare it with its digest.
+    """Read a table, and compare it with its digest and with the record of the run beside it.
 
     Args:
         path: CSV file.
@@ -26,9 +27,11 @@ def read(path: Path, what: str, columns: Iterable[str] = (), **options: Any) -> 
         options: options for ``pandas.read_csv``.
 
     Raises:
-        ResnoiseError: the file is missing, was changed or damaged, or lacks a column.
+        ResnoiseError: the file is missing, was changed or damaged, is of another run than the
+            record beside it, or lacks a column.
     """
     check_csv(path)
+    identity.check_beside(path)
     try:
         table: pd.DataFrame = pd.read_csv(path, **options)
     except (OSError, ValueError) as error:

@@ -38,7 +38,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
             with temporary.open("rb+") as stream:
                 os.fsync(stream.fileno())
             # mkstemp makes files private to their owner; results follow the user's umask as usual.
-            temporary.chmod(0o666 & ~_umask())
+            temporary.chmod(0o666 & ~umask())
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -160,7 +160,7 @@ def _remove_abandoned(path: Path) -> None:
                 os.close(handle)
 
 
-def _umask() -> int:
+def umask() -> int:
     """Return the process's umask, which can only be read by setting it."""
     mask = os.umask(0)
     os.umask(mask)

@@ -25,6 +25,7 @@ from typing import Any
 from resnoise.errors import ResnoiseError
 from resnoise.storage.checksum import file_digest
 from resnoise.storage.digests import read_json, text_digest, write_json
+from resnoise.storage.files import atomic_path, umask
 
 _log = logging.getLogger(__name__)
 
@@ -84,7 +85,6 @@ class Store:
                 raise ResnoiseError(f"{folder}: without {', '.join(sorted(missing))}")
             check(entry)
             for name, path in outputs.items():
-                path.parent.mkdir(parents=True, exist_ok=True)
                 _link(folder / name, path)
                 # Later than the job's inputs, or the workflow would take it for out of date.
                 os.utime(path)
@@ -151,9 +151,7 @@ def _unfinished(store: Path) -> Iterator[Path]:
     """Yield a new folder in the store, which is removed unless the block has renamed it."""
     folder = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=store))
     # mkdtemp makes it private to its owner; the store follows the user's umask as usual.
-    mask = os.umask(0)
-    os.umask(mask)
-    folder.chmod(0o777 & ~mask)
+    folder.chmod(0o777 & ~umask())
     try:
         yield folder
     finally:
@@ -172,16 +170,9 @@ def _copy(source: Path, target: Path) -> None:
 
 def _link(source: Path, target: Path) -> None:
     """Make ``target`` a hard link to ``source``, or a copy where the system has no such links."""
-    handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", dir=target.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with atomic_path(target) as temporary:
         temporary.unlink()
         try:
             os.link(source, temporary)
         except OSError:  # another file system, or one without hard links
             shutil.copyfile(source, temporary)
-        temporary.replace(target)
-    finally:
-        # Where both names are the same file already, replacing does nothing.
-        temporary.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from resnoise.storage import csvfile, identity
+from resnoise.storage import csvfile
 
 TABLE1_MEASURES = ("risk", "cost", "test_error")
 RUN_COLUMNS = ("architecture", "depth", "initialisation", "seed", "snapshot", "status")
@@ -19,6 +19,5 @@ def read_evaluations(files: Iterable[Path]) -> pd.DataFrame:
     """
     frames = []
     for file in files:
-        identity.check_beside(file)
         frames.append(csvfile.read(file, "an evaluation", (*RUN_COLUMNS, *TABLE1_MEASURES)))
     return pd.concat(frames, ignore_index=True)

@@ -64,7 +64,7 @@ def over_seeds(flows: pd.DataFrame) -> pd.DataFrame:
     return groups.agg(
         seeds=("f_mean", "count"),
         **{name: (name, "mean") for name in columns},
-        state=("whole", lambda own: states.common(own.to_numpy())),
+        state=("whole", states.common),
     )
 
 

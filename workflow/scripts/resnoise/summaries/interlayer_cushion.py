@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from resnoise.metrics import states
-from resnoise.storage import csvfile, identity
+from resnoise.storage import csvfile
 from resnoise.summaries.runs import read_metrics, read_network
 
 FILE = "interlayer_cushion.csv"
@@ -46,7 +46,6 @@ def read(folders: Iterable[Path]) -> pd.DataFrame:
     places = list(folders)
     if (places[0] / "network.json").is_file():
         name, depth, kind = read_network(places[0] / "network.json")
-        identity.check_beside(places[0] / FILE)
         rows = csvfile.read(places[0] / FILE, "interlayer cushions")
         return _named(rows).assign(family=name, depth=depth, kind=kind, seed=0)
     rows = read_metrics(places, FILE)
@@ -89,7 +88,7 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
         minimum=("cushion", "min"),
         standard_error=("square", "mean"),
         probes=("probes", "mean"),
-        state=("whole", lambda own: states.common(own.to_numpy())),
+        state=("whole", states.common),
     )
     table["standard_error"] **= 0.5
     return table

@@ -7,7 +7,7 @@ import pandas as pd
 
 from resnoise.errors import ResnoiseError
 from resnoise.metrics import states
-from resnoise.storage import csvfile, identity
+from resnoise.storage import csvfile
 from resnoise.storage.digests import read_json
 
 
@@ -73,7 +73,6 @@ def _concatenate(folders: Iterable[Path], name: str, what: str) -> pd.DataFrame:
             raise ResnoiseError(f"{folder}/run.json: not the record of a run ({error})") from error
         # Names repeat many times in long files; as categories they take one byte per row.
         categories = dict.fromkeys(("snapshot", "name", states.COLUMN), "category")
-        identity.check_beside(folder / name)
         frame = csvfile.read(folder / name, what, dtype=categories)
         frame = frame.drop(columns=[*keys], errors="ignore")
         for position, (key, value) in enumerate(keys.items()):

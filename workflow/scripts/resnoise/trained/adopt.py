@@ -10,7 +10,7 @@ from resnoise.specs import results
 from resnoise.specs.run import RUN_FILES, plain_twin
 from resnoise.storage.digests import check_csv, digest_file, read_json, read_stamp
 from resnoise.storage.store import Store
-from resnoise.trained.record import Record, read_record, read_weights
+from resnoise.trained.record import Record, read_all_weights, read_record
 
 _log = logging.getLogger(__name__)
 
@@ -94,8 +94,7 @@ def _run(folder: Path) -> Record:
     file = folder / "run.json"
     record = read_record(file, read_json(file)["data_digest"])
     check_csv(folder / "history.csv")
-    for kind in ("weights", "snapshots"):
-        read_weights(folder / f"{kind}.safetensors", record, kind)
+    read_all_weights(folder, record)
     return record
 
 

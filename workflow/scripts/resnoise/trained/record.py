@@ -10,6 +10,9 @@ from resnoise.specs.run import RunSpec
 from resnoise.storage import tensorfile
 from resnoise.storage.digests import read_json
 
+# Names of a run's files of weights, without suffix.
+WEIGHT_FILES = ("weights", "snapshots")
+
 
 @dataclasses.dataclass(frozen=True)
 class Record:
@@ -50,7 +53,7 @@ def read_record(file: Path, data: str, expected: RunSpec | None = None) -> Recor
             "data": facts["data_digest"],
             "code": facts["code_digest"],
         }
-        digests = {name: facts["files"][name] for name in ("weights", "snapshots")}
+        digests = {name: facts["files"][name] for name in WEIGHT_FILES}
         status = facts["status"]
     except (KeyError, TypeError, ResnoiseError) as error:
         raise ResnoiseError(
@@ -87,6 +90,17 @@ def read_weights(file: Path, record: Record, kind: str) -> dict[str, np.ndarray]
             f"(different {' and '.join(different)}), delete both and train again"
         )
     return weights
+
+
+def read_all_weights(folder: Path, record: Record) -> dict[str, dict[str, np.ndarray]]:
+    """Read both files of weights in the folder of a run; see ``read_weights``.
+
+    Returns:
+        "weights" and "snapshots" -> the arrays of that file.
+    """
+    return {
+        kind: read_weights(folder / f"{kind}.safetensors", record, kind) for kind in WEIGHT_FILES
+    }
 
 
 def differences(found: RunSpec, expected: RunSpec) -> str:

@@ -11,7 +11,7 @@ from resnoise import devices
 from resnoise.data.dataset import Dataset
 from resnoise.networks import build
 from resnoise.specs.run import RunSpec
-from resnoise.trained.record import read_record, read_weights
+from resnoise.trained.record import Record, read_all_weights, read_record
 from resnoise.training.batches import Normalisation
 from resnoise.training.checkpoint import Weights, set_weights, unflatten
 
@@ -93,29 +93,37 @@ class TrainedRun:
         return [name for name in labels if name != "final" or self.status != "diverged"]
 
 
-def read(folder: Path, dataset: Dataset, expected: RunSpec | None = None) -> TrainedRun:
+def read(folder: Path, dataset: Dataset) -> TrainedRun:
     """Read the finished run in a folder.
 
     Args:
         folder: the folder with the run's record and weights.
         dataset: the data set that the run should have been trained on.
-        expected: the run that should be there; None for any.
 
     Raises:
-        ResnoiseError: a file is damaged, the run is another one or was trained on other data, or
-            the files belong to different runs.
+        ResnoiseError: a file is damaged, the run was trained on other data, or the files belong to
+            different runs.
     """
-    facts = read_record(folder / "run.json", dataset.digest, expected)
-    kept = read_weights(folder / "snapshots.safetensors", facts, "snapshots")
-    final = read_weights(folder / "weights.safetensors", facts, "weights")
-    groups = unflatten(kept)
+    record = read_record(folder / "run.json", dataset.digest)
+    return assembled(record, read_all_weights(folder, record), dataset)
+
+
+def assembled(record: Record, weights: dict[str, Weights], dataset: Dataset) -> TrainedRun:
+    """Return a run whose files have been read.
+
+    Args:
+        record: from ``read_record``.
+        weights: from ``read_all_weights``.
+        dataset: the data set that the run was trained on.
+    """
+    groups = unflatten(weights["snapshots"])
     ordered = {label: groups[label] for label in sorted(groups, key=training_order)}
     return TrainedRun(
-        facts.spec,
-        facts.status,
-        {**ordered, "final": final},
+        record.spec,
+        record.status,
+        {**ordered, "final": weights["weights"]},
         dataset,
-        facts.digests,
+        record.digests,
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from resnoise import provenance
 from resnoise.data import dataset
 from resnoise.errors import ResnoiseError
 from resnoise.plan import expected, records
@@ -57,6 +58,7 @@ class Verifier:
         """
         self._results = results
         self._config = config
+        self._code = provenance.everything()
         self._digests: dict[Path, dict[str, str]] = {}
         data = results / "data.safetensors"
         try:
@@ -75,7 +77,7 @@ class Verifier:
             self._belonging(file)
         except ResnoiseError as error:
             return Finding(file, FOREIGN, str(error).removeprefix(f"{file}: "))
-        changed = records.changed_code(self._results, file)
+        changed = records.changed_code(self._results, file, self._code)
         if changed is None:
             return Finding(file, STALE, "there is no record of how it was made")
         if changed:
