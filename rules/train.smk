@@ -34,7 +34,7 @@ rule train:
         " --spec {params.spec:q} {params.pictures:q}"
         " --weights {output.weights:q} --snapshots {output.snapshots:q}"
         " --history {output.history[0]:q} --record {output.record:q}"
-        " --device {resources.device} --threads {threads} {params.graph:q} > {log:q} 2>&1"
+        " --device {resources.device} --threads {threads} {params.graph:q} --evaluate > {log:q} 2>&1"
 
 
 use rule measurement as evaluate with:

@@ -43,7 +43,7 @@ rule twins:
         " --spec {params.spec:q} {params.pictures:q}"
         " --residual {params.folder:q}/residual --plain {params.folder:q}/plain"
         " --drift {output.drift[0]:q} {params.drift}"
-        " --device {resources.device} --threads {threads} {params.graph:q} > {log:q} 2>&1"
+        " --device {resources.device} --threads {threads} {params.graph:q} --evaluate > {log:q} 2>&1"
 
 
 use rule measurement as evaluate_twin with:

@@ -1,5 +1,6 @@
 """How scripts end: one line for what a user can mend, a traceback for mistakes of the program."""
 
+import argparse
 import errno
 import os
 import subprocess
@@ -122,6 +123,16 @@ def test_what_was_computed_is_taken_from_the_store(tmp_path: Path) -> None:
     assert once("one", "y") == "y"
     assert once("three", "x", None) == "x"
     assert calls == ["one", "one", "three"]
+
+
+def test_training_whose_code_was_edited_meanwhile_ends_well_without_an_evaluation(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    promised = provenance.promise("train.py", "torch.yaml", "resnoise.networks.simplified")
+    monkeypatch.setattr(commandline, "_promised", f"0{promised}")
+    arguments = argparse.Namespace(evaluate=True, store=tmp_path / "store")
+    commandline.evaluate_too(arguments, tmp_path / "run")
+    assert "not evaluated here: the code of train.py" in caplog.text
 
 
 def test_a_job_with_other_code_than_promised_ends_in_one_line(

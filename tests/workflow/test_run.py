@@ -37,9 +37,14 @@ def test_every_result_is_there(finished: Project) -> None:
 
 
 def test_a_second_run_from_nothing_gives_the_same_bits(finished: Project, tmp_path: Path) -> None:
+    """Also of the evaluations, which jobs of their own make where there is no store."""
     again = fresh_project(tmp_path / "again")
+    again.replace("config/tiny.yaml", "device: cpu", "device: cpu\nstore: null")
     again.snakemake(*CORE)
     assert digests(again) == digests(finished)
+    for project, taken in ((finished, True), (again, False)):
+        for log in (project.results / "logs" / "evaluate").iterdir():
+            assert ("taken from the store" in log.read_text("utf-8")) == taken
 
 
 def test_another_configuration_has_results_of_its_own(project: Project) -> None:

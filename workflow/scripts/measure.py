@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import importlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from resnoise import commandline, registry
@@ -15,14 +16,14 @@ from resnoise.storage.digests import stamp
 from resnoise.trained.record import read_all_weights, read_record
 
 
-def main() -> None:
-    """Read the command line, measure the run and write the files."""
+def main(words: Sequence[str] | None = None) -> None:
+    """Measure the run and write the files; ``words`` are the command line, None for that typed."""
     parser = argparse.ArgumentParser(description=__doc__)
     commandline.add_measuring(parser)
     commandline.add_store(parser)
     parser.add_argument("--run", type=Path, required=True, help="folder of the run")
     parser.add_argument("--expected", help="the run that should be there: a RunSpec as JSON")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     metric = registry.metric(arguments.name)
     pictures = dataset.load(arguments.data, arguments.data_spec)
     expected = RunSpec.from_json(arguments.expected) if arguments.expected else None

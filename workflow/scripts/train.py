@@ -66,7 +66,8 @@ def main() -> None:
     outputs = {file.name: file for file in (*files, digest_file(arguments.history))}
     result = results.of_run(spec, pictures.digest, code)
     checkpoint = arguments.weights.with_name(CHECKPOINT)
-    commandline.computed_once(arguments.store, result, outputs, compute, checkpoint)
+    if commandline.computed_once(arguments.store, result, outputs, compute, checkpoint):
+        commandline.evaluate_too(arguments, arguments.record.parent)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,8 @@ def main() -> None:
     outputs |= {file.name: file for file in (arguments.drift, digest_file(arguments.drift))}
     result = results.of_twins(residual, drift, pictures.digest, code)
     checkpoint = arguments.residual / CHECKPOINT
-    commandline.computed_once(arguments.store, result, outputs, compute, checkpoint)
+    if commandline.computed_once(arguments.store, result, outputs, compute, checkpoint):
+        commandline.evaluate_too(arguments, arguments.residual, arguments.plain)
 
 
 if __name__ == "__main__":

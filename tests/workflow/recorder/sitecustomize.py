@@ -6,7 +6,8 @@ that it had loaded in the end, as files too. All below the checkout, relative to
 
 A job compares its code with what the rule promises (option --code): it loads and reads all that it
 could need. That would hide what it does need, so the option is taken away here, and what is read
-for digests is left out.
+for digests is left out. So is the option --evaluate, by which a job of training makes another job's
+result as well.
 """
 
 import atexit
@@ -47,3 +48,5 @@ if Path(sys.argv[0] if hasattr(sys, "argv") else "").parent.name == "scripts":
     if "--code" in sys.argv:
         position = sys.argv.index("--code")
         del sys.argv[position : position + 2]
+    if "--evaluate" in sys.argv:
+        sys.argv.remove("--evaluate")

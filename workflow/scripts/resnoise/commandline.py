@@ -2,10 +2,12 @@
 
 import argparse
 import errno
+import importlib
 import json
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,8 +81,8 @@ def _check_code(arguments: list[str], load: bool) -> None:
 
 
 def code(script: str, environment: str, *plugins: str) -> str:
-    """Return the digest of the running code: that of the option --code, or else a new one."""
-    if _promised is not None:
+    """Return the digest of a script's code: that of the option --code, or else a new one."""
+    if _promised is not None and _promised.split(" ")[1] == script:
         return _promised.partition(" ")[0]
     return provenance.code_digest(script, environment, *plugins)
 
@@ -96,7 +98,7 @@ def computed_once(
     outputs: Mapping[str, Path],
     compute: Callable[[], None],
     checkpoint: Path | None = None,
-) -> None:
+) -> bool:
     """Take a finished result from the store, or compute it and keep it there.
 
     Args:
@@ -106,6 +108,9 @@ def computed_once(
         compute: writes these files.
         checkpoint: what an interrupted computation left to go on from, not needed any more if the
             result is in the store.
+
+    Returns:
+        Whether it was computed.
     """
     # Imported here, because few scripts need it.
     from resnoise.storage.store import Store
@@ -115,12 +120,45 @@ def computed_once(
         logging.info("computed before: taken from the store, %s", kept.place(identity))
         if checkpoint is not None:
             checkpoint.unlink(missing_ok=True)
-        return
+        return False
     if _promised is not None:
         provenance.check(_promised, load=True)
     compute()
     if kept:
         kept.keep(identity, outputs)
+    return True
+
+
+def evaluate_too(arguments: argparse.Namespace, *runs: Path) -> None:
+    """Evaluate runs that this process has trained, and keep that in the store.
+
+    The jobs that evaluate them find the result there and need no PyTorch, whose import takes longer
+    than the evaluation of a small network. The script that evaluates is imported by name: training
+    does not depend on it. Nothing is done without a store, without the option --evaluate, or if the
+    code was edited meanwhile.
+
+    Args:
+        arguments: those of a script that trains.
+        runs: folders of the runs.
+    """
+    if not (arguments.evaluate and arguments.store):
+        return
+    if _promised is not None:
+        try:
+            provenance.check(_promised, load=False)
+        except ResnoiseError as error:
+            # The training itself is right: its modules were loaded before.
+            logging.warning("not evaluated here: %s", error)
+            return
+    options = ["--data", arguments.data, "--store", arguments.store]
+    options += ["--device", arguments.device, "--threads", arguments.threads]
+    if arguments.data_spec is not None:
+        options += ["--data-spec", arguments.data_spec]
+    for run in runs:
+        with tempfile.TemporaryDirectory() as folder:
+            output = Path(folder, "evaluation.csv")
+            words = ["evaluation", "--run", run, *options, "--output", output, f"{output}.sha256"]
+            importlib.import_module("measure").main([*map(str, words)])
 
 
 def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:
@@ -144,6 +182,9 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         "--cuda-graph",
         action="store_true",
         help="on a GPU, record the steps as CUDA graphs and replay them: the same results, faster",
+    )
+    parser.add_argument(
+        "--evaluate", action="store_true", help="evaluate, too, and keep that in the store"
     )
 
 

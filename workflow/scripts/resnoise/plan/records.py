@@ -171,7 +171,8 @@ def _end(record: Path) -> float | None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    with atomic_path(target) as temporary:
+    # A record that a crash cuts off is copied again at the next start.
+    with atomic_path(target, flush=False) as temporary:
         shutil.copy2(source, temporary)
     # The same time on both sides shows at the next start that they are equal.
     shutil.copystat(source, target)

@@ -17,13 +17,17 @@ _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, flush: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; move the file to ``path`` if the block succeeds.
 
     The temporary file has the suffix of ``path``, because libraries choose formats by it. It is
     flushed to the disk before the move, so that a crash leaves the old or the new version complete.
     If the block raises, the temporary file is removed. One left behind by a killed process is
     removed the next time that ``path`` is written.
+
+    Args:
+        path: the file.
+        flush: False for a file that may be lost in a crash, which saves the wait for the disk.
 
     Raises:
         ResnoiseError: the system refuses to write (full disk, read-only folder, ...).
@@ -35,8 +39,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         handle, temporary = _temporary(path)
         try:
             yield temporary
-            with temporary.open("rb+") as stream:
-                os.fsync(stream.fileno())
+            if flush:
+                with temporary.open("rb+") as stream:
+                    os.fsync(stream.fileno())
             # mkstemp makes files private to their owner; results follow the user's umask as usual.
             temporary.chmod(0o666 & ~umask())
             temporary.replace(path)
