@@ -393,13 +393,8 @@ def external_spec(wildcards):
 
 def external_files():
     """Return the results of all networks trained elsewhere."""
-    files = ["interlayer_blocks.md", "interlayer_heatmap.pdf"]
-    layered = ["layer_cushion.pdf"]
-    return [
-        f"{CONFIG['results']}/external/{name}/{file}"
-        for name, network in EXTERNAL.items()
-        for file in [*files, *(layered if network["naming"] == "cifar" else [])]
-    ]
+    files = ["layer_cushion.pdf", "interlayer_blocks.md", "interlayer_heatmap.pdf"]
+    return [f"{CONFIG['results']}/external/{name}/{file}" for name in EXTERNAL for file in files]
 
 
 def gradient_flow_spec(wildcards):

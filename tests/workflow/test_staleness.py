@@ -586,17 +586,8 @@ KEYS: dict[str, list[Case]] = {
         Case("other", counts={**dict.fromkeys(EXTERNAL_RULES, 1), "report_page": 1})
     ],
     "external[].path": [Case("other.pt", EXTERNAL)],
-    "external[].naming": [
-        Case(
-            "torchvision",
-            counts={
-                **dict.fromkeys(EXTERNAL_RULES, 1),
-                "external_layer_cushion": 0,
-                "external_layer_figure": 0,
-                "report_page": 1,
-            },
-        )
-    ],
+    "external[].rename": [Case({"a.": "b."}, EXTERNAL)],
+    "external[].shortcut": [Case("stacked", EXTERNAL)],
     "external[].residual": [Case(False, EXTERNAL)],
     "external[].mean": [Case([0, 0, 0], EXTERNAL, also={"external[].std": [1, 1, 1]})],
     "external[].std": [Case([1, 1, 1], EXTERNAL, also={"external[].mean": [0, 0, 0]})],

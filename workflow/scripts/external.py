@@ -25,17 +25,19 @@ def main() -> None:
         "--state-dict", type=Path, required=True, help="file with the network's weights"
     )
     arguments = parser.parse_args()
-    network = external.read(
-        specs.ExternalSpec.from_json(arguments.network),
-        arguments.state_dict,
-        dataset.load(arguments.data, arguments.data_spec),
-    )
     metric = None if arguments.name == NETWORK else registry.metric(arguments.name)
     plugins = [metric.module] if metric else []
     code = commandline.code(Path(__file__).name, "external.yaml", *plugins)
     computing = Computing(arguments.device, arguments.threads, arguments.memory_mb, code)
+    device = computing.set_up()
+    network = external.read(
+        specs.ExternalSpec.from_json(arguments.network),
+        arguments.state_dict,
+        dataset.load(arguments.data, arguments.data_spec),
+        device,
+    )
     if metric is None:
-        external.describe(network, arguments.output[0], computing.set_up())
+        external.describe(network, arguments.output[0], device)
     else:
         spec = getattr(specs, str(metric.spec)).from_json(arguments.spec)
         outputs = commandline.by_suffix(arguments.output, ".csv")

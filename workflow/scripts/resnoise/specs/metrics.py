@@ -64,8 +64,9 @@ class ExternalSpec(Spec):
     """
 
     name: str
-    naming: str
+    rename: dict[str, str | None]
     residual: bool
+    shortcut: str
     mean: tuple[float, ...] | None
     std: tuple[float, ...] | None
 
