@@ -81,7 +81,15 @@ def data() -> Dataset:
 
 
 def spec(**changes: Any) -> ExternalSpec:
-    values = {"name": "mine", "naming": "cifar", "residual": True, "mean": None, "std": None}
+    values = {
+        "name": "mine",
+        "factory": None,
+        "between": (),
+        "naming": "cifar",
+        "residual": True,
+        "mean": None,
+        "std": None,
+    }
     return ExternalSpec(**{**values, **changes})
 
 

@@ -21,14 +21,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commandline.add_measuring(parser)
     parser.add_argument("--network", required=True, help="the network: ExternalSpec as JSON")
+    parser.add_argument("--state-dict", type=Path, help="file with the network's weights")
     parser.add_argument(
-        "--state-dict", type=Path, required=True, help="file with the network's weights"
+        "--module", type=Path, help="Python file that defines the network; its code is executed"
     )
     arguments = parser.parse_args()
     network = external.read(
         specs.ExternalSpec.from_json(arguments.network),
         arguments.state_dict,
         dataset.load(arguments.data, arguments.data_spec),
+        arguments.module,
     )
     metric = None if arguments.name == NETWORK else registry.metric(arguments.name)
     plugins = [metric.module] if metric else []

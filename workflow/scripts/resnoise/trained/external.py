@@ -1,4 +1,4 @@
-"""Networks trained elsewhere: ResNets for CIFAR or of torchvision, built from their state dicts."""
+"""Networks trained elsewhere: ResNets that their state dicts describe, or any from Python files."""
 
 import dataclasses
 import math
@@ -13,12 +13,14 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from resnoise import devices
 from resnoise.data.dataset import Dataset
 from resnoise.errors import ResnoiseError
+from resnoise.metrics.calls import Calls
 from resnoise.networks.fully_fledged import FullyFledgedNet
 from resnoise.networks.simplified import SimplifiedNet
 from resnoise.specs.metrics import ExternalSpec
 from resnoise.storage.checksum import file_digest
 from resnoise.storage.digests import write_json
-from resnoise.trained.state_dict import Weights, read_state_dict
+from resnoise.trained import user_code, user_network
+from resnoise.trained.state_dict import Weights, read_state_dict, read_tensors
 from resnoise.training.batches import Normalisation
 from resnoise.training.evaluation import evaluate
 
@@ -70,19 +72,25 @@ class ExternalNetwork:
         return ["final"]
 
 
-def read(spec: ExternalSpec, path: Path, dataset: Dataset) -> ExternalNetwork:
-    """Read a network from a file with its state dict.
+def read(
+    spec: ExternalSpec, path: Path | None, dataset: Dataset, module: Path | None = None
+) -> ExternalNetwork:
+    """Read a network from a file with its state dict, or from a Python file of the user's.
 
     Args:
         spec: specification of the network.
-        path: the file.
+        path: the file with its state dict; None if the Python file makes it ready.
         dataset: the pictures to measure the network on.
+        module: the Python file that defines ``spec.factory``; None if there is none.
 
     Raises:
         ResnoiseError: the file is missing, is not a state dict, or does not fit the specification
             or the pictures; the message names the first key that is missing, unexpected or of
             another shape.
     """
+    if module is not None:
+        return _user_network(spec, module, path, dataset)
+    assert path is not None
     weights = read_state_dict(path)
     if spec.naming == "torchvision":
         build, depth = _torchvision(weights, path)
@@ -95,14 +103,44 @@ def read(spec: ExternalSpec, path: Path, dataset: Dataset) -> ExternalNetwork:
             f"{path}: conv1.weight takes {channels} channels, but the pictures have "
             f"{dataset.train_images.shape[3]}"
         )
+    _check_normalisation(spec, channels)
+    digests = {"file": file_digest(path), "data": dataset.digest, "network": spec.to_json()}
+    return ExternalNetwork(spec, build, fitted, depth, dataset, digests)
+
+
+def _check_normalisation(spec: ExternalSpec, channels: int) -> None:
+    """Raise ResnoiseError unless mean and std are given for each channel, or not at all."""
     for name, values in (("mean", spec.mean), ("std", spec.std)):
         if values is not None and len(values) != channels:
             raise ResnoiseError(
                 f"{name}: {list(values)} given, allowed: {channels} numbers, one for each channel "
                 "of the pictures"
             )
-    digests = {"file": file_digest(path), "data": dataset.digest, "network": spec.to_json()}
-    return ExternalNetwork(spec, build, fitted, depth, dataset, digests)
+
+
+def _user_network(
+    spec: ExternalSpec, module: Path, path: Path | None, dataset: Dataset
+) -> ExternalNetwork:
+    """Return the network that a Python file of the user's defines; its code is executed."""
+    assert spec.factory is not None
+    _check_normalisation(spec, dataset.train_images.shape[3])
+    network = user_network.build(module, spec.factory)
+    weights = dict(network.state_dict())
+    digests = {
+        "file": user_code.digest(module),
+        "data": dataset.digest,
+        "network": spec.to_json(),
+    }
+    if path is not None:
+        weights = _fit(read_tensors(path), weights, path)
+        digests["weights"] = file_digest(path)
+    found = ExternalNetwork(spec, lambda: network, weights, 0, dataset, digests)
+    cpu = torch.device("cpu")
+    images = torch.from_numpy(dataset.train_images[:2])
+    inputs = found.normalisation(cpu)(images)
+    ready = found.network("final", cpu)
+    user_network.check(ready, module, inputs[:1])
+    return dataclasses.replace(found, depth=len(Calls(ready, inputs).calls))
 
 
 def _shape(weights: Weights, name: str, dimensions: int, path: Path) -> torch.Size:
@@ -207,7 +245,8 @@ def describe(network: ExternalNetwork, output: Path, device: torch.device) -> No
         torch.from_numpy(array).to(device) for array in (dataset.test_images, dataset.test_labels)
     )
     loss, error = None, None
-    if network.weights["fc.weight"].shape[0] == len(dataset.class_names):
+    classes = module(normalise(images[:1])).shape[1]
+    if classes == len(dataset.class_names):
         measured = evaluate(module, images, labels, normalise)
         # A network that has exploded has neither, and JSON no NaN.
         loss, error = measured if math.isfinite(measured[0]) else (None, None)

@@ -32,8 +32,23 @@ Weights = dict[str, Tensor]
 def read_state_dict(path: Path) -> Weights:
     """Read the tensors of a state dict and bring their names into a common form.
 
+    As ``read_tensors``, and ``linear`` is renamed to ``fc``.
+
+    Raises:
+        ResnoiseError: as ``read_tensors``.
+    """
+    return read_tensors(path, {"linear.": "fc."})
+
+
+def read_tensors(path: Path, renamed: Mapping[str, str] | None = None) -> Weights:
+    """Read the tensors of a state dict.
+
     The state dict may be inside a dictionary with a key such as "state_dict". Prefixes of wrapped
-    networks, such as "module.", are removed from the names, and ``linear`` is renamed to ``fc``.
+    networks, such as "module.", are removed from the names.
+
+    Args:
+        path: the file.
+        renamed: beginning of a name -> what to replace it with.
 
     Raises:
         ResnoiseError: the file is missing, damaged or not a state dict, holds more than tensors
@@ -61,8 +76,9 @@ def read_state_dict(path: Path) -> Weights:
         name = key
         while name.startswith(_PREFIXES):
             name = name[name.index(".") + 1 :]
-        if name.startswith("linear."):
-            name = f"fc.{name.removeprefix('linear.')}"
+        for old, new in (renamed or {}).items():
+            if name.startswith(old):
+                name = new + name.removeprefix(old)
         if name in weights:
             raise ResnoiseError(
                 f"{path}: holds both {original[name]!r} and {key!r}, which are the same weights "
