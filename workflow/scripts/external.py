@@ -41,7 +41,11 @@ def main() -> None:
     else:
         spec = getattr(specs, str(metric.spec)).from_json(arguments.spec)
         outputs = commandline.by_suffix(arguments.output, ".csv")
-        importlib.import_module(metric.module).measure_run(network, spec, outputs, computing)
+        # Only spans begin and end somewhere.
+        keys = {"between": network.spec.between} if arguments.name == "interlayer_cushion" else {}
+        importlib.import_module(metric.module).measure_run(
+            network, spec, outputs, computing, **keys
+        )
         measured = {"metric": arguments.name, "spec": json.loads(arguments.spec), "code": code}
         for output in outputs:
             stamp(output, {**network.digests, **measured})
