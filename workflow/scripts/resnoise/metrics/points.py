@@ -105,9 +105,15 @@ def cuts(calls: Calls, picture: Tensor) -> Points:
         picture: an input, [1, C, H, W].
 
     Raises:
-        ResnoiseError: there are fewer than two cuts, or the logits do not depend on the picture.
+        ResnoiseError: there are fewer than two cuts, the logits do not depend on the picture, or
+            they overflow.
     """
     groups, outputs, logits = _outputs(calls, picture)
+    if not bool(logits.isfinite().all()):
+        raise ResnoiseError(
+            f"a network of type {type(calls.network).__name__} given, whose numbers overflow on the "
+            "first picture, so that its blocks cannot be found; name modules with the key between"
+        )
     numbers = torch.Generator().manual_seed(0)
     other = torch.randn(picture.shape, generator=numbers).to(picture)
     if torch.equal(Points(calls, []).run(other, lambda *_: None), logits):
