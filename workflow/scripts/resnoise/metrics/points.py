@@ -111,8 +111,8 @@ def cuts(calls: Calls, picture: Tensor) -> Points:
     groups, outputs, logits = _outputs(calls, picture)
     if not bool(logits.isfinite().all()):
         raise ResnoiseError(
-            f"a network of type {type(calls.network).__name__} given, whose numbers overflow on the "
-            "first picture, so that its blocks cannot be found; name modules with the key between"
+            f"a network of type {type(calls.network).__name__} given, whose numbers overflow on "
+            "the first picture, so that no blocks can be found; name modules with the key between"
         )
     numbers = torch.Generator().manual_seed(0)
     other = torch.randn(picture.shape, generator=numbers).to(picture)
