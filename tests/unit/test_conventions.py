@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from resnoise.data.dataset import Dataset
 from resnoise.errors import ResnoiseError
+from resnoise.metrics import interlayer_cushion, layer_cushion
 from resnoise.metrics.blocks import chain
 from resnoise.metrics.jacobian_norm import ExactNorm, has_closed_form
-from resnoise.metrics.layer_cushion import layer_cushions
-from resnoise.specs.metrics import ExternalSpec
+from resnoise.specs.metrics import ExternalSpec, InterlayerCushionSpec
 from resnoise.trained import external
 from resnoise.trained.external import read
 
@@ -35,7 +35,7 @@ def _one_thread() -> Iterator[None]:
 
 def spec(**changes: Any) -> ExternalSpec:
     values: dict[str, Any] = {"name": "mine", "rename": {}, "residual": True, "shortcut": "auto"}
-    values |= {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
+    values |= {"factory": None, "between": (), "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
     return ExternalSpec(**{**values, **changes})
 
 
@@ -170,13 +170,37 @@ def test_the_jacobian_of_each_kind_of_block_is_that_of_automatic_differentiation
             torch.testing.assert_close(exact[0], jacobian.square().sum())
 
 
-@pytest.mark.parametrize("name", ["kuangliu", "huyvnphan", "average pooling"])
-def test_layer_cushions_include_every_group_and_projection(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["kuangliu", "huyvnphan", "average pooling", "xternalz"])
+def test_layer_cushions_are_those_of_the_original_network(name: str, tmp_path: Path) -> None:
     network = public_networks.build(name)
     found = read(spec(), saved(tmp_path, network.state_dict()), pictures_of(network))
-    cushions = layer_cushions(found.network("final", CPU), torch.randn(2, 3, 16, 16))
-    layers = [part for part in network.modules() if isinstance(part, nn.Conv2d | nn.Linear)]
-    assert cushions.shape == (2, len(layers)) and bool((cushions > 0).all())
+    x = torch.randn(2, 3, 16, 16)
+    cushions = layer_cushion.Meter(found.network("final", CPU), x)(x)
+    expected: dict[str, list[float]] = {}
+
+    def measure(module: nn.Module, arguments: tuple[Tensor], output: Tensor) -> None:
+        bias = getattr(module, "bias", None)
+        response = output if bias is None else output - bias
+        size = module.weight.norm() * arguments[0].flatten(1).norm(dim=1)  # type: ignore[operator, union-attr]
+        expected[f"{len(expected)}"] = (response.flatten(1).norm(dim=1) / size).tolist()
+
+    for part in network.modules():
+        if isinstance(part, nn.Conv2d | nn.Linear):
+            part.register_forward_hook(measure)
+    with torch.no_grad():
+        network(x)
+    ours = sorted(map(tuple, cushions.t().tolist()))
+    np.testing.assert_allclose(ours, sorted(map(tuple, expected.values())), rtol=1e-4)
+
+
+def test_a_pre_activation_network_has_interlayer_cushions(tmp_path: Path) -> None:
+    network = public_networks.build("bearpaw, pre-activation")
+    found = read(spec(), saved(tmp_path, network.state_dict()), pictures_of(network))
+    given = InterlayerCushionSpec(2, 0, False, 0.1, 16, 0, "float32")
+    x = torch.randn(2, 3, 16, 16)
+    meter = interlayer_cushion.choose(found.network("final", CPU), given, x, 100)
+    value = meter(x, [0, 1]).value
+    assert value.shape[1] >= 6 and bool((value[:, 0] > 0).all())
 
 
 REFUSED = {

@@ -83,8 +83,8 @@ def data() -> Dataset:
 
 
 def spec(**changes: Any) -> ExternalSpec:
-    values = {"name": "mine", "rename": {}, "residual": True, "shortcut": "auto"}
-    values |= {"mean": None, "std": None}
+    values = {"name": "mine", "factory": None, "between": (), "rename": {}, "residual": True}
+    values |= {"shortcut": "auto", "mean": None, "std": None}
     return ExternalSpec(**{**values, **changes})
 
 

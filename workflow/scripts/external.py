@@ -21,8 +21,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commandline.add_measuring(parser)
     parser.add_argument("--network", required=True, help="the network: ExternalSpec as JSON")
+    parser.add_argument("--state-dict", type=Path, help="file with the network's weights")
     parser.add_argument(
-        "--state-dict", type=Path, required=True, help="file with the network's weights"
+        "--module", type=Path, help="Python file that defines the network; its code is executed"
     )
     arguments = parser.parse_args()
     metric = None if arguments.name == NETWORK else registry.metric(arguments.name)
@@ -34,6 +35,7 @@ def main() -> None:
         specs.ExternalSpec.from_json(arguments.network),
         arguments.state_dict,
         dataset.load(arguments.data, arguments.data_spec),
+        arguments.module,
         device,
     )
     if metric is None:
@@ -41,7 +43,11 @@ def main() -> None:
     else:
         spec = getattr(specs, str(metric.spec)).from_json(arguments.spec)
         outputs = commandline.by_suffix(arguments.output, ".csv")
-        importlib.import_module(metric.module).measure_run(network, spec, outputs, computing)
+        # Only spans begin and end somewhere.
+        keys = {"between": network.spec.between} if arguments.name == "interlayer_cushion" else {}
+        importlib.import_module(metric.module).measure_run(
+            network, spec, outputs, computing, **keys
+        )
         measured = {"metric": arguments.name, "spec": json.loads(arguments.spec), "code": code}
         for output in outputs:
             stamp(output, {**network.digests, **measured})

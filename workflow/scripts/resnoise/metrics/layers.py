@@ -88,6 +88,14 @@ class Stage:
         return self.layers[-1].number
 
 
+def is_own(network: nn.Module) -> bool:
+    """Whether ``network`` is built as the project's own are, so that ``stages`` can take it."""
+    try:
+        return bool(stages(network))
+    except ResnoiseError:
+        return False
+
+
 def layers(network: nn.Module) -> list[Layer]:
     """Return all layers of ``network``, numbered from 1.
 

@@ -1,33 +1,31 @@
-"""Networks trained elsewhere: ResNets, built from their state dicts."""
+"""Networks trained elsewhere: ResNets that their state dicts describe, or any from Python files."""
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from resnoise import devices
 from resnoise.data.dataset import Dataset
 from resnoise.errors import ResnoiseError
+from resnoise.metrics.calls import Calls
 from resnoise.networks.resnet import ResNet
 from resnoise.networks.simplified import SimplifiedNet
 from resnoise.specs.metrics import ExternalSpec
 from resnoise.storage.checksum import file_digest
 from resnoise.storage.digests import write_json
-from resnoise.trained import conventions
+from resnoise.trained import conventions, user_code, user_network
 from resnoise.trained.candidates import Fit, compare, differ, guesses
 from resnoise.trained.shapes import Choices, Structure
-from resnoise.trained.state_dict import Weights, read_state_dict
+from resnoise.trained.state_dict import Weights, fit, read_state_dict
 from resnoise.training.batches import Normalisation
 from resnoise.training.evaluation import evaluate
 
-# A counter of batch normalisation that evaluation does not need and old files lack.
-_COUNTER = "num_batches_tracked"
-_VARIANCE = "running_var"
 # The value of the key shortcut for a kind that is to be found.
 _AUTO = "auto"
 _SUSPECTS = (
@@ -58,14 +56,8 @@ class ExternalNetwork:
     depth: int
     dataset: Dataset
     digests: dict[str, str]
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     compared: tuple[dict[str, Any], ...] = ()
-
-    @property
-    def classes(self) -> int:
-        """Return the number of the network's classes."""
-        classes: int = self.weights["fc.weight"].shape[0]
-        return classes
 
     def network(self, label: str, device: torch.device) -> nn.Module:
         """Return the network in float32 and evaluation mode; the only ``label`` is "final"."""
@@ -90,16 +82,22 @@ class ExternalNetwork:
 
 
 def read(
-    spec: ExternalSpec, path: Path, dataset: Dataset, device: torch.device | None = None
+    spec: ExternalSpec,
+    path: Path | None,
+    dataset: Dataset,
+    module: Path | None = None,
+    device: torch.device | None = None,
 ) -> ExternalNetwork:
-    """Read a network from a file with its weights, and print what should be known about it.
+    """Read a network from a file with its weights, or from a Python file of the user's.
 
-    Where the file leaves the structure open, the networks that are possible are compared.
+    Where a file of weights leaves the structure open, the networks that are possible are compared.
+    What should be known about the network is printed.
 
     Args:
         spec: specification of the network.
-        path: the file.
+        path: the file with its state dict; None if the Python file makes it ready.
         dataset: the pictures to measure the network on.
+        module: the Python file that defines ``spec.factory``; None if there is none.
         device: where to compare networks; None for the CPU.
 
     Raises:
@@ -107,36 +105,67 @@ def read(
             or the pictures; the message names the first key that is missing, unexpected or of
             another shape.
     """
+    _check_normalisation(spec, dataset.train_images.shape[3])
+    if module is not None:
+        return _noted(_user_network(spec, module, path, dataset))
+    assert path is not None
     weights = read_state_dict(path, spec.rename)
+    _check_channels(weights, dataset, path)
     digests = {"file": file_digest(path), "data": dataset.digest, "network": spec.to_json()}
-    channels = _channels(weights, dataset, path)
-    for name, values in (("mean", spec.mean), ("std", spec.std)):
-        if values is not None and len(values) != channels:
-            raise ResnoiseError(
-                f"{name}: {list(values)} given, allowed: {channels} numbers, one for each channel "
-                "of the pictures"
-            )
-    network = ExternalNetwork(spec, nn.Identity, {}, 0, dataset, digests, ())
+    network = ExternalNetwork(spec, nn.Identity, {}, 0, dataset, digests)
     if "layer1.0.conv.weight" in weights:
         weights = conventions.common_classifier(weights)
         build, depth = _simplified(weights, spec, path)
-        fitted = _fit(weights, build().state_dict(), path, str)
+        fitted = fit(weights, build().state_dict(), path)
         return _noted(dataclasses.replace(network, build=build, weights=fitted, depth=depth))
     structure = Structure(conventions.rename(weights, path), path)
     place = device or torch.device("cpu")
     return _noted(_best(network, structure, path, place))
 
 
-def _channels(weights: Weights, dataset: Dataset, path: Path) -> int:
-    """Return the channels of the pictures, which must be those of the network's first layer."""
-    channels: int = dataset.train_images.shape[3]
+def _check_normalisation(spec: ExternalSpec, channels: int) -> None:
+    """Raise ResnoiseError unless mean and std are given for each channel, or not at all."""
+    for name, values in (("mean", spec.mean), ("std", spec.std)):
+        if values is not None and len(values) != channels:
+            raise ResnoiseError(
+                f"{name}: {list(values)} given, allowed: {channels} numbers, one for each channel "
+                "of the pictures"
+            )
+
+
+def _user_network(
+    spec: ExternalSpec, module: Path, path: Path | None, dataset: Dataset
+) -> ExternalNetwork:
+    """Return the network that a Python file of the user's defines; its code is executed."""
+    assert spec.factory is not None
+    network = user_network.build(module, spec.factory)
+    weights = dict(network.state_dict())
+    digests = {
+        "file": user_code.digest(module),
+        "data": dataset.digest,
+        "network": spec.to_json(),
+    }
+    if path is not None:
+        weights = fit(read_state_dict(path, spec.rename, weights), weights, path)
+        digests["weights"] = file_digest(path)
+    found = ExternalNetwork(spec, lambda: network, weights, 0, dataset, digests)
+    cpu = torch.device("cpu")
+    images = torch.from_numpy(dataset.train_images[:2])
+    inputs = found.normalisation(cpu)(images)
+    ready = found.network("final", cpu)
+    user_network.check(ready, module, inputs[:1])
+    return dataclasses.replace(found, depth=len(Calls(ready, inputs).calls))
+
+
+def _check_channels(weights: Weights, dataset: Dataset, path: Path) -> None:
+    """Raise ResnoiseError unless the first layer takes pictures of as many channels."""
+    channels = dataset.train_images.shape[3]
     stem = next((f"{name}.weight" for name in conventions.STEMS if f"{name}.weight" in weights), "")
     if stem and weights[stem].dim() == 4 and weights[stem].shape[1] != channels:
         raise ResnoiseError(
             f"{path}: {stem} takes {weights[stem].shape[1]} channels, but the pictures have "
             f"{channels}"
         )
-    return channels
 
 
 def _simplified(
@@ -175,7 +204,7 @@ def _best(
         shape = structure.shape(choices)
         with torch.device("meta"):
             expected = ResNet(shape).state_dict()
-        weights = _fit(structure.named.weights, expected, path, structure.original)
+        weights = fit(structure.named.weights, expected, path, structure.original)
         return dataclasses.replace(
             network, build=lambda: ResNet(shape), weights=weights, depth=shape.depth
         )
@@ -202,7 +231,7 @@ def _best(
     if len(candidates) == 1:
         return first
     words = [chosen.told(choices) for chosen, _ in candidates]
-    if first.classes != len(network.dataset.class_names):
+    if structure.classes != len(network.dataset.class_names):
         note = (
             f"the file does not show {structure.open(choices)}, and without a test error nothing "
             f"else does: ASSUMED is {words[0]}, which is the most usual"
@@ -246,51 +275,6 @@ def _noted(network: ExternalNetwork) -> ExternalNetwork:
     return dataclasses.replace(network, notes=tuple(notes))
 
 
-def _fit(
-    weights: Weights, expected: Mapping[str, Tensor], path: Path, original: Callable[[str], str]
-) -> Weights:
-    """Return the weights with the names and types of the state dict ``expected``.
-
-    Args:
-        weights: the weights.
-        expected: a state dict of the wanted names, shapes and types.
-        path: their file.
-        original: returns the name of a tensor in the file.
-
-    Raises:
-        ResnoiseError: a key is missing, unexpected or of another shape, or its values are not
-            finite real numbers, or negative where they are variances; the message names the first
-            such key.
-    """
-    fitted: Weights = {}
-    for name, tensor in expected.items():
-        known = original(name)
-        if name not in weights:
-            if name.endswith(_COUNTER):
-                fitted[name] = torch.zeros(tensor.shape, dtype=tensor.dtype)
-                continue
-            raise ResnoiseError(f"{path}: missing key {known!r}, of shape {tuple(tensor.shape)}")
-        found = weights[name]
-        if found.shape != tensor.shape:
-            raise ResnoiseError(
-                f"{path}: {known} has shape {tuple(found.shape)}, needed: {tuple(tensor.shape)}"
-            )
-        # Checked in the type in which it is measured: float64 holds numbers that float32 does not.
-        fitted[name] = own = found.to(tensor.dtype)
-        if name.endswith(_COUNTER):
-            continue
-        if not (found.is_floating_point() and bool(own.isfinite().all())):
-            raise ResnoiseError(
-                f"{path}: {known} has values that are not finite real numbers in {tensor.dtype}"
-            )
-        if name.endswith(_VARIANCE) and bool((own < 0).any()):
-            raise ResnoiseError(f"{path}: {known} has values below 0, which no variance has")
-    for name in weights:
-        if name not in expected:
-            raise ResnoiseError(f"{path}: unexpected key {original(name)!r}")
-    return fitted
-
-
 @torch.no_grad()
 def describe(network: ExternalNetwork, output: Path, device: torch.device) -> None:
     """Write facts about a network as JSON. Its test error shows if ``mean`` and ``std`` are right.
@@ -310,10 +294,11 @@ def describe(network: ExternalNetwork, output: Path, device: torch.device) -> No
     notes = []
     loss, error = None, None
     classes = len(dataset.class_names)
-    if network.classes != classes:
+    own = module(normalise(images[:1])).shape[1]
+    if own != classes:
         notes.append(
-            f"the network has {network.classes} classes and the pictures have {classes}: no test "
-            "error can show whether it was read correctly"
+            f"the network has {own} classes and the pictures have {classes}: no test error can "
+            "show whether it was read correctly"
         )
     else:
         measured = evaluate(module, images, labels, normalise)

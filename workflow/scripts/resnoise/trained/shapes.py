@@ -57,6 +57,7 @@ class Structure:
     Attributes:
         named: its tensors.
         preactivation: whether batch normalisation and ReLU come before the convolutions.
+        classes: number of logits.
     """
 
     def __init__(self, named: Named, path: Path) -> None:
@@ -80,7 +81,7 @@ class Structure:
             for number in range(1, 1 + max(group for group, _ in numbers))
         ]
         self._stem = self._convolution("conv1", self._shape("conv1.weight", 4)[1], "bn1")
-        self._classes = self._shape("fc.weight", 2)[0]
+        self.classes = self._shape("fc.weight", 2)[0]
         self.preactivation = self._is_preactivation()
         self._check_norms()
 
@@ -189,7 +190,7 @@ class Structure:
             activated=choices.activated,
             final_norm=self._has("bn"),
             final_relu=choices.final_relu,
-            classes=self._classes,
+            classes=self.classes,
             bias="fc.bias" in self._shapes,
         )
 

@@ -10,7 +10,7 @@ import pickle
 import re
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +62,16 @@ _TEXTS = {
     b"<": "a web page; download the file itself",
 }
 
+# A counter of batch normalisation that evaluation does not need and old files lack.
+_COUNTER = "num_batches_tracked"
+_VARIANCE = "running_var"
+
 Weights = dict[str, Tensor]
 
 
-def read_state_dict(path: Path, rename: Mapping[str, str | None] | None = None) -> Weights:
+def read_state_dict(
+    path: Path, rename: Mapping[str, str | None] | None = None, known: Collection[str] = ()
+) -> Weights:
     """Read the tensors of a state dict, with names as those of a network that is not wrapped.
 
     The state dict may be inside dictionaries with a key such as "state_dict". Prefixes of wrapped
@@ -75,6 +81,7 @@ def read_state_dict(path: Path, rename: Mapping[str, str | None] | None = None) 
         path: file of torch.save or safetensors.
         rename: beginnings of names, with or without the prefixes of wrapped networks -> what to
             put in their place; None leaves these tensors out.
+        known: names that are left as they are, even if they begin like those of wrapped networks.
 
     Raises:
         ResnoiseError: the file is missing, damaged or not a state dict, holds objects that are not
@@ -103,7 +110,7 @@ def read_state_dict(path: Path, rename: Mapping[str, str | None] | None = None) 
                 f"{path}: {key!r} is a {type(value).__name__}, needed: a state dict of tensors, "
                 f"by itself or under one of the keys {', '.join(_WRAPPERS)}"
             )
-        name = _renamed(key, rename, unused)
+        name = _renamed(key, rename, unused, known)
         if name is None:
             continue
         if value.layout != torch.strided or value.is_meta or value.is_quantized:
@@ -129,10 +136,60 @@ def read_state_dict(path: Path, rename: Mapping[str, str | None] | None = None) 
     return weights
 
 
-def _renamed(key: str, rename: Mapping[str, str | None], unused: set[str]) -> str | None:
+def fit(
+    weights: Weights,
+    expected: Mapping[str, Tensor],
+    path: Path,
+    original: Callable[[str], str] = str,
+) -> Weights:
+    """Return the weights with the names and types of the state dict ``expected``.
+
+    Args:
+        weights: the weights.
+        expected: a state dict of the wanted names, shapes and types.
+        path: their file.
+        original: returns the name of a tensor in the file, if it is another one.
+
+    Raises:
+        ResnoiseError: a key is missing, unexpected or of another shape, or its values are not
+            finite real numbers, or negative where they are variances; the message names the first
+            such key.
+    """
+    fitted: Weights = {}
+    for name, tensor in expected.items():
+        known = original(name)
+        if name not in weights:
+            if name.endswith(_COUNTER):
+                fitted[name] = torch.zeros(tensor.shape, dtype=tensor.dtype)
+                continue
+            raise ResnoiseError(f"{path}: missing key {known!r}, of shape {tuple(tensor.shape)}")
+        found = weights[name]
+        if found.shape != tensor.shape:
+            raise ResnoiseError(
+                f"{path}: {known} has shape {tuple(found.shape)}, needed: {tuple(tensor.shape)}"
+            )
+        # Checked in the type in which it is measured: float64 holds numbers that float32 does not.
+        fitted[name] = own = found.to(tensor.dtype)
+        if name.endswith(_COUNTER):
+            continue
+        if not (found.is_floating_point() and bool(own.isfinite().all())):
+            raise ResnoiseError(
+                f"{path}: {known} has values that are not finite real numbers in {tensor.dtype}"
+            )
+        if name.endswith(_VARIANCE) and bool((own < 0).any()):
+            raise ResnoiseError(f"{path}: {known} has values below 0, which no variance has")
+    for name in weights:
+        if name not in expected:
+            raise ResnoiseError(f"{path}: unexpected key {original(name)!r}")
+    return fitted
+
+
+def _renamed(
+    key: str, rename: Mapping[str, str | None], unused: set[str], known: Collection[str]
+) -> str | None:
     """Return the name of a tensor without prefixes and renamed; None to leave it out."""
     plain = key
-    while plain.startswith(_PREFIXES):
+    while plain not in known and plain.startswith(_PREFIXES):
         plain = plain[plain.index(".") + 1 :]
     # The longest beginning that fits, as it is the most exact one.
     for beginning in sorted(rename, key=len, reverse=True):
