@@ -420,11 +420,11 @@ def test_a_whole_network_and_torchscript_are_refused_with_what_to_save(tmp_path:
 
 
 def test_of_several_networks_in_a_file_the_measured_one_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     weights = network().state_dict()
     read_state_dict(saved(tmp_path, {"ema": weights, "state_dict": weights}))
-    assert "holds state_dict and ema; state_dict is measured" in capsys.readouterr().out
+    assert "holds state_dict and ema; state_dict is measured" in caplog.text
 
 
 @pytest.mark.parametrize("content", [b"", b"no network", b"PK\x03\x04 torn"])

@@ -14,10 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from resnoise.networks import fully_fledged
+
 # Shortcuts without parameters where a block changes the number of channels or pixels. They keep
 # every second row and column, or average 2 x 2 pixels (pooled); the channels that are missing are
 # zeros on both sides of the others (around), zeros after them, or the others again (stacked).
-SHORTCUTS = ("padded-around", "padded-after", "stacked", "pooled-around", "pooled-after")
+SHORTCUTS = (*fully_fledged.SHORTCUTS, "pooled-around", "pooled-after")
 
 
 @dataclasses.dataclass(frozen=True)

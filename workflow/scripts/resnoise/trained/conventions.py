@@ -119,8 +119,9 @@ def rename(weights: Weights, path: Path) -> Named:
             if not known or name not in _TENSORS:
                 key = f"{module}.{name}" if module else name
                 raise ResnoiseError(
-                    f"{path}: unexpected key {key!r}; known are the names of ResNets, such as "
-                    "conv1.weight, layer1.0.conv1.weight and fc.weight"
+                    f"{path}: unexpected key {key!r}, known are names of ResNets, such as "
+                    "conv1.weight, layer1.0.conv1.weight and fc.weight; give rename for others, "
+                    "and module and factory for another architecture"
                 )
     _check_parts(roots, places, weights, path)
     common = {**_root_names(modules, roots), **_block_names(modules, places)}

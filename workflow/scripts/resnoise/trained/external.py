@@ -1,6 +1,7 @@
 """Networks trained elsewhere: ResNets that their state dicts describe, or any from Python files."""
 
 import dataclasses
+import logging
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ from resnoise.trained.state_dict import Weights, fit, read_state_dict
 from resnoise.training.batches import Normalisation
 from resnoise.training.evaluation import evaluate
 
+_log = logging.getLogger(__name__)
+
 # The value of the key shortcut for a kind that is to be found.
 _AUTO = "auto"
 _SUSPECTS = (
@@ -44,8 +47,8 @@ class ExternalNetwork:
         weights: its parameters and buffers.
         depth: its number of layers with weights, without those in shortcuts.
         dataset: the pictures to measure it on.
-        digests: digests of its file and of the data set, and its specification as JSON. These
-            determine its results, apart from the metric's specification.
+        digests: digests of its file and of the data set, its specification as JSON, and the chosen
+            structure. These determine its results, apart from the metric's specification.
         notes: sentences that someone who reads the results should know.
         compared: the structures that were compared and their test errors, the best one first.
     """
@@ -91,7 +94,7 @@ def read(
     """Read a network from a file with its weights, or from a Python file of the user's.
 
     Where a file of weights leaves the structure open, the networks that are possible are compared.
-    What should be known about the network is printed.
+    What should be known about the network is logged.
 
     Args:
         spec: specification of the network.
@@ -200,13 +203,17 @@ def _best(
     """
     spec = network.spec
 
-    def complete(choices: Choices) -> ExternalNetwork:
-        shape = structure.shape(choices)
+    def complete(chosen: Choices) -> ExternalNetwork:
+        shape = structure.shape(chosen)
         with torch.device("meta"):
             expected = ResNet(shape).state_dict()
         weights = fit(structure.named.weights, expected, path, structure.original)
         return dataclasses.replace(
-            network, build=lambda: ResNet(shape), weights=weights, depth=shape.depth
+            network,
+            build=lambda: ResNet(shape),
+            weights=weights,
+            depth=shape.depth,
+            digests={**network.digests, "structure": repr(chosen)},
         )
 
     def measure(networks: Sequence[ExternalNetwork]) -> list[Fit]:
@@ -265,13 +272,13 @@ def _best(
 
 
 def _noted(network: ExternalNetwork) -> ExternalNetwork:
-    """Return the network with notes on kernels that are 0, and print all notes."""
+    """Return the network with notes on kernels that are 0, and log all notes."""
     notes = list(network.notes)
     for name, tensor in network.weights.items():
         if name.endswith(".weight") and tensor.dim() > 1 and not bool(tensor.any()):
             notes.append(f"{name} is 0 throughout: the layer and all that it feeds is dead")
     for note in notes:
-        print(f"{network.spec.name}: {note}", flush=True)
+        _log.warning("%s: %s", network.spec.name, note)
     return dataclasses.replace(network, notes=tuple(notes))
 
 
@@ -309,7 +316,7 @@ def describe(network: ExternalNetwork, output: Path, device: torch.device) -> No
         elif guesses(error, len(labels), classes):
             notes.append(_SUSPECTS.format(error=error))
     for note in notes:
-        print(f"{network.spec.name}: {note}", flush=True)
+        _log.warning("%s: %s", network.spec.name, note)
     deviation = 1 / (255 * normalise.scale.double())
     write_json(
         output,

@@ -5,6 +5,7 @@ Only tensors and plain containers are read from a file; code in it is never exec
 
 import argparse
 import contextlib
+import logging
 import pathlib
 import pickle
 import re
@@ -23,6 +24,8 @@ from torch import Tensor
 
 from resnoise.errors import ResnoiseError, quoted
 from resnoise.storage.files import check_regular
+
+_log = logging.getLogger(__name__)
 
 # Keys under which training programs keep the weights, those that are usually measured first.
 _WRAPPERS = (
@@ -94,7 +97,7 @@ def read_state_dict(
         if not inner:
             break
         if len(inner) > 1:
-            print(f"{path}: holds {' and '.join(inner)}; {inner[0]} is measured", flush=True)
+            _log.warning("%s: holds %s; %s is measured", path, " and ".join(inner), inner[0])
         content = content[inner[0]]
     if not isinstance(content, Mapping) or not content:
         raise ResnoiseError(f"{path}: holds a {type(content).__name__}, needed: a state dict")
