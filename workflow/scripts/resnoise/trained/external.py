@@ -126,14 +126,11 @@ def _user_network(
     _check_normalisation(spec, dataset.train_images.shape[3])
     network = user_network.build(module, spec.factory)
     weights = dict(network.state_dict())
-    digests = {
-        "file": user_code.digest(module),
-        "data": dataset.digest,
-        "network": spec.to_json(),
-    }
+    code = user_code.digest(module)
+    digests = {"file": code, "module": code, "data": dataset.digest, "network": spec.to_json()}
     if path is not None:
         weights = _fit(read_tensors(path), weights, path)
-        digests["weights"] = file_digest(path)
+        digests["file"] = file_digest(path)
     found = ExternalNetwork(spec, lambda: network, weights, 0, dataset, digests)
     cpu = torch.device("cpu")
     images = torch.from_numpy(dataset.train_images[:2])
