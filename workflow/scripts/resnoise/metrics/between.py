@@ -82,7 +82,7 @@ class PointMeter:
         calls = Calls(network, example)
         picture = example[:1]
         self.points = named(calls, between, picture) if between else cuts(calls, picture)
-        self.names = [point.name for point in self.points.points]
+        self.names: Sequence[str] = [point.name for point in self.points.points]
         self.independent = calls.independent
         need = self._saved_bytes(picture)
         most = _MOST_COPIES if self.independent else 1

@@ -50,7 +50,13 @@ COLUMNS.append(states.COLUMN)
 
 
 class Meter:
-    """Measures the interlayer cushions between the blocks of a ResNet."""
+    """Measures the interlayer cushions between the blocks of a ResNet.
+
+    Attributes:
+        names: none, because the blocks are known by their numbers.
+    """
+
+    names: Sequence[str] = ()
 
     def __init__(self, network: nn.Module, spec: InterlayerCushionSpec) -> None:
         """Prepare for a network; ``resnoise.metrics.blocks.chain`` says which ones it can take."""
@@ -237,8 +243,7 @@ def measure_run(
         pd.DataFrame(columns=COLUMNS).to_csv(temporary, index=False)
         for number, (label, meter) in enumerate(meters.items()):
             values = Cushions(*(state[f"{label}/{field}"] for field in fields))
-            names = meter.names if isinstance(meter, PointMeter) else []
-            for place, frame in enumerate(rows(label, values, measured.samples, names)):
+            for place, frame in enumerate(rows(label, values, measured.samples, meter.names)):
                 first = number == place == 0
                 frame.to_csv(
                     temporary,

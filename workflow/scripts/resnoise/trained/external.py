@@ -143,14 +143,11 @@ def _user_network(
     assert spec.factory is not None
     network = user_network.build(module, spec.factory)
     weights = dict(network.state_dict())
-    digests = {
-        "file": user_code.digest(module),
-        "data": dataset.digest,
-        "network": spec.to_json(),
-    }
+    code = user_code.digest(module)
+    digests = {"file": code, "module": code, "data": dataset.digest, "network": spec.to_json()}
     if path is not None:
         weights = fit(read_state_dict(path, spec.rename, weights), weights, path)
-        digests["weights"] = file_digest(path)
+        digests["file"] = file_digest(path)
     found = ExternalNetwork(spec, lambda: network, weights, 0, dataset, digests)
     cpu = torch.device("cpu")
     images = torch.from_numpy(dataset.train_images[:2])
