@@ -38,6 +38,7 @@ from resnoise.specs.run import RUN_FILES
 from resnoise.specs.theory import TrivialCaseSpec
 from resnoise.storage.checksum import compare
 from resnoise.storage.digests import read_json, write_json
+from resnoise.trained import user_code
 
 try:
     # Snakemake has read these files by itself, without looking for what is easily mistaken.
@@ -381,9 +382,21 @@ def registered_metric_promise(wildcards, output):
     return measuring_promise(wildcards.metric, wildcards.architecture)
 
 
-def external_path(wildcards):
-    """Return the file with the state dict of a network trained elsewhere."""
-    return EXTERNAL[wildcards.external]["path"]
+def external_inputs(wildcards):
+    """Return the files of a network trained elsewhere: state dict, Python file and what it imports."""
+    network = EXTERNAL[wildcards.external]
+    weights = [network["path"]] if network["path"] else []
+    return weights + (user_code.sources(Path(network["module"])) if network["module"] else [])
+
+
+def external_options(wildcards, output):
+    """Return the options with the files of a network trained elsewhere.
+
+    It takes `output`, so that moving a file makes nothing stale.
+    """
+    network = EXTERNAL[wildcards.external]
+    options = (("--state-dict", network["path"]), ("--module", network["module"]))
+    return [text for option, path in options if path for text in (option, path)]
 
 
 def external_spec(wildcards):
@@ -393,13 +406,8 @@ def external_spec(wildcards):
 
 def external_files():
     """Return the results of all networks trained elsewhere."""
-    files = ["interlayer_blocks.md", "interlayer_heatmap.pdf"]
-    layered = ["layer_cushion.pdf"]
-    return [
-        f"{CONFIG['results']}/external/{name}/{file}"
-        for name, network in EXTERNAL.items()
-        for file in [*files, *(layered if network["naming"] == "cifar" else [])]
-    ]
+    files = ["layer_cushion.pdf", "interlayer_blocks.md", "interlayer_heatmap.pdf"]
+    return [f"{CONFIG['results']}/external/{name}/{file}" for name in EXTERNAL for file in files]
 
 
 def gradient_flow_spec(wildcards):

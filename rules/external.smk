@@ -1,4 +1,5 @@
-# Networks trained elsewhere: cushions of networks whose state dicts the user gives (key external).
+# Networks trained elsewhere: cushions of networks whose state dicts or Python files the user gives
+# (key external).
 
 ELSEWHERE = {
     "folder": "<results>/external/{external}",
@@ -11,7 +12,7 @@ rule external_network:
     """Read and check a network trained elsewhere; its test error shows if it was read correctly."""
     input:
         data="<results>/data.safetensors",
-        network=external_path,
+        network=external_inputs,
     output:
         "<results>/external/{external}/network.json",
     log:
@@ -32,9 +33,10 @@ rule external_network:
         network=external_spec,
         running=running("external.py", "external.yaml"),
         pictures=pictures,
+        files=external_options,
     shell:
         "python {params.script:q} {params.name:q} --code {params.running:q} --network {params.network:q} --spec {params.spec:q}"
-        " --state-dict {input.network:q} {params.pictures:q} --output {output:q}"
+        " {params.files:q} {params.pictures:q} --output {output:q}"
         " --device {resources.device} --threads {threads}"
         " --memory-mb {resources.memory_mb} > {log:q} 2>&1"
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from resnoise.devices import Computing
 from resnoise.errors import ResnoiseError
+from resnoise.metrics import probes, spans
 from resnoise.metrics import resumable as batches
-from resnoise.metrics import spans
 from resnoise.metrics.blocks import Block, Convolution, LinearBlock, chain
 from resnoise.metrics.interlayer_cushion import Meter, measure_run
 from resnoise.metrics.jacobian_norm import ExactNorm, has_closed_form
@@ -266,7 +266,7 @@ def test_a_sketch_takes_over_where_few_singular_values_dominate(values: int) -> 
     linear = dominated(values)
     expected = float(linear[1].block.convolutions[0].kernel.square().sum())
     found = norms(linear, 0.005).estimate(linear, [1, 2])
-    assert (found.method[:, 0, 1] == spans.SKETCHED).all()
+    assert (found.method[:, 0, 1] == probes.SKETCHED).all()
     # Signs alone have relative variance 2 / (number of values) and more.
     assert (found.probes[:, 0, 1] < 1 / (2 * values * 0.005**2) / 2).all()
     scores = (found.squared[:, 0, 1] - expected) / found.deviation[:, 0, 1]
@@ -277,7 +277,7 @@ def test_a_sketch_takes_over_where_few_singular_values_dominate(values: int) -> 
 def test_intervals_hold_what_they_promise(monkeypatch: pytest.MonkeyPatch) -> None:
     linear = dominated(10)
     expected = float(linear[1].block.convolutions[0].kernel.square().sum())
-    for threshold, method in ((10**9, spans.SIGNS), (0, spans.SKETCHED)):
+    for threshold, method in ((10**9, probes.SIGNS), (0, probes.SKETCHED)):
         monkeypatch.setattr(spans, "WORTH_A_SKETCH", threshold)
         scores, ratios = [], []
         for seed in range(100):
@@ -295,13 +295,13 @@ def test_intervals_hold_what_they_promise(monkeypatch: pytest.MonkeyPatch) -> No
     ("freedom", "quantile"), [(3, 3.1824), (7, 2.3646), (11, 2.2010), (27, 2.0518), (999, 1.9623)]
 )
 def test_errors_from_few_vectors_are_wider(freedom: int, quantile: float) -> None:
-    assert spans._student(freedom) == pytest.approx(quantile / 1.959964, rel=0.01)
+    assert probes.student(freedom) == pytest.approx(quantile / 1.959964, rel=0.01)
 
 
 def test_the_largest_number_of_probes_is_kept_and_the_error_says_so() -> None:
     linear = dominated(1)
     found = norms(linear, 1e-4, most=24).estimate(linear, [1, 2])
-    assert (found.probes[:, 0, 1] <= 24 + spans.ROUND + 2 * spans.SKETCH).all()
+    assert (found.probes[:, 0, 1] <= 24 + probes.ROUND + 2 * probes.SKETCH).all()
     assert (found.deviation[:, 0, 1] > 2e-4 * found.squared[:, 0, 1]).all()
 
 
@@ -338,8 +338,8 @@ def test_estimates_of_single_blocks_agree_with_the_closed_form() -> None:
     exact = SpanNorms(parts, **options).estimate(linear, [0, 1])  # type: ignore[arg-type]
     found = SpanNorms(parts, **options, closed_form=False).estimate(linear, [0, 1])  # type: ignore[arg-type]
     for j in range(len(parts)):
-        assert (exact.method[:, j, j] == spans.CLOSED_FORM).all()
-        assert (found.method[:, j, j] != spans.CLOSED_FORM).all()
+        assert (exact.method[:, j, j] == probes.CLOSED_FORM).all()
+        assert (found.method[:, j, j] != probes.CLOSED_FORM).all()
         # Where the sketch holds all that there is, the error is that of rounding.
         error = np.maximum(found.deviation[:, j, j], 1e-10 * exact.squared[:, j, j])
         assert (np.abs(found.squared[:, j, j] - exact.squared[:, j, j]) < 4.5 * error).all()

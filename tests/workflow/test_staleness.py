@@ -72,6 +72,7 @@ def done(everything: Project, tmp_path_factory: pytest.TempPathFactory) -> Finis
     project = everything.copy_to(tmp_path_factory.mktemp("edited") / "project")
     # The same network in another place.
     shutil.copy(project.root / "mine.pt", project.root / "other.pt")
+    (project.root / "net.py").write_text("def make():\n    pass\n", "utf-8")
     plan = read_plan(project.snakemake("--dry-run", "--forceall", *EVERYTHING_TARGETS))
     jobs = {job.name: job for job in plan}
     makers = {output: job.name for job in plan for output in job.outputs}
@@ -586,17 +587,11 @@ KEYS: dict[str, list[Case]] = {
         Case("other", counts={**dict.fromkeys(EXTERNAL_RULES, 1), "report_page": 1})
     ],
     "external[].path": [Case("other.pt", EXTERNAL)],
-    "external[].naming": [
-        Case(
-            "torchvision",
-            counts={
-                **dict.fromkeys(EXTERNAL_RULES, 1),
-                "external_layer_cushion": 0,
-                "external_layer_figure": 0,
-                "report_page": 1,
-            },
-        )
-    ],
+    "external[].rename": [Case({"a.": "b."}, EXTERNAL)],
+    "external[].shortcut": [Case("stacked", EXTERNAL)],
+    "external[].module": [Case("net.py", EXTERNAL, also={"external[].factory": "make"})],
+    "external[].factory": [Case("make", EXTERNAL, also={"external[].module": "net.py"})],
+    "external[].between": [Case(["layer1.0", "layer1.1"], EXTERNAL)],
     "external[].residual": [Case(False, EXTERNAL)],
     "external[].mean": [Case([0, 0, 0], EXTERNAL, also={"external[].std": [1, 1, 1]})],
     "external[].std": [Case([1, 1, 1], EXTERNAL, also={"external[].mean": [0, 0, 0]})],

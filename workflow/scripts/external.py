@@ -21,25 +21,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commandline.add_measuring(parser)
     parser.add_argument("--network", required=True, help="the network: ExternalSpec as JSON")
+    parser.add_argument("--state-dict", type=Path, help="file with the network's weights")
     parser.add_argument(
-        "--state-dict", type=Path, required=True, help="file with the network's weights"
+        "--module", type=Path, help="Python file that defines the network; its code is executed"
     )
     arguments = parser.parse_args()
-    network = external.read(
-        specs.ExternalSpec.from_json(arguments.network),
-        arguments.state_dict,
-        dataset.load(arguments.data, arguments.data_spec),
-    )
     metric = None if arguments.name == NETWORK else registry.metric(arguments.name)
     plugins = [metric.module] if metric else []
     code = commandline.code(Path(__file__).name, "external.yaml", *plugins)
     computing = Computing(arguments.device, arguments.threads, arguments.memory_mb, code)
+    device = computing.set_up()
+    network = external.read(
+        specs.ExternalSpec.from_json(arguments.network),
+        arguments.state_dict,
+        dataset.load(arguments.data, arguments.data_spec),
+        arguments.module,
+        device,
+    )
     if metric is None:
-        external.describe(network, arguments.output[0], computing.set_up())
+        external.describe(network, arguments.output[0], device)
     else:
         spec = getattr(specs, str(metric.spec)).from_json(arguments.spec)
         outputs = commandline.by_suffix(arguments.output, ".csv")
-        importlib.import_module(metric.module).measure_run(network, spec, outputs, computing)
+        # Only spans begin and end somewhere.
+        keys = {"between": network.spec.between} if arguments.name == "interlayer_cushion" else {}
+        importlib.import_module(metric.module).measure_run(
+            network, spec, outputs, computing, **keys
+        )
         measured = {"metric": arguments.name, "spec": json.loads(arguments.spec), "code": code}
         for output in outputs:
             stamp(output, {**network.digests, **measured})

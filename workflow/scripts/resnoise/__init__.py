@@ -1,4 +1,18 @@
 """Noise stability of plain and residual networks: the library behind the rules.
 
 Nothing in this package depends on Snakemake. The scripts beside it are thin command lines for it.
+``from resnoise import layer_cushions, interlayer_cushions, noise_stability, margins`` is for
+notebooks: see docs/any-network.md.
 """
+
+import importlib
+from typing import Any
+
+__all__ = ["interlayer_cushions", "layer_cushions", "margins"]
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when asked for, because the rules import this package without PyTorch.
+    if name in __all__:
+        return getattr(importlib.import_module("resnoise.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

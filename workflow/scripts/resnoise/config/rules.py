@@ -164,7 +164,8 @@ def _external_rules(networks: Any, problems: Mapping[str, str]) -> Iterator[tupl
     seen: set[str] = set()
     for index, network in enumerate(networks if isinstance(networks, list) else []):
         key = f"external[{index}]"
-        name, path, mean, std = (network[field] for field in ("name", "path", "mean", "std"))
+        fields = ("name", "path", "module", "factory", "mean", "std")
+        name, path, module, factory, mean, std = (network[field] for field in fields)
         if isinstance(name, str):
             # On some file systems, names that differ only in case are the same file.
             if name.casefold() in seen:
@@ -173,15 +174,35 @@ def _external_rules(networks: Any, problems: Mapping[str, str]) -> Iterator[tupl
                     f"{show(name)} given, allowed: a name that no other network of external has",
                 )
             seen.add(name.casefold())
-        allowed = _plain_path(path)
-        if allowed is None and isinstance(path, str) and not stat.S_ISREG(_mode(path)):
-            allowed = f"a file that exists (seen from {Path.cwd()}; ~ is not expanded)"
-        if allowed:
-            yield f"{key}.path", f"{show(path)} given, allowed: {allowed}"
-        if network["naming"] == "torchvision" and network["residual"] is False:
+        for field in ("module", "path"):
+            file = network[field]
+            allowed = None if file is None else _plain_path(file)
+            if allowed is None and isinstance(file, str) and not stat.S_ISREG(_mode(file)):
+                allowed = f"a file that exists (seen from {Path.cwd()}; ~ is not expanded)"
+            if allowed:
+                yield f"{key}.{field}", f"{show(file)} given, allowed: {allowed}"
+        if path is None and module is None:
+            yield f"{key}.path", "null given, allowed: a path, or null if module is given"
+        typed = not {f"{key}.module", f"{key}.factory"} & problems.keys()
+        if typed and (factory is None) != (module is None):
             yield (
-                f"{key}.residual",
-                "false given, allowed: true, because the networks of torchvision have shortcuts",
+                f"{key}.factory",
+                f"{show(factory)} given, allowed: a name that the file module defines, and null "
+                "if module is null",
+            )
+        rename = network["rename"]
+        if isinstance(rename, Mapping) and not all(
+            isinstance(old, str) and old and isinstance(new, str | None)
+            for old, new in rename.items()
+        ):
+            yield (
+                f"{key}.rename",
+                f"{show(rename)} given, allowed: texts, or null, under beginnings of names",
+            )
+        if network["residual"] is False and network["shortcut"] != "auto":
+            yield (
+                f"{key}.shortcut",
+                f"{show(network['shortcut'])} given, allowed: auto, because residual is false",
             )
         for field, values in (("mean", mean), ("std", std)):
             if isinstance(values, list) and len(values) == 2:

@@ -7,12 +7,16 @@ at x (batch normalisation in evaluation mode), the cushion is
 
 J x is exact, and so is ||J||_F of a single block of at most two convolutions. For longer spans
 ||J||_F is estimated, with a standard error (``resnoise.metrics.spans``).
+
+In networks of any other architecture, blocks are what is between tensors that alone determine the
+rest, or between modules that the user names (``resnoise.metrics.between``).
 """
 
 import dataclasses
-import math
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,41 +27,36 @@ from torch import Tensor, nn
 from resnoise import devices
 from resnoise.devices import Computing
 from resnoise.metrics import states
+from resnoise.metrics.between import PointMeter
 from resnoise.metrics.blocks import Chain, LinearBlock, chain
+from resnoise.metrics.cushions import Cushions, cushions
+from resnoise.metrics.layers import norms
+from resnoise.metrics.probes import METHODS, ROUND, SKETCH
 from resnoise.metrics.resumable import Measurement
-from resnoise.metrics.spans import METHODS, ROUND, SKETCH, SpanNorms
+from resnoise.metrics.spans import SpanNorms
 from resnoise.specs.metrics import InterlayerCushionSpec
 from resnoise.storage.digests import csv_path
 from resnoise.storage.files import remove
 from resnoise.trained.run import Measurable
 
+_log = logging.getLogger(__name__)
+
 # Larger batches are no faster.
 LARGEST_BATCH = 32
+# Largest difference of two ways to compute a network, relative to its norm.
+_ROUNDING = 1e-3
 COLUMNS = ["snapshot", "first", "last", "sample", "cushion", "standard_error", "method", "probes"]
 COLUMNS.append(states.COLUMN)
 
 
-@dataclasses.dataclass(frozen=True)
-class Cushions:
-    """Interlayer cushions, float64 [B, blocks, blocks], at [b, i, j] with i <= j.
+class Meter:
+    """Measures the interlayer cushions between the blocks of a ResNet.
 
     Attributes:
-        value: the cushion; NaN for i > j and where the span is dead, because x or J is 0 or because
-            the output of a block before it is 0; infinite where it has exploded
-            (``resnoise.metrics.states``).
-        standard_error: of ``value``; 0 where it is exact.
-        method: position in ``resnoise.metrics.spans.METHODS``.
-        probes: number of vectors from which ||J||_F was estimated.
+        names: none, because the blocks are known by their numbers.
     """
 
-    value: NDArray[np.float64]
-    standard_error: NDArray[np.float64]
-    method: NDArray[np.float64]
-    probes: NDArray[np.float64]
-
-
-class Meter:
-    """Measures the interlayer cushions of one network."""
+    names: Sequence[str] = ()
 
     def __init__(self, network: nn.Module, spec: InterlayerCushionSpec) -> None:
         """Prepare for a network; ``resnoise.metrics.blocks.chain`` says which ones it can take."""
@@ -68,6 +67,11 @@ class Meter:
             max_probes=spec.max_probes,
             seed=spec.probe_seed,
         )
+
+    @property
+    def blocks(self) -> int:
+        """Return the number of blocks."""
+        return len(self.chain.blocks)
 
     @torch.no_grad()
     def __call__(self, inputs: Tensor, samples: Sequence[int]) -> Cushions:
@@ -85,18 +89,9 @@ class Meter:
             x = linear[-1].output
         numerator = _responses(linear, points)
         estimates = self.norms.estimate(linear, samples)
-        size = np.array([math.sqrt(x.shape[2] * x.shape[3]) for x in points])
+        positions = [x.shape[2] * x.shape[3] for x in points]
         ends = np.stack([_norms(x[None])[0].cpu().numpy() for x in (*points, x)], axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            scale = (size / ends[:, :-1])[:, :, None]
-            value = scale * numerator / np.sqrt(estimates.squared)
-            # The relative error of a square root is half that of its argument.
-            error = np.where(
-                estimates.deviation > 0, value * estimates.deviation / (2 * estimates.squared), 0
-            )
-        value = _named(value, ends, numerator, estimates.squared)
-        error[~np.isfinite(value)] = np.nan
-        return Cushions(value, error, estimates.method, estimates.probes)
+        return cushions(positions, ends, numerator, estimates)
 
     @torch.no_grad()
     def picture_bytes(self, inputs: Tensor) -> int:
@@ -130,32 +125,68 @@ def _responses(linear: Sequence[LinearBlock], points: Sequence[Tensor]) -> NDArr
     return found
 
 
-def _named(
-    value: NDArray[np.float64],
-    ends: NDArray[np.float64],
-    numerator: NDArray[np.float64],
-    squared: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Return the cushions, [B, blocks, blocks], with NaN for dead spans and infinity for exploded.
-
-    Args:
-        value: the cushions as computed.
-        ends: norms of the activations before and after every block, [B, blocks + 1].
-        numerator: ||J x||, [B, blocks, blocks].
-        squared: ||J||_F^2.
-    """
-    # Behind a block whose output is 0, all pictures have the same activations.
-    lost = np.logical_or.accumulate(ends == 0, axis=1)[:, :-1, None]
-    overflow = np.logical_or.accumulate(~np.isfinite(ends), axis=1)[:, None, 1:]
-    exploded = overflow | ~np.isfinite(numerator + squared)
-    found = np.where(exploded, np.inf, np.where(lost | (squared == 0), np.nan, value))
-    return np.where(np.tri(value.shape[1], k=-1), np.nan, found)
-
-
 def _norms(v: Tensor) -> Tensor:
     """Return the 2-norms of [k, B, C, h, w], float64 [k, B]."""
     norms: Tensor = torch.linalg.vector_norm(v, dim=(2, 3, 4), dtype=torch.float64)
     return norms
+
+
+def choose(
+    network: nn.Module,
+    spec: InterlayerCushionSpec,
+    example: Tensor,
+    memory_mb: int,
+    between: Sequence[str] = (),
+) -> "Meter | PointMeter":
+    """Return what measures the interlayer cushions of a network of any architecture.
+
+    Args:
+        network: in evaluation mode, of the dtype to compute in.
+        spec: how exact.
+        example: inputs of two pictures, [2, C, H, W].
+        memory_mb: memory for activations in megabytes.
+        between: names of the modules between which to measure; none for all blocks.
+
+    Raises:
+        ResnoiseError: the network or a name cannot be used.
+    """
+    if not between and _is_chain(network, example):
+        return Meter(network, spec)
+    meter = PointMeter(network, spec, example, memory_mb, between)
+    _log.info("interlayer cushions between the outputs of %s", ", ".join(meter.names))
+    return meter
+
+
+@torch.no_grad()
+def _is_chain(network: nn.Module, example: Tensor) -> bool:
+    """Whether ``resnoise.metrics.blocks`` can take a network, and computes what the network does.
+
+    A network of another architecture may have parts of the same names.
+    """
+    try:
+        parts = chain(network)
+        groups = [child for name, child in network.named_children() if name.startswith("layer")]
+        last = [*groups[-1].children()][-1]
+    # Anything can be in parts of the same names.
+    except Exception:
+        return False
+    seen: list[Tensor] = []
+    hook = last.register_forward_hook(lambda _module, _inputs, output: seen.append(output.clone()))
+    try:
+        network(example)
+        x = parts.stem(example)
+        for block in parts.blocks:
+            x = block.linearise(x).output
+        (output,) = seen
+        if x.shape != output.shape:
+            return False
+        # What overflows, and is not a number, is no difference.
+        same = not bool((norms(x - output) > _ROUNDING * norms(output)).any())
+    except (RuntimeError, ValueError):
+        return False
+    finally:
+        hook.remove()
+    return same
 
 
 def measure_run(
@@ -163,13 +194,16 @@ def measure_run(
     spec: InterlayerCushionSpec,
     outputs: Sequence[Path],
     computing: Computing,
+    between: Sequence[str] = (),
 ) -> None:
     """Write the interlayer cushions of a run as CSV, a row for each picture and span.
 
     Columns: snapshot ("final", or every kept one), first and last (numbers of the span's blocks,
     from 1), sample (index of the picture in the training set), cushion, standard_error, method
-    ("closed form", "signs" or "sketch"), probes (number of vectors from which it was estimated),
-    state ("dead" or "exploded" where there is no cushion; see ``Cushions``). The final weights of a
+    ("closed form", "signs", "sketch", or "rows" for the sum over all rows of J), probes (number of
+    vectors from which it was estimated), state ("dead" or "exploded" where there is no cushion; see
+    ``Cushions``); and for networks that are no chain of blocks as the project's own are, from and
+    to (names of the modules with whose outputs the span begins and ends). The final weights of a
     diverged run have no rows. A killed measurement continues where it was.
 
     Args:
@@ -177,6 +211,7 @@ def measure_run(
         spec: which pictures and snapshots, and how exact.
         outputs: the CSV file to write.
         computing: where to compute.
+        between: names of the modules between which to measure; none for all blocks.
 
     Raises:
         ResnoiseError: more pictures are wanted than the training set has.
@@ -184,14 +219,18 @@ def measure_run(
     (output,) = outputs
     measured = Measurement(run, spec, output, computing)
     dtype = devices.WEIGHT_DTYPES[spec.precision]
-    meters = {label: Meter(network.to(dtype), spec) for label, network in measured.networks.items()}
+    example = measured.example().to(dtype)
+    meters = {
+        label: choose(network.to(dtype), spec, example, computing.memory_mb, between)
+        for label, network in measured.networks.items()
+    }
     fields = [field.name for field in dataclasses.fields(Cushions)]
     state: dict[str, NDArray[np.float64]] = {}
     for label, meter in meters.items():
-        shape = (len(measured.samples), *2 * (len(meter.chain.blocks),))
+        shape = (len(measured.samples), meter.blocks, meter.blocks)
         state |= {f"{label}/{field}": np.full(shape, np.nan) for field in fields}
 
-    def picture_bytes(label: str, one: Tensor) -> int:
+    def picture_bytes(label: str, one: Tensor) -> float:
         return meters[label].picture_bytes(one.to(dtype))
 
     for part, inputs in measured.batches(state, picture_bytes, LARGEST_BATCH):
@@ -200,33 +239,45 @@ def measure_run(
             for field in fields:
                 state[f"{label}/{field}"][part] = getattr(found, field)
     with csv_path(output) as temporary:
-        _write(temporary, list(meters), state, measured.samples)
+        # The text of one span only is in memory.
+        pd.DataFrame(columns=COLUMNS).to_csv(temporary, index=False)
+        for number, (label, meter) in enumerate(meters.items()):
+            values = Cushions(*(state[f"{label}/{field}"] for field in fields))
+            for place, frame in enumerate(rows(label, values, measured.samples, meter.names)):
+                first = number == place == 0
+                frame.to_csv(
+                    temporary,
+                    mode="w" if first else "a",
+                    header=first,
+                    index=False,
+                    float_format="%.7g",
+                )
     remove(measured.checkpoint)
 
 
-def _write(
-    path: Path,
-    labels: Sequence[str],
-    state: Mapping[str, NDArray[np.float64]],
-    samples: NDArray[np.int64],
-) -> None:
-    """Write the rows span by span, so that only the text of one span is in memory."""
-    pd.DataFrame(columns=COLUMNS).to_csv(path, index=False)
-    for label in labels:
-        value, error, method, probes = (
-            state[f"{label}/{field.name}"] for field in dataclasses.fields(Cushions)
-        )
-        for i, j in zip(*np.triu_indices(value.shape[1]), strict=True):
-            rows = {
-                "snapshot": label,
-                "first": i + 1,
-                "last": j + 1,
-                "sample": samples,
-                "cushion": states.numbers(value[:, i, j]),
-                "standard_error": error[:, i, j],
-                "method": [METHODS[int(m)] for m in method[:, i, j]],
-                "probes": probes[:, i, j].astype(int),
-                states.COLUMN: states.texts(value[:, i, j]),
-            }
-            frame = pd.DataFrame(rows)
-            frame.to_csv(path, mode="a", header=False, index=False, float_format="%.7g")
+def rows(
+    label: str, found: Cushions, samples: NDArray[np.int64], names: Sequence[str]
+) -> Iterator[pd.DataFrame]:
+    """Yield the rows of one span after the other; the columns are those of ``measure_run``.
+
+    Args:
+        label: of the weights, for the column snapshot.
+        found: cushions of all pictures.
+        samples: [B], numbers of the pictures.
+        names: of the points between blocks, one more than blocks; none for no columns from and to.
+    """
+    for i, j in zip(*np.triu_indices(found.value.shape[1]), strict=True):
+        columns: dict[str, Any] = {
+            "snapshot": label,
+            "first": i + 1,
+            "last": j + 1,
+            "sample": samples,
+            "cushion": states.numbers(found.value[:, i, j]),
+            "standard_error": found.standard_error[:, i, j],
+            "method": [METHODS[int(m)] for m in found.method[:, i, j]],
+            "probes": found.probes[:, i, j].astype(int),
+            states.COLUMN: states.texts(found.value[:, i, j]),
+        }
+        if names:
+            columns |= {"from": names[int(i)], "to": names[int(j) + 1]}
+        yield pd.DataFrame(columns)

@@ -4,9 +4,13 @@ For a layer with weights W and an input x, the previous layer's output after its
 is ``||W x|| / (||W||_F ||x||)``. ``W x`` is the response without bias; across a layer with an
 identity connection it includes the identity, while ``||W||_F`` is the norm of the weights without
 the ones of the ID entries. The layer cushion is the smallest value over the training set.
+
+In networks of any other architecture, layers are found by ``resnoise.metrics.calls``. x is what
+they are called with, of a linear layer applied to tokens the whole matrix of a picture.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +21,8 @@ from torch import Tensor, nn
 
 from resnoise.devices import Computing
 from resnoise.metrics import states
-from resnoise.metrics.layers import Layer, layers, norms, ratio
+from resnoise.metrics.calls import Call, Calls
+from resnoise.metrics.layers import Layer, is_own, layers, norms, ratio
 from resnoise.metrics.resumable import Measurement, activation_bytes
 from resnoise.specs.metrics import LayerCushionSpec
 from resnoise.storage.digests import csv_path
@@ -29,9 +34,60 @@ from resnoise.trained.run import Measurable
 _COPIES = 1.0
 
 
+class Meter:
+    """Measures the layer cushions of one network.
+
+    Attributes:
+        names: what the state dict calls each layer.
+        largest: largest number of pictures to measure at once, None for any.
+    """
+
+    def __init__(self, network: nn.Module, example: Tensor) -> None:
+        """Find the layers.
+
+        Args:
+            network: a network in evaluation mode, of any architecture.
+            example: inputs of two pictures, [2, C, H, W], to find them with.
+
+        Raises:
+            ResnoiseError: a network without layers, or one that does not return logits.
+        """
+        self.largest: int | None = None
+        self._measure: Callable[[Tensor], Tensor]
+        self._picture_bytes: Callable[[Tensor], float]
+        if is_own(network):
+            self.names = [layer.name for layer in layers(network)]
+            self._measure = functools.partial(layer_cushions, network)
+            self._picture_bytes = lambda one: _COPIES * activation_bytes(network, one)
+            return
+        calls = Calls(network, example)
+        self.names = [call.name for call in calls.calls]
+        self.largest = None if calls.independent else 1
+        weights = [call.weight_norm() for call in calls.calls]
+        self._measure = functools.partial(_of_calls, calls, weights)
+        self._picture_bytes = calls.picture_bytes
+
+    @torch.no_grad()
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Return the cushions of all layers for each picture, float64 [B, layers].
+
+        A cushion is NaN where the layer is dead and infinite where it has exploded
+        (``resnoise.metrics.states``): such a picture does not bound the layer cushion.
+
+        Args:
+            inputs: standardised pictures, [B, C, H, W].
+        """
+        return self._measure(inputs)
+
+    @torch.no_grad()
+    def picture_bytes(self, one: Tensor) -> float:
+        """Return the bytes that measuring one picture [1, C, H, W] takes."""
+        return self._picture_bytes(one)
+
+
 @torch.no_grad()
 def layer_cushions(network: nn.Module, inputs: Tensor) -> Tensor:
-    """Return the cushions of all layers for each picture, float64 [B, layers].
+    """Return the cushions of all layers of a network that is built as the project's own are.
 
     A cushion is NaN where the layer is dead and infinite where it has exploded
     (``resnoise.metrics.states``): such a picture does not bound the layer cushion. Behind a stage
@@ -43,6 +99,9 @@ def layer_cushions(network: nn.Module, inputs: Tensor) -> Tensor:
     Args:
         network: a network in evaluation mode.
         inputs: [B, C, H, W].
+
+    Returns:
+        Float64 [B, layers].
     """
     found = layers(network)
     cushions = inputs.new_zeros((len(inputs), len(found)), dtype=torch.float64)
@@ -71,6 +130,25 @@ def layer_cushions(network: nn.Module, inputs: Tensor) -> Tensor:
     return cushions
 
 
+def _of_calls(calls: Calls, weights: Sequence[float], inputs: Tensor) -> Tensor:
+    """Return the cushions of all layers of any network, float64 [B, layers].
+
+    A layer is dead on a picture if its input or its weights, whose norms are given, are 0.
+    """
+    pictures = len(inputs)
+    cushions = inputs.new_zeros((pictures, len(calls.calls)), dtype=torch.float64)
+    alive = torch.zeros(pictures, dtype=torch.bool, device=inputs.device)
+
+    def measure(call: Call, x: Tensor, output: Tensor) -> None:
+        column = call.number - 1
+        response = norms(call.by_picture(call.response(output), pictures))
+        size = norms(call.by_picture(x, pictures))
+        cushions[:, column] = ratio(response, weights[column] * size, alive)
+
+    calls.run(inputs, after=measure)
+    return cushions
+
+
 def measure_run(
     run: Measurable,
     spec: LayerCushionSpec,
@@ -96,20 +174,48 @@ def measure_run(
     (output,) = outputs
     measured = Measurement(run, spec, output, computing)
     names: list[str] = []
+    largest: int | None = None
+    meters: dict[str, Meter] = {}
     state: dict[str, NDArray[np.float64]] = {}
     for label, network in measured.networks.items():
-        names = [layer.name for layer in layers(network)]
+        meters[label] = meter = Meter(network, measured.example())
+        names, largest = meter.names, meter.largest
         state[label] = np.full((len(measured.samples), len(names)), np.nan)
 
     def picture_bytes(label: str, one: Tensor) -> float:
-        return _COPIES * activation_bytes(measured.networks[label], one)
+        return meters[label].picture_bytes(one)
 
-    for part, inputs in measured.batches(state, picture_bytes):
-        for label, network in measured.networks.items():
-            state[label][part] = layer_cushions(network, inputs).cpu().numpy()
+    for part, inputs in measured.batches(state, picture_bytes, largest):
+        for label, meter in meters.items():
+            state[label][part] = meter(inputs).cpu().numpy()
     with csv_path(output) as temporary:
         _write(temporary, state, names, measured.samples)
     remove(measured.checkpoint)
+
+
+def rows(
+    label: str, cushions: NDArray[np.float64], names: list[str], samples: NDArray[np.int64]
+) -> Iterator[pd.DataFrame]:
+    """Yield the rows of one layer after the other; the columns are those of ``measure_run``.
+
+    Args:
+        label: of the weights, for the column snapshot.
+        cushions: [pictures, layers].
+        names: of the layers.
+        samples: [pictures], their numbers.
+    """
+    for column, name in enumerate(names):
+        values = cushions[:, column]
+        yield pd.DataFrame(
+            {
+                "snapshot": label,
+                "layer": column + 1,
+                "name": name,
+                "sample": samples,
+                "cushion": states.numbers(values),
+                states.COLUMN: states.texts(values),
+            }
+        )
 
 
 def _write(
@@ -122,14 +228,5 @@ def _write(
     columns = ["snapshot", "layer", "name", "sample", "cushion", states.COLUMN]
     pd.DataFrame(columns=columns).to_csv(path, index=False)
     for label, values in cushions.items():
-        for column, name in enumerate(names):
-            rows = {
-                "snapshot": label,
-                "layer": column + 1,
-                "name": name,
-                "sample": samples,
-                "cushion": states.numbers(values[:, column]),
-                states.COLUMN: states.texts(values[:, column]),
-            }
-            frame = pd.DataFrame(rows)
+        for frame in rows(label, values, names, samples):
             frame.to_csv(path, mode="a", header=False, index=False, float_format="%.7g")

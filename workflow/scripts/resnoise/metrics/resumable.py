@@ -115,6 +115,10 @@ class Measurement:
         self.samples = choose_samples(len(self._images), spec.samples, spec.sample_seed)
         self.checkpoint = output.with_name(f"{output.stem}_resume.safetensors")
 
+    def example(self) -> Tensor:
+        """Return the network inputs [2, C, H, W] of two training pictures, to try a network on."""
+        return self._inputs(slice(2))
+
     def batches(
         self,
         state: Mapping[str, NDArray[np.float64]],

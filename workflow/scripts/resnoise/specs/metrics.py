@@ -60,12 +60,16 @@ class WeightStatisticsSpec(Spec):
 class ExternalSpec(Spec):
     """A network trained elsewhere (an item of the config list ``external``).
 
-    The path of its file is left out on purpose: moving the file must not make results stale.
+    The paths of its files are left out on purpose: moving a file must not make results stale.
+    ``factory`` is None for a network that follows from its state dict.
     """
 
     name: str
-    naming: str
+    factory: str | None
+    between: tuple[str, ...]
+    rename: dict[str, str | None]
     residual: bool
+    shortcut: str
     mean: tuple[float, ...] | None
     std: tuple[float, ...] | None
 

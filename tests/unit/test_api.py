@@ -1,0 +1,104 @@
+"""The measurements as functions: the same numbers as the workflow's, and the network as before."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from any_networks import FAMILIES, pictures, small_mobilenet, small_vgg
+
+import resnoise
+from resnoise.data.dataset import Dataset
+from resnoise.devices import Computing
+from resnoise.errors import ResnoiseError
+from resnoise.metrics import interlayer_cushion, layer_cushion
+from resnoise.specs.metrics import ExternalSpec, InterlayerCushionSpec, LayerCushionSpec
+from resnoise.trained import external
+
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
+
+
+def images(count: int = 3) -> "np.ndarray":
+    return np.random.default_rng(0).integers(256, size=(count, 16, 16, 3), dtype=np.uint8)
+
+
+def test_the_numbers_are_those_of_the_workflow(tmp_path: Path) -> None:
+    file = tmp_path / "net_of_mine.py"
+    file.write_text(
+        f"import sys\nsys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from any_networks import small_mobilenet\n"
+    )
+    labels, half = np.arange(3), np.full(3, 0.5)
+    dataset = Dataset(images(), labels, images(), labels, ("a", "b", "c"), half, half, "0", "1")
+    spec = ExternalSpec("mine", "small_mobilenet", (), {}, True, "auto", MEAN, STD)
+    network = external.read(spec, None, dataset, file)
+    sys.path.remove(str(Path(__file__).parent))
+    computing, csv = Computing("cpu"), tmp_path / "a.csv"
+    layer_cushion.measure_run(network, LayerCushionSpec(None, 0, False), [csv], computing)
+    expected = pd.read_csv(csv, keep_default_na=False).drop(columns="snapshot")
+    found = resnoise.layer_cushions(small_mobilenet(), images(), mean=MEAN, std=STD)
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-5)
+    settings = InterlayerCushionSpec(None, 0, False, 0.05, 200, 0, "float32")
+    interlayer_cushion.measure_run(network, settings, [csv], computing)
+    expected = pd.read_csv(csv, keep_default_na=False).drop(columns="snapshot")
+    found = resnoise.interlayer_cushions(
+        small_mobilenet(), images(), relative_error=0.05, max_probes=200, mean=MEAN, std=STD
+    )
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_measured_and_left_as_it_was(family: str) -> None:
+    net = FAMILIES[family]().train()
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    layers = resnoise.layer_cushions(net, pictures(2))
+    assert layers["cushion"].between(0, 1, inclusive="right").all()
+    spans = resnoise.interlayer_cushions(net, pictures(2), relative_error=0.1, max_probes=40)
+    assert (spans["cushion"] > 0).all()
+    assert spans["to"].iloc[-1] == "output"
+    assert all(module.training for module in net.modules())
+    assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
+
+
+def test_margins_are_those_of_the_logits() -> None:
+    net, inputs = small_vgg(), pictures(4)
+    labels = [0, 2, 1, 1]
+    with torch.no_grad():
+        logits = net(inputs)
+    found = resnoise.margins(net, inputs, labels)
+    for place, label in enumerate(labels):
+        others = [float(logits[place, k]) for k in range(3) if k != label]
+        margin = float(logits[place, label]) - max(others)
+        assert found["margin"][place] == pytest.approx(margin, abs=1e-6)
+        assert found["relative"][place] == pytest.approx(
+            margin / float(logits[place].norm()), abs=1e-6
+        )
+
+
+BAD = {
+    "integers": (images(), {}, "images: torch.uint8 given, allowed: inputs of the network"),
+    "shape": (images()[0], {}, "images: shape (16, 16, 3) given, allowed: one or more pictures"),
+    "standardised": (pictures(2), {"mean": MEAN, "std": STD}, "mean, std: given with floating"),
+    "channels": (images(), {"mean": [0.5], "std": [0.5]}, "allowed: 3 numbers each, one for each"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_pictures_that_cannot_be_measured_are_refused(case: str) -> None:
+    given, more, message = BAD[case]
+    with pytest.raises(ResnoiseError) as caught:
+        resnoise.layer_cushions(small_vgg(), given, **more)  # type: ignore[arg-type]
+    assert message in str(caught.value)
+
+
+def test_labels_that_are_no_classes_are_refused() -> None:
+    with pytest.raises(ResnoiseError, match="allowed: 2 integers from 0 to 2"):
+        resnoise.margins(small_vgg(), pictures(2), [0, 3])
+
+
+def test_other_names_are_no_part_of_the_package() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'layer_cushionss'"):
+        _ = resnoise.layer_cushionss
+    assert all(callable(getattr(resnoise, name)) for name in resnoise.__all__)

@@ -1,0 +1,226 @@
+"""The measurements as functions, for networks and pictures that are in memory, as in a notebook.
+
+Each function takes any ``torch.nn.Module`` that maps pictures to logits, and returns the table that
+the workflow writes for such a network. The network is measured on the device and in the precision
+of its weights, in evaluation mode, and is afterwards as it was before.
+
+Pictures are either inputs of the network, floating-point [N, C, H, W], standardised as it needs
+them; or uint8 [N, H, W, C] with ``mean`` and ``std``.
+"""
+
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from resnoise.errors import ResnoiseError
+from resnoise.metrics import interlayer_cushion, layer_cushion
+from resnoise.metrics.margin import margins as _margins
+from resnoise.metrics.resumable import LARGEST_BATCH
+from resnoise.specs.metrics import InterlayerCushionSpec
+from resnoise.training.batches import Normalisation
+
+
+def layer_cushions(
+    network: nn.Module,
+    images: "Tensor | NDArray[Any]",
+    *,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    memory_mb: int = 500,
+) -> pd.DataFrame:
+    """Return the cushion of every layer on every picture (section 5; Arora et al. 2018, def. 3).
+
+    For a layer with weights W and input x it is ``||W x|| / (||W||_F ||x||)``, W x without bias.
+    The layer cushion is its minimum over all training pictures.
+
+    Args:
+        network: maps [N, C, H, W] to logits [N, classes].
+        images: pictures, see above.
+        mean: of each channel of uint8 pictures, for pixels from 0 to 1.
+        std: standard deviations, given in the same way.
+        memory_mb: memory for activations in megabytes.
+
+    Returns:
+        Columns layer (number in the order of execution, from 1), name, sample (number of the
+        picture, from 0), cushion, state ("dead" or "exploded" where there is no cushion).
+
+    Raises:
+        ResnoiseError: a network or pictures that cannot be measured; the message says why.
+    """
+    with _measured(network, images, mean, std) as inputs:
+        meter = layer_cushion.Meter(network, inputs[:2])
+        size = _batch(meter.picture_bytes(inputs[:1]), memory_mb, meter.largest)
+        values = torch.cat([meter(part) for part in torch.split(inputs, size)]).cpu().numpy()
+    samples = np.arange(len(values))
+    frames = layer_cushion.rows("final", values, meter.names, samples)
+    return pd.concat(frames, ignore_index=True).drop(columns="snapshot")
+
+
+def interlayer_cushions(
+    network: nn.Module,
+    images: "Tensor | NDArray[Any]",
+    *,
+    between: Sequence[str] = (),
+    relative_error: float = 0.01,
+    max_probes: int = 2000,
+    probe_seed: int = 0,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    memory_mb: int = 500,
+) -> pd.DataFrame:
+    """Return the interlayer cushion of all spans of blocks on every picture (section 5).
+
+    For the map from a tensor x of n positions (pixels or tokens) to a later one, with Jacobian J at
+    x, it is ``sqrt(n) ||J x|| / (||J||_F ||x||)``.
+
+    Args:
+        network: maps [N, C, H, W] to logits [N, classes].
+        images: pictures, see above.
+        between: names of modules, in the order of execution, between whose outputs to measure;
+            none for all tensors that alone determine the rest.
+        relative_error: standard error of a cushion, relative to it, at which to stop.
+        max_probes: number of random vectors after which to stop.
+        probe_seed: of these vectors.
+        mean: of each channel of uint8 pictures, for pixels from 0 to 1.
+        std: standard deviations, given in the same way.
+        memory_mb: memory for activations in megabytes.
+
+    Returns:
+        Columns first, last (numbers of the span's blocks, from 1), sample, cushion, standard_error
+        (0 if exact), method, probes, state, and from and to, the names of the modules with whose
+        outputs the span begins and ends (not for ResNets whose blocks have a closed form).
+
+    Raises:
+        ResnoiseError: a network, pictures or names that cannot be measured; the message says why.
+    """
+    if not (relative_error > 0 and max_probes >= 1):
+        raise ResnoiseError(
+            f"relative_error: {relative_error} and max_probes: {max_probes} given, allowed: a "
+            "number > 0 and an integer >= 1"
+        )
+    with _measured(network, images, mean, std) as inputs:
+        precision = {torch.float64: "float64"}.get(inputs.dtype, "float32")
+        spec = InterlayerCushionSpec(
+            None, 0, False, relative_error, max_probes, probe_seed, precision
+        )
+        meter = interlayer_cushion.choose(network, spec, inputs[:2], memory_mb, between)
+        size = _batch(meter.picture_bytes(inputs[:1]), memory_mb, interlayer_cushion.LARGEST_BATCH)
+        parts = []
+        for begin in range(0, len(inputs), size):
+            part = inputs[begin : begin + size]
+            parts.append(meter(part, range(begin, begin + len(part))))
+    fields = ("value", "standard_error", "method", "probes")
+    found = type(parts[0])(*(np.concatenate([getattr(p, name) for p in parts]) for name in fields))
+    frames = interlayer_cushion.rows("final", found, np.arange(len(inputs)), meter.names)
+    return pd.concat(frames, ignore_index=True).drop(columns="snapshot")
+
+
+def margins(
+    network: nn.Module,
+    images: "Tensor | NDArray[Any]",
+    labels: "Tensor | NDArray[Any] | Sequence[int]",
+    *,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> pd.DataFrame:
+    """Return the margin of every picture: the right logit minus the largest other one.
+
+    A change of the logits whose norm is below margin / sqrt(2) changes no prediction.
+
+    Args:
+        network: maps [N, C, H, W] to logits [N, classes].
+        images: pictures, see above.
+        labels: [N], the right classes.
+        mean: of each channel of uint8 pictures, for pixels from 0 to 1.
+        std: standard deviations, given in the same way.
+
+    Returns:
+        Columns sample, margin, and relative (margin / norm of the logits).
+
+    Raises:
+        ResnoiseError: pictures that cannot be measured, or labels that are no classes.
+    """
+    right = torch.as_tensor(np.asarray(labels)).long()
+    with _measured(network, images, mean, std) as inputs, torch.no_grad():
+        parts = [network(part).double().cpu() for part in torch.split(inputs, LARGEST_BATCH)]
+    logits = torch.cat(parts)
+    if right.shape != logits.shape[:1] or not bool(
+        ((right >= 0) & (right < logits.shape[1])).all()
+    ):
+        raise ResnoiseError(
+            f"labels: shape {tuple(right.shape)} given, allowed: {len(logits)} integers from 0 to "
+            f"{logits.shape[1] - 1}"
+        )
+    found = _margins(logits, right)
+    relative = found / torch.linalg.vector_norm(logits, dim=1)
+    return pd.DataFrame(
+        {"sample": np.arange(len(found)), "margin": found.numpy(), "relative": relative.numpy()}
+    )
+
+
+@contextlib.contextmanager
+def _measured(
+    network: nn.Module,
+    images: "Tensor | NDArray[Any]",
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+) -> Iterator[Tensor]:
+    """Yield the network's inputs, [N, C, H, W], with the network in evaluation mode."""
+    weight = next((p for p in network.parameters() if p.is_floating_point()), None)
+    if weight is None:
+        raise ResnoiseError(f"a {type(network).__name__} without parameters given, needed: weights")
+    inputs = _inputs(images, mean, std, weight)
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        yield inputs
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def _inputs(
+    images: "Tensor | NDArray[Any]",
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    weight: Tensor,
+) -> Tensor:
+    """Return pictures as inputs of the type and on the device of a weight."""
+    pictures = torch.as_tensor(images)
+    if pictures.dim() != 4 or not len(pictures):
+        raise ResnoiseError(
+            f"images: shape {tuple(pictures.shape)} given, allowed: one or more pictures, "
+            "[N, C, H, W] or, as uint8, [N, H, W, C]"
+        )
+    if pictures.is_floating_point():
+        if mean is not None or std is not None:
+            raise ResnoiseError(
+                "mean, std: given with floating-point images, allowed: with uint8 images only"
+            )
+        inputs = pictures.to(weight)
+        return inputs.contiguous(memory_format=torch.channels_last)
+    channels = pictures.shape[3]
+    if pictures.dtype != torch.uint8 or mean is None or std is None:
+        raise ResnoiseError(
+            f"images: {pictures.dtype} given, allowed: inputs of the network as floating-point "
+            "numbers, or uint8 with mean and std"
+        )
+    if not len(mean) == len(std) == channels or not all(map(math.isfinite, [*mean, *std])):
+        raise ResnoiseError(
+            f"mean, std: {[*mean]}, {[*std]} given, allowed: {channels} numbers each, one for each "
+            "channel"
+        )
+    normalise = Normalisation(np.array(mean), np.array(std), weight.device, weight.dtype)
+    return normalise(pictures.to(weight.device))
+
+
+def _batch(picture_bytes: float, memory_mb: int, largest: int | None) -> int:
+    """Return how many pictures to measure at once."""
+    return int(min(largest or LARGEST_BATCH, max(1, memory_mb * 1e6 // picture_bytes)))
