@@ -31,6 +31,10 @@ if "quick" in sys.argv[1:]:
 include: "rules/common.smk"
 
 
+# The first page of Snakemake's own report.
+report: "config/report.rst"
+
+
 pathvars:
     results=CONFIG["results"],
     logs=f"{CONFIG['results']}/logs",

@@ -125,12 +125,13 @@ def figure(name, folder="<results>", data=None, category="Figures", caption=None
 
 
 def table(name, folder="<results>", category="Tables", caption=None, **more):
-    """Return the outputs of a table: CSV for programs, and Markdown for people and the reports."""
+    """Return the outputs of a table: CSV for programs, Markdown, and HTML for Snakemake's report."""
     stem, title = artefacts.stem(name), artefacts.title(name)
     caption = caption or (f"external_{stem}" if "subcategory" in more else stem)
     return {
         "csv": with_digest(f"{folder}/{stem}.csv"),
-        "markdown": shown(f"{folder}/{stem}.md", caption, category, title, **more),
+        "markdown": f"{folder}/{stem}.md",
+        "html": shown(f"{folder}/{stem}.html", caption, category, title, **more),
     }
 
 

@@ -56,4 +56,7 @@ def test_snakemakes_own_report_has_captions_and_categories(
         assert words in found
     # Values in captions are those of the configuration, defaults included.
     assert r"magnitude above 0.25, and the ID\nentries" in found
+    # The counts of the claims on its first page, and tables as HTML.
+    assert r"<td>statements that hold</td>\n<td>" in found
+    assert any(Path(page).name == "table1.html" for page in pages)
     assert "System Message" not in found and "problematic" not in found
