@@ -5,8 +5,6 @@ import contextlib
 import io
 from collections.abc import Sequence
 
-from snakemake.cli import get_argument_parser
-
 # Options of which Snakemake takes the last, and drops those before.
 _LAST_COUNTS = {
     "--configfile": ("--configfile", "--configfiles"),
@@ -25,6 +23,9 @@ def targets(words: Sequence[str], name: str) -> bool:
     """
     if name not in words:
         return False
+    # Imported here, because Snakemake has loaded it where there is a command line to read.
+    from snakemake.cli import get_argument_parser
+
     parser: argparse.ArgumentParser = get_argument_parser()
     try:
         # Snakemake has taken this command line; what started another program is no command of it.
