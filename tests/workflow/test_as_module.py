@@ -1,6 +1,8 @@
 """Used by other workflows, from other folders, and from where catalogues expect the Snakefile."""
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,20 @@ def test_from_a_hosting_provider(checkout: Project, tmp_path: Path) -> None:
     project.snakemake("--dry-run", "both", configfile=None, environment=environment)
     project.snakemake("rn_figure13", configfile=None, environment=environment)
     assert (project.root / "results/again/figure13.pdf").exists()
+
+
+@pytest.mark.thorough
+def test_deployed_by_snakedeploy(checkout: Project, tmp_path: Path) -> None:
+    program = Path(sys.executable).with_name("snakedeploy")
+    if not program.exists():
+        pytest.skip("no snakedeploy (envs/requirements-test.txt)")
+    environment = hosted(checkout, tmp_path)
+    words = ["deploy-workflow", "https://github.com/owner/resnoise", "deployed", "--tag", "v1.0.0"]
+    subprocess.run([program, *words], cwd=tmp_path, env={**os.environ, **environment}, check=True)
+    project = Project(tmp_path / "deployed")
+    project.snakemake("--dry-run", "all", configfile=None, environment=environment)
+    project.snakemake("figure13", configfile="config/quick.yaml", environment=environment)
+    assert (project.root / "results/quick/figure13.pdf").exists()
 
 
 def test_from_another_folder(checkout: Project, tmp_path: Path) -> None:
