@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import preloaded
 import torch
 
 from resnoise import networks
@@ -106,15 +107,23 @@ class Project:
         fails: bool = False,
         prefix: tuple[str, ...] = (),
         environment: Mapping[str, str] | None = None,
+        ordinary: bool = False,
     ) -> str:
         """Run Snakemake and return all that it printed; it must succeed, or fail if ``fails``.
 
         ``prefix`` are words before the command, ``environment`` variables besides those here.
+        Processes are forked from one that has imported the large libraries (see ``preloaded``),
+        but with a prefix, or if ``ordinary``.
         """
+        command = self.command(*arguments, configfile=configfile)
+        variables = {**os.environ, **(environment or {})}
+        if not (prefix or ordinary):
+            command[0] = str(preloaded.snakemake())
+            variables["PATH"] = os.pathsep.join([str(preloaded.programs()), variables["PATH"]])
         done = subprocess.run(
-            [*prefix, *self.command(*arguments, configfile=configfile)],
+            [*prefix, *command],
             cwd=self.root,
-            env={**os.environ, **(environment or {})},
+            env=variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

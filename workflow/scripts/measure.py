@@ -66,4 +66,4 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    commandline.run(main, load=False)
+    commandline.execute(main, load=False)

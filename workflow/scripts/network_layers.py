@@ -43,4 +43,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commandline.run(main)
+    commandline.execute(main)

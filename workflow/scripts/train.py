@@ -71,4 +71,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commandline.run(main, load=False)
+    commandline.execute(main, load=False)

@@ -33,4 +33,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commandline.run(main)
+    commandline.execute(main)

@@ -111,4 +111,4 @@ def _seconds(text: str) -> float:
 
 
 if __name__ == "__main__":
-    commandline.run(main)
+    commandline.execute(main)
