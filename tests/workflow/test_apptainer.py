@@ -41,7 +41,9 @@ def test_rules_run_in_the_container_to_the_same_bits(
     project = fresh_project(tmp_path / "project")
     (project.root / "my.sif").touch()
     target = f"results/tiny/{RESIDUAL}/evaluation.csv"
-    printed = project.snakemake(target, "--sdm", "apptainer", "--config", "container=my.sif", ordinary=True)
+    printed = project.snakemake(
+        target, "--sdm", "apptainer", "--config", "container=my.sif", ordinary=True
+    )
     assert "3 of 3 jobs" in printed
     assert len(apptainer.read_text("utf-8").splitlines()) == 3
     for name in ("weights.safetensors", "evaluation.csv"):
