@@ -177,7 +177,7 @@ def _external_rules(networks: Any, problems: Mapping[str, str]) -> Iterator[tupl
             seen.add(name.casefold())
         allowed = _plain_path(path)
         if allowed is None and isinstance(path, str) and not stat.S_ISREG(_mode(path)):
-            allowed = f"a file that exists (seen from {Path.cwd()})"
+            allowed = f"a file that exists (seen from {Path.cwd()}; ~ is not expanded)"
         if allowed:
             yield f"{key}.path", f"{show(path)} given, allowed: {allowed}"
         if network["naming"] == "torchvision" and network["residual"] is False:
