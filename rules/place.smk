@@ -29,7 +29,7 @@ def checkout(rules):
         rules: the folder of this file, as Snakemake names it.
     """
     if rules.is_local and not hasattr(rules, "repo_path"):
-        return Path(rules.get_path_or_uri(secret_free=True)).resolve().parent
+        return Path(rules.get_path_or_uri(secret_free=True)).parent.resolve()
     if hasattr(rules, "hosted_repo"):
         repository = rules.hosted_repo.repo
     elif hasattr(rules, "repo_path"):
