@@ -19,6 +19,7 @@ from resnoise.metrics.blocks import chain
 from resnoise.metrics.jacobian_norm import ExactNorm, has_closed_form
 from resnoise.specs.metrics import ExternalSpec, InterlayerCushionSpec
 from resnoise.trained import external
+from resnoise.trained.candidates import Fit, rank
 from resnoise.trained.external import read
 
 CPU = torch.device("cpu")
@@ -88,6 +89,27 @@ def test_what_the_file_does_not_show_is_told_with_the_test_errors(
     # The key settles the kind, whether it fits or not.
     given = read(spec(shortcut="stacked"), file, data)
     assert len(given.compared) == 2 and given.compared[0]["test_error"] > 0.2
+
+
+def test_networks_that_are_too_close_are_compared_again_on_more_pictures() -> None:
+    random = np.random.default_rng(0)
+    hard = random.random(2000)
+    # Shares of wrong pictures: the first two cannot be told apart by 500 pictures, the third can.
+    shares, asked = [0.31, 0.30, 0.6], []
+
+    def measure(place: int, pictures: int) -> Fit:
+        asked.append((place, pictures))
+        wrong = hard[:pictures] < shares[place]
+        # The first is better on the first pictures, by chance.
+        wrong[:10] &= place != 0
+        return Fit(wrong, loss=1.0)
+
+    ranked = rank(3, measure)
+    assert asked == [(0, 500), (1, 500), (2, 500), (0, 2000), (1, 2000)]
+    assert [place for place, _ in ranked] == [1, 0, 2]
+    assert [fit.pictures for _, fit in ranked] == [2000, 2000, 500]
+    assert ranked[1][1].error - ranked[0][1].error == pytest.approx(0.01, abs=0.008)
+    assert Fit(hard < 0.6, 1.0).differs(Fit(hard < 0.5, 1.0))
 
 
 def test_without_a_test_error_the_most_usual_network_is_assumed(
