@@ -18,7 +18,7 @@ from resnoise.metrics import interlayer_cushion, layer_cushion
 from resnoise.metrics.blocks import chain
 from resnoise.metrics.jacobian_norm import ExactNorm, has_closed_form
 from resnoise.specs.metrics import ExternalSpec, InterlayerCushionSpec
-from resnoise.trained import external
+from resnoise.trained import conventions, external
 from resnoise.trained.candidates import Fit, rank
 from resnoise.trained.external import read
 
@@ -315,3 +315,11 @@ def test_a_kernel_of_zeros_is_named(tmp_path: Path) -> None:
     weights["layer3.0.conv2.weight"].zero_()
     found = read(spec(), saved(tmp_path, weights), pictures_of(network))
     assert any("layer3.0.conv2.weight is 0 throughout" in note for note in found.notes)
+
+
+def test_the_page_lists_the_names_that_are_known() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "own-networks.md").read_text("utf-8")
+    known = {*conventions.STEMS, *conventions.NORMS, *conventions.CLASSIFIERS}
+    groups = {f"{name}.0".replace("#", "1") for name in conventions.GROUPS}
+    groups = {name.replace("conv1", "conv2") for name in groups}
+    assert [name for name in sorted(known | groups) if f"`{name}`" not in page] == []
