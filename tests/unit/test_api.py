@@ -55,6 +55,9 @@ def test_every_family_is_measured_and_left_as_it_was(family: str) -> None:
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     layers = resnoise.layer_cushions(net, pictures(2))
     assert layers["cushion"].between(0, 1, inclusive="right").all()
+    noise = resnoise.noise_stability(net, pictures(2), sizes=[0.1], repeats=1)
+    assert noise["at_layer"].max() == layers["layer"].max()
+    assert (noise["state"] == "").all()
     spans = resnoise.interlayer_cushions(net, pictures(2), relative_error=0.1, max_probes=40)
     assert (spans["cushion"] > 0).all()
     assert spans["to"].iloc[-1] == "output"

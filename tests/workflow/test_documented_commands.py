@@ -22,6 +22,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     (configuration,) = (text for language, text in documents.blocks(guide) if language == "yaml")
     (project.root / "own.yaml").write_text(configuration, "utf-8")
     (project.root / "mine.th").touch()
+    for language, text in documents.blocks(ROOT / "docs" / "any-network.md"):
+        if language == "yaml":
+            (project.root / "any.yaml").write_text(text, "utf-8")
+    (project.root / "nets.py").touch()
+    (project.root / "vgg.pt").touch()
     (project.root / "my.yaml").touch()
     # The target runs needs one.
     run = "\nruns: [{architecture: plain, initialisation: kwi}]\n"
