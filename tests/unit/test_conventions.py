@@ -244,6 +244,18 @@ REFUSED = {
         {},
         "conv3_x.0.residual_function.0.weight has 2 convolutions and 1 batch normalisations",
     ),
+    "a lost block": (
+        "akamaster",
+        lambda w: {k: v for k, v in w.items() if not k.startswith("layer2.")},
+        {},
+        "groups have the numbers 1, 3, allowed: numbers without a gap",
+    ),
+    "a lost half of a projection": (
+        "kuangliu",
+        lambda w: {k: v for k, v in w.items() if k != "layer2.0.shortcut.1.weight"},
+        {},
+        "missing key 'layer2.0.shortcut.1.weight', of shape",
+    ),
     "a lost statistic, in the file's names": (
         "xternalz",
         lambda w: {k: v for k, v in w.items() if k != "block1.layer.0.bn2.running_mean"},
