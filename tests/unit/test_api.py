@@ -32,7 +32,7 @@ def test_the_numbers_are_those_of_the_workflow(tmp_path: Path) -> None:
     )
     labels, half = np.arange(3), np.full(3, 0.5)
     dataset = Dataset(images(), labels, images(), labels, ("a", "b", "c"), half, half, "0", "1")
-    spec = ExternalSpec("mine", "small_mobilenet", (), "cifar", True, MEAN, STD)
+    spec = ExternalSpec("mine", "small_mobilenet", (), {}, True, "auto", MEAN, STD)
     network = external.read(spec, None, dataset, file)
     sys.path.remove(str(Path(__file__).parent))
     computing, csv = Computing("cpu"), tmp_path / "a.csv"

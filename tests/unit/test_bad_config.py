@@ -242,11 +242,11 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], str, str, str]] = [
         "null if mean is",
     ),
     (
-        "torchvision without shortcuts",
-        external(naming="torchvision", residual=False),
-        "external[0].residual",
-        "false",
-        "true, because",
+        "a kind of shortcut without shortcuts",
+        external(shortcut="stacked", residual=False),
+        "external[0].shortcut",
+        "'stacked'",
+        "auto, because",
     ),
     *(
         (
@@ -459,7 +459,7 @@ def test_contradictions_are_many_and_are_no_contradictions_without_the_value() -
         {"data": DIGITS, **simplified(batch_size=1442)},
         {"data": {**DIGITS, "train_per_class": 140, "test_per_class": 34}},
         samples("layer_cushion", 50),
-        external(naming="torchvision"),
+        external(shortcut="stacked"),
         {"results": "out", "data": {"source": "pictures", "path": "pictures"}},
     ):
         config.load(raw)

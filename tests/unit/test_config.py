@@ -641,8 +641,8 @@ def test_a_list_of_sections_is_completed_and_checked_item_by_item(tmp_path: Path
     file.write_bytes(b"")
     given = {"name": "mine", "path": str(file), "mean": [0, 0.5, 1], "std": [1, 1, 1]}
     (loaded,) = config.load({"external": [given]})["external"]
-    from_weights = {"module": None, "factory": None, "between": []}
-    assert loaded == {**given, **from_weights, "naming": "cifar", "residual": True}
+    from_weights = {"module": None, "factory": None, "between": [], "rename": {}}
+    assert loaded == {**given, **from_weights, "residual": True, "shortcut": "auto"}
     assert [type(number) for number in loaded["mean"]] == [float] * 3
     assert config.load({})["external"] == []
 
@@ -679,13 +679,21 @@ EXTERNAL_MISTAKES = {
         "external[0].mean: [0, 0] given, allowed: one number for each channel, which is one or "
         "three, or null",
     ),
+    "pixels from 0 to 255": (
+        [{"name": "a", "path": "a.pt", "mean": [125.3, 0, 0], "std": [63, 62, 66]}],
+        "external[0].mean[0]: 125.3 given, allowed: a number <= 1",
+    ),
+    "a new name that is no text": (
+        [{"name": "a", "path": "a.pt", "rename": {"a.": 3}}],
+        "external[0].rename: {'a.': 3} given, allowed: texts, or null, under beginnings",
+    ),
     "not positive": (
         [{"name": "a", "path": "a.pt", "mean": [0, 0, 0], "std": [1, 0, 1]}],
         "external[0].std[1]: 0 given, allowed: a number > 0",
     ),
     "unknown key": (
-        [{"name": "a", "path": "a.pt", "nmaing": "cifar"}],
-        "unknown key 'nmaing' in external[0]; did you mean 'naming'?",
+        [{"name": "a", "path": "a.pt", "shrotcut": "stacked"}],
+        "unknown key 'shrotcut' in external[0]; did you mean 'shortcut'?",
     ),
 }
 

@@ -242,7 +242,7 @@ def test_weights_of_zeros_and_numbers_that_overflow_have_no_cushion() -> None:
 
 
 def test_other_networks_are_refused() -> None:
-    with pytest.raises(ResnoiseError, match="type Sequential given, allowed: conv1, blocks in"):
+    with pytest.raises(ResnoiseError, match="type Sequential given, allowed: conv1, blocks with"):
         layers(nn.Sequential(nn.Linear(2, 2)))
 
 

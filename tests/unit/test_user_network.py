@@ -63,7 +63,7 @@ def dataset() -> Dataset:
 
 
 def spec(factory: str = "Own") -> ExternalSpec:
-    return ExternalSpec("mine", factory, (), "cifar", False, None, None)
+    return ExternalSpec("mine", factory, (), {}, False, "auto", None, None)
 
 
 def test_a_network_with_its_weights_is_measured_and_described(

@@ -590,10 +590,11 @@ KEYS: dict[str, list[Case]] = {
         Case("other", counts={**dict.fromkeys(EXTERNAL_RULES, 1), "report_page": 1})
     ],
     "external[].path": [Case("other.pt", EXTERNAL)],
+    "external[].rename": [Case({"a.": "b."}, EXTERNAL)],
+    "external[].shortcut": [Case("stacked", EXTERNAL)],
     "external[].module": [Case("net.py", EXTERNAL, also={"external[].factory": "make"})],
     "external[].factory": [Case("make", EXTERNAL, also={"external[].module": "net.py"})],
     "external[].between": [Case(["layer1.0", "layer1.1"], EXTERNAL)],
-    "external[].naming": [Case("torchvision", EXTERNAL)],
     "external[].residual": [Case(False, EXTERNAL)],
     "external[].mean": [Case([0, 0, 0], EXTERNAL, also={"external[].std": [1, 1, 1]})],
     "external[].std": [Case([1, 1, 1], EXTERNAL, also={"external[].mean": [0, 0, 0]})],

@@ -27,23 +27,25 @@ def main() -> None:
         "--module", type=Path, help="Python file that defines the network; its code is executed"
     )
     arguments = parser.parse_args()
+    metric = None if arguments.name == NETWORK else registry.metric(arguments.name)
+    plugins = [metric.module] if metric else []
+    code = commandline.code(Path(__file__).name, "external.yaml", *plugins)
+    computing = Computing(arguments.device, arguments.threads, arguments.memory_mb, code)
+    device = computing.set_up()
     network = external.read(
         specs.ExternalSpec.from_json(arguments.network),
         arguments.state_dict,
         dataset.load(arguments.data, arguments.data_spec),
         arguments.module,
+        device,
     )
-    metric = None if arguments.name == NETWORK else registry.metric(arguments.name)
-    plugins = [metric.module] if metric else []
-    code = commandline.code(Path(__file__).name, "external.yaml", *plugins)
-    computing = Computing(arguments.device, arguments.threads, arguments.memory_mb, code)
     if metric is None:
-        external.describe(network, arguments.output[0], computing.set_up())
+        external.describe(network, arguments.output[0], device)
         return
     module = importlib.import_module(metric.module)
     outputs = commandline.by_suffix(arguments.output, ".csv")
     if metric.spec is None:
-        csvfile.write(outputs[0], module.measure(network, computing.set_up()))
+        csvfile.write(outputs[0], module.measure(network, device))
     else:
         spec = getattr(specs, metric.spec).from_json(arguments.spec)
         # Only spans begin and end somewhere.

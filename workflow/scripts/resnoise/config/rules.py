@@ -190,10 +190,19 @@ def _external_rules(networks: Any, problems: Mapping[str, str]) -> Iterator[tupl
                 f"{show(factory)} given, allowed: a name that the file module defines, and null "
                 "if module is null",
             )
-        if network["naming"] == "torchvision" and network["residual"] is False:
+        rename = network["rename"]
+        if isinstance(rename, Mapping) and not all(
+            isinstance(old, str) and old and isinstance(new, str | None)
+            for old, new in rename.items()
+        ):
             yield (
-                f"{key}.residual",
-                "false given, allowed: true, because the networks of torchvision have shortcuts",
+                f"{key}.rename",
+                f"{show(rename)} given, allowed: texts, or null, under beginnings of names",
+            )
+        if network["residual"] is False and network["shortcut"] != "auto":
+            yield (
+                f"{key}.shortcut",
+                f"{show(network['shortcut'])} given, allowed: auto, because residual is false",
             )
         for field, values in (("mean", mean), ("std", std)):
             if isinstance(values, list) and len(values) == 2:

@@ -6,7 +6,8 @@ folded into the convolutions. Its Jacobian at x needs the weights and the signs 
     J = D_m W_m ... D_1 W_1   [+ D_m S]
 
 with W_l the convolutions, D_l the 0/1 diagonals of the ReLUs that are active at x (that of a ReLU
-at exactly 0 is 0, as in PyTorch), and S the shortcut.
+at exactly 0 is 0, as in PyTorch), and S the shortcut: a matrix that maps the channels of a pixel,
+after every other pixel has been left out or pixels have been averaged where the block has a stride.
 """
 
 import dataclasses
@@ -74,11 +75,14 @@ class Block:
         shortcut: None for a plain block; otherwise [C_out, C_in], applied to every pixel that the
             stride keeps: the unit matrix, zero padding or stacking of channels, a projection.
         shortcut_bias: [C_out]; None if there is none.
+        pooled: whether the shortcut averages squares of stride x stride pixels instead of keeping
+            the first pixel of each.
     """
 
     convolutions: tuple[Convolution, ...]
     shortcut: Tensor | None
     shortcut_bias: Tensor | None = None
+    pooled: bool = False
 
     @functools.cached_property
     def stride(self) -> int:
@@ -89,7 +93,16 @@ class Block:
         return total
 
     def linearise(self, x: Tensor) -> "LinearBlock":
-        """Return value and Jacobian at inputs [S, C, H, W]."""
+        """Return value and Jacobian at inputs [S, C, H, W].
+
+        Raises:
+            ResnoiseError: the shortcut averages pixels, and the stride does not divide H and W.
+        """
+        if self.pooled and (x.shape[2] % self.stride or x.shape[3] % self.stride):
+            raise ResnoiseError(
+                f"a block averages squares of {self.stride} x {self.stride} pixels, but gets "
+                f"{x.shape[2]} x {x.shape[3]}; allowed: multiples of {self.stride}"
+            )
         values: list[Tensor] = []
         y = x
         for place, layer in enumerate(self.convolutions, start=1):
@@ -108,7 +121,10 @@ class Block:
         assert self.shortcut is not None
         if self._identity:
             return x
-        kept = x[:, :, :: self.stride, :: self.stride]
+        if self.pooled:
+            kept = F.avg_pool2d(x, self.stride)
+        else:
+            kept = x[:, :, :: self.stride, :: self.stride]
         return F.conv2d(kept, self.shortcut[:, :, None, None])
 
     def shortcut_transposed(self, y: Tensor, height: int, width: int) -> Tensor:
@@ -119,6 +135,8 @@ class Block:
         small = F.conv2d(y, self.shortcut.t()[:, :, None, None])
         if self.stride == 1:
             return small
+        if self.pooled:
+            return F.interpolate(small, scale_factor=self.stride) / self.stride**2
         x = small.new_zeros(*small.shape[:2], height, width)
         x[:, :, :: self.stride, :: self.stride] = small
         return x
@@ -210,14 +228,19 @@ def chain(network: nn.Module) -> Chain:
     """Return the chain of blocks of a network, with batch normalisation as in evaluation mode.
 
     The network is recognised by its parts: ``conv1``, perhaps ``bn1`` and ``maxpool``, and groups
-    ``layer1``, ``layer2``, ... of blocks, each with ``conv``, or with ``conv1``, ``bn1``,
-    ``conv2``, ``bn2``, ... Weights are taken as they are now, in their type and on their device.
+    ``layer1``, ``layer2``, ... of blocks, each with ``conv``, or with ``conv1``, ``conv2``, ... and
+    perhaps ``bn1``, ``bn2``, ... Weights are taken as they are now, in their type and on their
+    device.
 
     Raises:
         ResnoiseError: a network that is not built like this.
     """
     parts = dict(network.named_children())
     groups = [parts[name] for name in sorted(parts) if name.startswith("layer")]
+    if getattr(network, "preactivation", False):
+        raise ResnoiseError(
+            "a pre-activation network given, allowed: networks whose blocks end with a ReLU"
+        )
     try:
         first = _fold(parts["conv1"], parts.get("bn1"))
         blocks = tuple(_block(block) for group in groups for block in group.children())
@@ -243,8 +266,9 @@ def _block(block: nn.Module) -> Block:
     else:
         count = sum(name.startswith("conv") for name in parts)
         numbers = range(1, count + 1)
-        convolutions = [_fold(parts[f"conv{n}"], parts[f"bn{n}"]) for n in numbers]
-    return Block(tuple(convolutions), *_shortcut(block, parts, convolutions))
+        convolutions = [_fold(parts[f"conv{n}"], parts.get(f"bn{n}")) for n in numbers]
+    pooled = getattr(block, "pooled", False)
+    return Block(tuple(convolutions), *_shortcut(block, parts, convolutions), pooled)
 
 
 def _shortcut(
@@ -274,7 +298,15 @@ def _fold(convolution: nn.Module, norm: nn.Module | None) -> Convolution:
     assert isinstance(convolution, nn.Conv2d)
     kernel = convolution.weight
     bias = kernel.new_zeros(len(kernel)) if convolution.bias is None else convolution.bias
-    if norm is not None:
+    if convolution.groups > 1:
+        # The same as a convolution of all channels that is 0 between groups.
+        parts = kernel.chunk(convolution.groups)
+        wide = kernel.new_zeros(len(kernel), convolution.in_channels, *kernel.shape[2:])
+        rows, columns = (size // convolution.groups for size in wide.shape[:2])
+        for group, part in enumerate(parts):
+            wide[group * rows : (group + 1) * rows, group * columns : (group + 1) * columns] = part
+        kernel = wide
+    if norm is not None and not isinstance(norm, nn.Identity):
         assert isinstance(norm, nn.BatchNorm2d)
         assert norm.running_mean is not None and norm.running_var is not None
         scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)

@@ -58,7 +58,8 @@ class ExactNorm:
         if shortcut is not None:
             stride = self.block.convolutions[1].stride
             entries = F.conv2d(linear.masks[0], self.cross, None, stride, self.cross_padding)
-            squares = shortcut.square().sum(1)[:, None, None]
+            # The average of n pixels has n entries of 1 / n.
+            squares = shortcut.square().sum(1)[:, None, None] / _averaged(self.block) ** 2
             total += _sum(last * (2 * entries + squares))
         return total
 
@@ -99,8 +100,11 @@ class ExactNorm:
 
 
 def has_closed_form(block: Block) -> bool:
-    """Return whether ``ExactNorm`` can be used: for one and two convolutions."""
-    return len(block.convolutions) <= 2
+    """Return whether ``ExactNorm`` can be used: for one and two convolutions.
+
+    Not for one convolution beside a shortcut that averages pixels: its kernel may not reach them.
+    """
+    return len(block.convolutions) == 2 or (len(block.convolutions) == 1 and not block.pooled)
 
 
 def _sum(x: Tensor) -> Tensor:
@@ -213,20 +217,28 @@ def _strips(gram: Tensor, taps: int) -> list[Tensor]:
     return strips
 
 
+def _averaged(block: Block) -> int:
+    """Return how many rows (and columns) of pixels the shortcut averages for an output pixel."""
+    return block.stride if block.pooled else 1
+
+
 def _cross_kernel(block: Block) -> tuple[Tensor, int]:
     """Return the kernel that turns D1 into the inner products of the rows of W2 D1 W1 and S.
 
     It is used as a convolution. The row of S for output channel k and pixel q is nonzero at the
-    input pixel that the stride assigns to q, to which tap d of W2 and tap -stride d of W1 lead.
+    input pixel that the stride assigns to q, or at the square of pixels that begins there. To the
+    pixel at place e of the square lead tap d of W2 and tap e - stride d of W1.
     """
     first, second = block.convolutions
     assert block.shortcut is not None
     cross = torch.zeros_like(second.kernel)
     taps, reach = second.padding, first.padding
+    square = range(_averaged(block))
     for y, x in itertools.product(range(-taps, taps + 1), repeat=2):
-        back = (-first.stride * y, -first.stride * x)
-        if max(abs(back[0]), abs(back[1])) <= reach:
-            kernel = first.kernel[:, :, reach + back[0], reach + back[1]]
-            through = block.shortcut @ kernel.t()
-            cross[:, :, taps + y, taps + x] = second.kernel[:, :, taps + y, taps + x] * through
+        for row, column in itertools.product(square, repeat=2):
+            back = (row - first.stride * y, column - first.stride * x)
+            if max(abs(back[0]), abs(back[1])) <= reach:
+                kernel = first.kernel[:, :, reach + back[0], reach + back[1]]
+                through = block.shortcut @ kernel.t() / len(square) ** 2
+                cross[:, :, taps + y, taps + x] += second.kernel[:, :, taps + y, taps + x] * through
     return cross, taps

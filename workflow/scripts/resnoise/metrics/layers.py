@@ -1,8 +1,8 @@
 """A network as its layers with weights, in the order in which a picture passes through them.
 
-Works for every network that is built as the project's own are: ``conv1``, perhaps ``bn1``, groups
-``layer1`` to ``layer3`` of blocks with a method ``response`` (what the block's last ReLU is applied
-to), ``fc`` after average pooling.
+Works for every network that is built as the project's own are: ``conv1``, perhaps ``bn1`` and
+``maxpool``, groups ``layer1``, ``layer2``, ... of blocks with a method ``response`` (what the
+block's last ReLU is applied to), ``fc`` after average pooling.
 """
 
 import dataclasses
@@ -116,8 +116,10 @@ def stages(network: nn.Module) -> list[Stage]:
     try:
         first, linear = children["conv1"], children["fc"]
         normalise = children.get("bn1", nn.Identity())
-        parts.append(("conv1", first, lambda x: normalise(first(x))))
-        for group in ("layer1", "layer2", "layer3"):
+        # Max pooling and ReLU can be exchanged: the ReLU follows here.
+        pool = children.get("maxpool", nn.Identity())
+        parts.append(("conv1", first, lambda x: pool(normalise(first(x)))))
+        for group in sorted(name for name in children if name.startswith("layer")):
             for name, block in children[group].named_children():
                 parts.append(
                     (f"{group}.{name}", block, cast(Callable[[Tensor], Tensor], block.response))
@@ -125,8 +127,8 @@ def stages(network: nn.Module) -> list[Stage]:
         parts.append(("fc", linear, lambda x: linear(x.mean((2, 3)))))
     except (KeyError, AttributeError) as error:
         raise ResnoiseError(
-            f"a network of type {type(network).__name__} given, allowed: conv1, blocks in layer1 "
-            "to layer3, and fc"
+            f"a network of type {type(network).__name__} given, allowed: conv1, blocks with a "
+            "ReLU at their end in layer1, layer2, ..., and fc"
         ) from error
     identities: set[int] = set()
     if isinstance(network, HasIdentityKernels):

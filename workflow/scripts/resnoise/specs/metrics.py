@@ -67,8 +67,9 @@ class ExternalSpec(Spec):
     name: str
     factory: str | None
     between: tuple[str, ...]
-    naming: str
+    rename: dict[str, str | None]
     residual: bool
+    shortcut: str
     mean: tuple[float, ...] | None
     std: tuple[float, ...] | None
 

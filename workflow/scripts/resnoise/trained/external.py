@@ -1,32 +1,40 @@
 """Networks trained elsewhere: ResNets that their state dicts describe, or any from Python files."""
 
 import dataclasses
+import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+from torch import nn
 
 from resnoise import devices
 from resnoise.data.dataset import Dataset
 from resnoise.errors import ResnoiseError
 from resnoise.metrics.calls import Calls
-from resnoise.networks.fully_fledged import FullyFledgedNet
+from resnoise.networks.resnet import ResNet
 from resnoise.networks.simplified import SimplifiedNet
 from resnoise.specs.metrics import ExternalSpec
 from resnoise.storage.checksum import file_digest
 from resnoise.storage.digests import write_json
-from resnoise.trained import user_code, user_network
-from resnoise.trained.state_dict import Weights, read_state_dict, read_tensors
+from resnoise.trained import conventions, user_code, user_network
+from resnoise.trained.candidates import PICTURES, Fit, fit_of, guesses, rank
+from resnoise.trained.shapes import Choices, Structure
+from resnoise.trained.state_dict import Weights, fit, read_state_dict
 from resnoise.training.batches import Normalisation
 from resnoise.training.evaluation import evaluate
 
-# A counter of batch normalisation that evaluation does not need and old files lack.
-_COUNTER = "num_batches_tracked"
-_VARIANCE = "running_var"
+_log = logging.getLogger(__name__)
+
+# The value of the key shortcut for a kind that is to be found.
+_AUTO = "auto"
+_SUSPECTS = (
+    "the test error of {error:.3f} is that of guessing: suspect mean and std first (numbers for "
+    "pixels from 0 to 255 must be divided by 255), then the pictures and the order of their classes"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +47,11 @@ class ExternalNetwork:
         weights: its parameters and buffers.
         depth: its number of layers with weights, without those in shortcuts.
         dataset: the pictures to measure it on.
-        digests: digests of its file and of the data set, and its specification as JSON. These
-            determine its results, apart from the metric's specification.
+        digests: digests of its file and of the data set, its specification as JSON, and the chosen
+            structure. These determine its results, apart from the metric's specification.
+        notes: sentences that someone who reads the results should know.
+        compared: the structures that were compared, the best one first: structure (in words),
+            test_error, and pictures (their number).
     """
 
     spec: ExternalSpec
@@ -49,6 +60,8 @@ class ExternalNetwork:
     depth: int
     dataset: Dataset
     digests: dict[str, str]
+    notes: tuple[str, ...] = ()
+    compared: tuple[dict[str, Any], ...] = ()
 
     def network(self, label: str, device: torch.device) -> nn.Module:
         """Return the network in float32 and evaluation mode; the only ``label`` is "final"."""
@@ -73,39 +86,45 @@ class ExternalNetwork:
 
 
 def read(
-    spec: ExternalSpec, path: Path | None, dataset: Dataset, module: Path | None = None
+    spec: ExternalSpec,
+    path: Path | None,
+    dataset: Dataset,
+    module: Path | None = None,
+    device: torch.device | None = None,
 ) -> ExternalNetwork:
-    """Read a network from a file with its state dict, or from a Python file of the user's.
+    """Read a network from a file with its weights, or from a Python file of the user's.
+
+    Where a file of weights leaves the structure open, the networks that are possible are compared.
+    What should be known about the network is logged.
 
     Args:
         spec: specification of the network.
         path: the file with its state dict; None if the Python file makes it ready.
         dataset: the pictures to measure the network on.
         module: the Python file that defines ``spec.factory``; None if there is none.
+        device: where to compare networks; None for the CPU.
 
     Raises:
         ResnoiseError: the file is missing, is not a state dict, or does not fit the specification
             or the pictures; the message names the first key that is missing, unexpected or of
             another shape.
     """
+    _check_normalisation(spec, dataset.train_images.shape[3])
     if module is not None:
-        return _user_network(spec, module, path, dataset)
+        return _noted(_user_network(spec, module, path, dataset))
     assert path is not None
-    weights = read_state_dict(path)
-    if spec.naming == "torchvision":
-        build, depth = _torchvision(weights, path)
-    else:
-        build, depth = _cifar(weights, spec.residual, path)
-    fitted = _fit(weights, build().state_dict(), path)
-    channels = fitted["conv1.weight"].shape[1]
-    if channels != dataset.train_images.shape[3]:
-        raise ResnoiseError(
-            f"{path}: conv1.weight takes {channels} channels, but the pictures have "
-            f"{dataset.train_images.shape[3]}"
-        )
-    _check_normalisation(spec, channels)
+    weights = read_state_dict(path, spec.rename)
+    _check_channels(weights, dataset, path)
     digests = {"file": file_digest(path), "data": dataset.digest, "network": spec.to_json()}
-    return ExternalNetwork(spec, build, fitted, depth, dataset, digests)
+    network = ExternalNetwork(spec, nn.Identity, {}, 0, dataset, digests)
+    if "layer1.0.conv.weight" in weights:
+        weights = conventions.common_classifier(weights)
+        build, depth = _simplified(weights, spec, path)
+        fitted = fit(weights, build().state_dict(), path)
+        return _noted(dataclasses.replace(network, build=build, weights=fitted, depth=depth))
+    structure = Structure(conventions.rename(weights, path), path)
+    place = device or torch.device("cpu")
+    return _noted(_best(network, structure, path, place))
 
 
 def _check_normalisation(spec: ExternalSpec, channels: int) -> None:
@@ -123,13 +142,12 @@ def _user_network(
 ) -> ExternalNetwork:
     """Return the network that a Python file of the user's defines; its code is executed."""
     assert spec.factory is not None
-    _check_normalisation(spec, dataset.train_images.shape[3])
     network = user_network.build(module, spec.factory)
     weights = dict(network.state_dict())
     code = user_code.digest(module)
     digests = {"file": code, "module": code, "data": dataset.digest, "network": spec.to_json()}
     if path is not None:
-        weights = _fit(read_tensors(path), weights, path)
+        weights = fit(read_state_dict(path, spec.rename, weights), weights, path)
         digests["file"] = file_digest(path)
     found = ExternalNetwork(spec, lambda: network, weights, 0, dataset, digests)
     cpu = torch.device("cpu")
@@ -140,90 +158,122 @@ def _user_network(
     return dataclasses.replace(found, depth=len(Calls(ready, inputs).calls))
 
 
-def _shape(weights: Weights, name: str, dimensions: int, path: Path) -> torch.Size:
-    """Return the shape of the tensor ``name``; ResnoiseError if its dimensions are wrong."""
-    if name not in weights:
+def _check_channels(weights: Weights, dataset: Dataset, path: Path) -> None:
+    """Raise ResnoiseError unless the first layer takes pictures of as many channels."""
+    channels = dataset.train_images.shape[3]
+    stem = next((f"{name}.weight" for name in conventions.STEMS if f"{name}.weight" in weights), "")
+    if stem and weights[stem].dim() == 4 and weights[stem].shape[1] != channels:
         raise ResnoiseError(
-            f"{path}: no key {name!r}; its keys are {', '.join([*weights][:4])}, ..."
+            f"{path}: {stem} takes {weights[stem].shape[1]} channels, but the pictures have "
+            f"{channels}"
         )
-    shape = weights[name].shape
-    if len(shape) != dimensions:
+
+
+def _simplified(
+    weights: Weights, spec: ExternalSpec, path: Path
+) -> tuple[Callable[[], nn.Module], int]:
+    """Return a function that builds the simplified network of these weights, and its depth."""
+    if spec.shortcut != _AUTO:
         raise ResnoiseError(
-            f"{path}: {name} has shape {tuple(shape)}, needed: {dimensions} dimensions"
+            f"{path}: shortcut: {spec.shortcut} given, allowed: auto, because the shortcuts of "
+            "simplified networks are stacked"
         )
-    return shape
+    for name, dimensions in (("conv1.weight", 4), ("fc.weight", 2)):
+        if name not in weights or weights[name].dim() != dimensions:
+            raise ResnoiseError(f"{path}: no key {name!r} of {dimensions} dimensions")
+    width, channels = weights["conv1.weight"].shape[:2]
+    classes = len(weights["fc.weight"])
+    numbers = {key.split(".")[1] for key in weights if key.startswith("layer1.")}
+    depth = 6 * (len(numbers) // 2) + 2
+    return lambda: SimplifiedNet(depth, width, classes, channels, spec.residual), depth
 
 
-def _blocks(weights: Weights, group: str) -> int:
-    """Return the number of blocks in a group, such as "layer1"."""
-    numbers = {key.split(".")[1] for key in weights if key.startswith(f"{group}.")}
-    return len({number for number in numbers if number.isdigit()})
+def _best(
+    network: ExternalNetwork, structure: Structure, path: Path, device: torch.device
+) -> ExternalNetwork:
+    """Return the network of this structure that makes the fewest errors on test pictures.
 
-
-def _cifar(weights: Weights, residual: bool, path: Path) -> tuple[Callable[[], nn.Module], int]:
-    """Return a function that builds the CIFAR network of these weights, and its depth."""
-    width, channels = _shape(weights, "conv1.weight", 4, path)[:2]
-    classes = _shape(weights, "fc.weight", 2, path)[0]
-    blocks = _blocks(weights, "layer1")
-    if "layer1.0.conv.weight" in weights:
-        depth = 6 * (blocks // 2) + 2
-        return lambda: SimplifiedNet(depth, width, classes, channels, residual), depth
-    _shape(weights, "layer1.0.conv1.weight", 4, path)
-    depth = 6 * blocks + 2
-    return lambda: FullyFledgedNet(depth, width, classes, channels, residual), depth
-
-
-def _torchvision(weights: Weights, path: Path) -> tuple[Callable[[], nn.Module], int]:
-    """Return a function that builds the torchvision network of these weights, and its depth."""
-    channels = _shape(weights, "conv1.weight", 4, path)[1]
-    if channels != 3:
-        raise ResnoiseError(f"{path}: conv1.weight takes {channels} channels, allowed: 3")
-    classes = _shape(weights, "fc.weight", 2, path)[0]
-    counts = [_blocks(weights, f"layer{group}") for group in range(1, 5)]
-    if not all(counts):
-        raise ResnoiseError(f"{path}: no blocks in layer{counts.index(0) + 1}")
-    bottleneck = "layer1.0.conv3.weight" in weights
-    kind = Bottleneck if bottleneck else BasicBlock
-    depth = (3 if bottleneck else 2) * sum(counts) + 2
-    return lambda: ResNet(kind, counts, num_classes=classes), depth
-
-
-def _fit(weights: Weights, expected: Mapping[str, Tensor], path: Path) -> Weights:
-    """Return the weights with the names and types of the state dict ``expected``.
-
-    Raises:
-        ResnoiseError: a key is missing, unexpected or of another shape, or its values are not
-            finite real numbers, or negative where they are variances; the message names the first
-            such key.
+    Args:
+        network: the network, as yet without structure and weights.
+        structure: what the file shows.
+        path: the file, for messages.
+        device: where to compare.
     """
-    fitted: Weights = {}
-    for name, tensor in expected.items():
-        if name not in weights:
-            if name.endswith(_COUNTER):
-                fitted[name] = tensor
-                continue
-            raise ResnoiseError(f"{path}: missing key {name!r}, of shape {tuple(tensor.shape)}")
-        found = weights[name]
-        if found.shape != tensor.shape:
-            raise ResnoiseError(
-                f"{path}: {name} has shape {tuple(found.shape)}, needed: {tuple(tensor.shape)}"
+    spec = network.spec
+
+    def complete(chosen: Choices) -> ExternalNetwork:
+        shape = structure.shape(chosen)
+        with torch.device("meta"):
+            expected = ResNet(shape).state_dict()
+        weights = fit(structure.named.weights, expected, path, structure.original)
+        return dataclasses.replace(
+            network,
+            build=lambda: ResNet(shape),
+            weights=weights,
+            depth=shape.depth,
+            digests={**network.digests, "structure": repr(chosen)},
+        )
+
+    def measure(candidate: ExternalNetwork, pictures: int = PICTURES) -> Fit:
+        normalise = network.normalisation(device)
+        module = candidate.network("final", device)
+        return fit_of(module, network.dataset, normalise, device, pictures)
+
+    kind = [] if spec.shortcut == _AUTO else [spec.shortcut]
+    choices = structure.candidates(*kind, residual=spec.residual)
+    candidates = []
+    for chosen in choices:
+        try:
+            candidates.append((chosen, complete(chosen)))
+        except ResnoiseError:
+            # Stacked shortcuts are not possible everywhere; if nothing is, the first one says why.
+            if chosen is choices[0] or len(choices) == 1:
+                raise
+    first = candidates[0][1]
+    if len(candidates) == 1:
+        return first
+    words = [chosen.told(choices) for chosen, _ in candidates]
+    if structure.classes != len(network.dataset.class_names):
+        note = (
+            f"the file does not show {structure.open(choices)}, and without a test error nothing "
+            f"else does: ASSUMED is {words[0]}, which is the most usual"
+        )
+        return dataclasses.replace(first, notes=(note,))
+    ranked = rank(len(candidates), lambda place, pictures: measure(candidates[place][1], pictures))
+    (best, found), (second, other) = ranked[:2]
+    note = (
+        f"the file does not show {structure.open(choices)}: of {len(ranked)} possible networks "
+        f"the one with {words[best]} fits best, with a test error of {found.error:.3f} on "
+        f"{found.pictures} pictures; the second, with {words[second]}, has {other.error:.3f}"
+    )
+    if not found.differs(other):
+        note += ", which is NO CLEAR DIFFERENCE"
+    notes = [note]
+    known = len(network.dataset.class_names)
+    if guesses(found.error, found.pictures, known) and not structure.projections:
+        plain = [complete(chosen) for chosen in structure.candidates(residual=False)]
+        least = min((measure(candidate) for candidate in plain), key=lambda one: one.error)
+        if not guesses(least.error, least.pictures, known):
+            notes.append(
+                f"without shortcuts (residual: false) the test error is {least.error:.3f}, which "
+                "is better than guessing"
             )
-        # Checked in the type in which it is measured: float64 holds numbers that float32 does not.
-        fitted[name] = own = found.to(tensor.dtype)
-        if name.endswith(_COUNTER):
-            continue
-        if not (found.is_floating_point() and bool(own.isfinite().all())):
-            raise ResnoiseError(
-                f"{path}: {name} has values that are not finite real numbers in {tensor.dtype}"
-            )
-        if name.endswith(_VARIANCE) and bool((own < 0).any()):
-            raise ResnoiseError(f"{path}: {name} has values below 0, which no variance has")
-    for name in weights:
-        if name not in expected:
-            projection = ".downsample." in name or ".shortcut." in name
-            hint = "; shortcuts with weights need naming: torchvision" if projection else ""
-            raise ResnoiseError(f"{path}: unexpected key {name!r}{hint}")
-    return fitted
+    compared = tuple(
+        {"structure": words[place], "test_error": one.error, "pictures": one.pictures}
+        for place, one in ranked
+    )
+    return dataclasses.replace(candidates[best][1], notes=tuple(notes), compared=compared)
+
+
+def _noted(network: ExternalNetwork) -> ExternalNetwork:
+    """Return the network with notes on kernels that are 0, and log all notes."""
+    notes = list(network.notes)
+    for name, tensor in network.weights.items():
+        if name.endswith(".weight") and tensor.dim() > 1 and not bool(tensor.any()):
+            notes.append(f"{name} is 0 throughout: the layer and all that it feeds is dead")
+    for note in notes:
+        _log.warning("%s: %s", network.spec.name, note)
+    return dataclasses.replace(network, notes=tuple(notes))
 
 
 @torch.no_grad()
@@ -232,8 +282,9 @@ def describe(network: ExternalNetwork, output: Path, device: torch.device) -> No
 
     The keys are name, depth, residual, parameters (their number), sha256 (of the file), data_digest
     (of the pictures), mean and std (per channel, of the standardisation), pictures (size of the
-    test set), and test_loss and test_error, which are null if the network and the pictures differ
-    in the number of classes, or if its outputs overflow.
+    test set), test_loss and test_error, which are null if the network and the pictures differ
+    in the number of classes, or if its outputs overflow, compared (structures that the file may
+    have and their test errors on some pictures, the chosen one first) and notes.
     """
     module = network.network("final", device)
     normalise = network.normalisation(device)
@@ -241,12 +292,25 @@ def describe(network: ExternalNetwork, output: Path, device: torch.device) -> No
     images, labels = (
         torch.from_numpy(array).to(device) for array in (dataset.test_images, dataset.test_labels)
     )
+    notes = []
     loss, error = None, None
-    classes = module(normalise(images[:1])).shape[1]
-    if classes == len(dataset.class_names):
+    classes = len(dataset.class_names)
+    own = module(normalise(images[:1])).shape[1]
+    if own != classes:
+        notes.append(
+            f"the network has {own} classes and the pictures have {classes}: no test error can "
+            "show whether it was read correctly"
+        )
+    else:
         measured = evaluate(module, images, labels, normalise)
         # A network that has exploded has neither, and JSON no NaN.
         loss, error = measured if math.isfinite(measured[0]) else (None, None)
+        if error is None:
+            notes.append("the outputs overflow: there is no test error")
+        elif guesses(error, len(labels), classes):
+            notes.append(_SUSPECTS.format(error=error))
+    for note in notes:
+        _log.warning("%s: %s", network.spec.name, note)
     deviation = 1 / (255 * normalise.scale.double())
     write_json(
         output,
@@ -262,5 +326,7 @@ def describe(network: ExternalNetwork, output: Path, device: torch.device) -> No
             "pictures": len(labels),
             "test_loss": loss,
             "test_error": error,
+            "compared": list(network.compared),
+            "notes": [*network.notes, *notes],
         },
     )
