@@ -28,11 +28,11 @@ class Fit:
 
     Attributes:
         wrong: bool [N], which test pictures it reads wrongly; all if its outputs overflow.
-        loss: mean cross-entropy; infinite if outputs overflow.
+        losses: float64 [N], their cross-entropies; infinite if its outputs overflow.
     """
 
     wrong: NDArray[np.bool_]
-    loss: float
+    losses: NDArray[np.float64]
 
     @property
     def pictures(self) -> int:
@@ -44,6 +44,11 @@ class Fit:
         """Return the share of wrong predictions."""
         return float(self.wrong.mean())
 
+    @property
+    def loss(self) -> float:
+        """Return the mean cross-entropy."""
+        return float(self.losses.mean())
+
     def differs(self, other: "Fit") -> bool:
         """Return whether its error on the same pictures differs by more than chance can explain.
 
@@ -52,6 +57,14 @@ class Fit:
         """
         one, two = int((self.wrong & ~other.wrong).sum()), int((other.wrong & ~self.wrong).sum())
         return abs(one - two) > _CLEARLY * math.sqrt(one + two)
+
+    def differs_in_loss(self, other: "Fit") -> bool:
+        """Return whether its loss on the same pictures differs by more than chance can explain."""
+        if not math.isfinite(self.loss + other.loss):
+            return self.loss != other.loss
+        difference = self.losses - other.losses
+        spread = float(difference.std()) / math.sqrt(len(difference))
+        return bool(abs(difference.mean()) > _CLEARLY * spread)
 
 
 @torch.no_grad()
@@ -78,33 +91,47 @@ def fit_of(
         for array in (dataset.test_images, dataset.test_labels)
     )
     outputs = torch.cat([network(normalise(part)).double() for part in torch.split(images, BATCH)])
-    loss = float(F.cross_entropy(outputs, labels))
-    if not math.isfinite(loss):
+    losses = F.cross_entropy(outputs, labels, reduction="none").cpu().numpy()
+    if not np.isfinite(losses).all():
         # A network whose outputs overflow has no predictions that mean anything.
-        return Fit(np.ones(len(chosen), dtype=bool), math.inf)
-    return Fit((outputs.argmax(1) != labels).cpu().numpy(), loss)
+        return Fit(np.ones(len(chosen), dtype=bool), np.full(len(chosen), np.inf))
+    return Fit((outputs.argmax(1) != labels).cpu().numpy(), losses)
 
 
 def rank(count: int, measure: Callable[[int, int], Fit]) -> list[tuple[int, Fit]]:
     """Return places of networks and how well these fit, the best one first.
 
-    Networks that are too close to the best one are compared again on more pictures.
+    The best one has the smallest error. Networks whose errors are too close to it are compared
+    again on more pictures, and those that remain too close by their losses: of networks that were
+    trained briefly, these tell more than errors. (Losses alone would not do: those of a network
+    that knows its training pictures by heart can be larger than those of one that guesses.)
 
     Args:
         count: number of networks.
         measure: returns how well a network fits, given its place and a number of pictures.
     """
     found = _sorted([(place, measure(place, PICTURES)) for place in range(count)])
-    best = found[0][1]
-    close = [(place, fit) for place, fit in found if not fit.differs(best)]
-    if len(close) > 1 and best.pictures == PICTURES:
+    close = _close(found)
+    if len(close) > 1 and close[0][1].pictures == PICTURES:
         again = _sorted([(place, measure(place, MORE_PICTURES)) for place, _ in close])
-        found = [*again, *(pair for pair in found if pair not in close)]
+        places = {place for place, _ in close}
+        found = [*again, *(pair for pair in found if pair[0] not in places)]
     return found
 
 
+def _close(found: Sequence[tuple[int, Fit]]) -> list[tuple[int, Fit]]:
+    """Return the networks whose error does not differ from the smallest, by increasing loss."""
+    least = min((fit for _, fit in found), key=lambda fit: fit.error)
+    close = [pair for pair in found if not pair[1].differs(least)]
+    return sorted(close, key=lambda pair: (pair[1].loss, pair[0]))
+
+
 def _sorted(found: Sequence[tuple[int, Fit]]) -> list[tuple[int, Fit]]:
-    return sorted(found, key=lambda pair: (pair[1].error, pair[1].loss, pair[0]))
+    """Return first the close ones, then the others by increasing error."""
+    close = _close(found)
+    places = {place for place, _ in close}
+    rest = [pair for pair in found if pair[0] not in places]
+    return [*close, *sorted(rest, key=lambda pair: (pair[1].error, pair[0]))]
 
 
 def guesses(error: float, pictures: int, classes: int) -> bool:

@@ -247,7 +247,9 @@ def _best(
         f"{found.pictures} pictures; the second, with {words[second]}, has {other.error:.3f}"
     )
     if not found.differs(other):
-        note += ", which is NO CLEAR DIFFERENCE"
+        note += f" (losses {found.loss:.3f} and {other.loss:.3f})"
+        if not found.differs_in_loss(other):
+            note += ", which is NO CLEAR DIFFERENCE"
     notes = [note]
     known = len(network.dataset.class_names)
     if guesses(found.error, found.pictures, known) and not structure.projections:
