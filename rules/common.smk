@@ -409,7 +409,8 @@ def external_spec(wildcards):
 
 def external_files():
     """Return the results of all networks trained elsewhere."""
-    files = ["layer_cushion.pdf", "interlayer_blocks.md", "interlayer_heatmap.pdf"]
+    files = ["interlayer_blocks.md", "interlayer_heatmap.pdf", "layer_cushion.pdf"]
+    files += ["noise_stability.csv", "margin.csv"]
     return [f"{CONFIG['results']}/external/{name}/{file}" for name in EXTERNAL for file in files]
 
 

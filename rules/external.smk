@@ -1,4 +1,4 @@
-# Networks trained elsewhere: cushions of networks whose state dicts or Python files the user gives
+# Networks trained elsewhere: measurements of networks whose state dicts or Python files the user gives
 # (key external).
 
 ELSEWHERE = {
@@ -71,6 +71,33 @@ use rule external_network as external_layer_cushion with:
         running=running("external.py", "external.yaml", registry.METRICS["layer_cushion"].module),
         name="layer_cushion",
         spec=metric_spec("layer_cushion"),
+
+
+use rule external_network as external_noise_stability with:
+    """Measure the noise stability of a network trained elsewhere. A killed job continues."""
+    output:
+        csv=with_digest("<results>/external/{external}/noise_stability.csv"),
+    pathvars:
+        job="external_noise_stability",
+    resources:
+        **measuring("noise_stability", runtime=240),
+    params:
+        code=code("external.py", "external.yaml", registry.METRICS["noise_stability"].module),
+        running=running("external.py", "external.yaml", registry.METRICS["noise_stability"].module),
+        name="noise_stability",
+        spec=metric_spec("noise_stability"),
+
+
+use rule external_network as external_margin with:
+    """Measure the margins of a network trained elsewhere."""
+    output:
+        csv=with_digest("<results>/external/{external}/margin.csv"),
+    pathvars:
+        job="external_margin",
+    params:
+        code=code("external.py", "external.yaml", registry.METRICS["margin"].module),
+        running=running("external.py", "external.yaml", registry.METRICS["margin"].module),
+        name="margin",
 
 
 use rule table as external_table with:

@@ -2,7 +2,9 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
+import documents
 import numpy as np
 import pandas as pd
 import pytest
@@ -55,11 +57,24 @@ def test_every_family_is_measured_and_left_as_it_was(family: str) -> None:
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     layers = resnoise.layer_cushions(net, pictures(2))
     assert layers["cushion"].between(0, 1, inclusive="right").all()
+    noise = resnoise.noise_stability(net, pictures(2), sizes=[0.1], repeats=1)
+    assert noise["at_layer"].max() == layers["layer"].max()
+    assert (noise["state"] == "").all()
     spans = resnoise.interlayer_cushions(net, pictures(2), relative_error=0.1, max_probes=40)
     assert (spans["cushion"] > 0).all()
     assert spans["to"].iloc[-1] == "output"
     assert all(module.training for module in net.modules())
     assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
+
+
+def test_the_example_of_the_documentation_works() -> None:
+    blocks = documents.blocks(documents.ROOT / "docs" / "any-network.md")
+    (code,) = (text for kind, text in blocks if kind == "python" and "resnoise" in text)
+    made: dict[str, Any] = {}
+    exec(code, made)
+    assert (len(made["layers"]), len(made["right"])) == (3 * 20, 20)
+    assert made["spans"]["standard_error"].max() <= 0.0201 * made["spans"]["cushion"].max()
+    assert set(made["noise"]["size"].dropna()) == {0.1}
 
 
 def test_margins_are_those_of_the_logits() -> None:

@@ -689,7 +689,7 @@ EXTERNAL_MISTAKES = {
     ),
     "pixels from 0 to 255": (
         [{"name": "a", "path": "a.pt", "mean": [125.3, 0, 0], "std": [63, 62, 66]}],
-        "external[0].mean[0]: 125.3 given, allowed: a number <= 1",
+        "external[0].mean[0]: 125.3 given, allowed: a number <= 1, because pixels are from 0",
     ),
     "a new name that is no text": (
         [{"name": "a", "path": "a.pt", "rename": {"a.": 3}}],

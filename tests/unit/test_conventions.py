@@ -18,7 +18,8 @@ from resnoise.metrics import interlayer_cushion, layer_cushion
 from resnoise.metrics.blocks import chain
 from resnoise.metrics.jacobian_norm import ExactNorm, has_closed_form
 from resnoise.specs.metrics import ExternalSpec, InterlayerCushionSpec
-from resnoise.trained import external
+from resnoise.trained import conventions, external
+from resnoise.trained.candidates import Fit, rank
 from resnoise.trained.external import read
 
 CPU = torch.device("cpu")
@@ -88,6 +89,27 @@ def test_what_the_file_does_not_show_is_told_with_the_test_errors(
     # The key settles the kind, whether it fits or not.
     given = read(spec(shortcut="stacked"), file, data)
     assert len(given.compared) == 2 and given.compared[0]["test_error"] > 0.2
+
+
+def test_networks_that_are_too_close_are_compared_again_on_more_pictures() -> None:
+    random = np.random.default_rng(0)
+    hard = random.random(2000)
+    # Shares of wrong pictures: the first two cannot be told apart, but have different losses.
+    shares, asked = [0.300, 0.303, 0.6], []
+
+    def measure(place: int, pictures: int) -> Fit:
+        asked.append((place, pictures))
+        wrong = hard[:pictures] < shares[place]
+        return Fit(wrong, hard[:pictures] + (0.1 if place == 0 else 0.0))
+
+    ranked = rank(3, measure)
+    assert asked == [(0, 500), (1, 500), (2, 500), (1, 2000), (0, 2000)]
+    assert [place for place, _ in ranked] == [1, 0, 2]
+    assert [fit.pictures for _, fit in ranked] == [2000, 2000, 500]
+    assert ranked[1][1].error < ranked[0][1].error < ranked[1][1].error + 0.01
+    assert ranked[0][1].differs_in_loss(ranked[1][1])
+    assert Fit(hard < 0.6, hard).differs(Fit(hard < 0.5, hard))
+    assert not Fit(hard < 0.6, hard).differs_in_loss(Fit(hard < 0.5, 1 - hard))
 
 
 def test_without_a_test_error_the_most_usual_network_is_assumed(
@@ -222,6 +244,18 @@ REFUSED = {
         {},
         "conv3_x.0.residual_function.0.weight has 2 convolutions and 1 batch normalisations",
     ),
+    "a lost block": (
+        "akamaster",
+        lambda w: {k: v for k, v in w.items() if not k.startswith("layer2.")},
+        {},
+        "groups have the numbers 1, 3, allowed: numbers without a gap",
+    ),
+    "a lost half of a projection": (
+        "kuangliu",
+        lambda w: {k: v for k, v in w.items() if k != "layer2.0.shortcut.1.weight"},
+        {},
+        "missing key 'layer2.0.shortcut.1.weight', of shape",
+    ),
     "a lost statistic, in the file's names": (
         "xternalz",
         lambda w: {k: v for k, v in w.items() if k != "block1.layer.0.bn2.running_mean"},
@@ -293,3 +327,11 @@ def test_a_kernel_of_zeros_is_named(tmp_path: Path) -> None:
     weights["layer3.0.conv2.weight"].zero_()
     found = read(spec(), saved(tmp_path, weights), pictures_of(network))
     assert any("layer3.0.conv2.weight is 0 throughout" in note for note in found.notes)
+
+
+def test_the_page_lists_the_names_that_are_known() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "own-networks.md").read_text("utf-8")
+    known = {*conventions.STEMS, *conventions.NORMS, *conventions.CLASSIFIERS}
+    groups = {f"{name}.0".replace("#", "1") for name in conventions.GROUPS}
+    groups = {name.replace("conv1", "conv2") for name in groups}
+    assert [name for name in sorted(known | groups) if f"`{name}`" not in page] == []

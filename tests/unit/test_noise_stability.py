@@ -193,7 +193,7 @@ def test_noise_on_the_linear_layer_goes_with_one_over_its_cushion() -> None:
     inputs = random_inputs(1)
     spec = dataclasses.replace(SPEC, repeats=3000, sizes=(0.1,))
     stability = NoiseStability(network, spec)
-    layer = stability.layers[-1]
+    layer = stability.noisy[-1]
     clean = responses(network, inputs)
     alive = torch.zeros(1, 8, dtype=torch.bool)
     stability._add_noise(layer, 7, torch.relu(clean[7]), list(clean.values()), alive, SAMPLES[:1])

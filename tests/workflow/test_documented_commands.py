@@ -33,10 +33,14 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Return a checkout without results, with the files that a reader writes."""
     project = fresh_project(tmp_path_factory.mktemp("documented") / "project")
-    guide = ROOT / "docs" / "own-networks.md"
-    (configuration,) = (text for language, text in documents.blocks(guide) if language == "yaml")
-    (project.root / "own.yaml").write_text(configuration, "utf-8")
+    for page, file in (("own-networks.md", "own.yaml"), ("any-network.md", "any.yaml")):
+        blocks = documents.blocks(ROOT / "docs" / page)
+        # A whole file; others are parts of one.
+        (whole,) = (text for kind, text in blocks if kind == "yaml" and "results:" in text)
+        (project.root / file).write_text(whole, "utf-8")
     (project.root / "mine.th").touch()
+    (project.root / "nets.py").touch()
+    (project.root / "vgg.pt").touch()
     (project.root / "my.yaml").touch()
     # The target runs needs one.
     run = "\nruns: [{architecture: plain, initialisation: kwi}]\n"

@@ -393,11 +393,14 @@ SIMPLIFIED = ("train .*/runs/(plain|residual|dominant)", "twins ")
 FULL = ("train .*/runs/full",)
 LAYER_CUSHIONS = ("layer_cushion ", "external_layer_cushion ")
 INTERLAYER_CUSHIONS = ("interlayer_cushion ", "external_interlayer_cushion ")
-EXTERNAL = ("external_network ", "external_interlayer_cushion ", "external_layer_cushion ")
+NOISE_STABILITY = ("noise_stability ", "external_noise_stability ")
+EXTERNAL = ("external_.*",)
 EXTERNAL_RULES = (
     "external_network",
     "external_interlayer_cushion",
     "external_layer_cushion",
+    "external_noise_stability",
+    "external_margin",
     "external_table",
     "external_figure",
     "external_layer_figure",
@@ -546,13 +549,13 @@ KEYS: dict[str, list[Case]] = {
     "layer_cushion.bootstrap_replicates": [Case(10, ("layer_cushion_table ",))],
     "layer_cushion.bootstrap_seed": [Case(1, ("layer_cushion_table ",))],
     "layer_cushion.confidence": [Case(0.9, ("layer_cushion_table ",))],
-    "noise_stability.samples": [Case(5, ("noise_stability ",))],
-    "noise_stability.sample_seed": [Case(1, ("noise_stability ",))],
-    "noise_stability.every_snapshot": [Case(True, ("noise_stability ",))],
+    "noise_stability.samples": [Case(5, NOISE_STABILITY)],
+    "noise_stability.sample_seed": [Case(1, NOISE_STABILITY)],
+    "noise_stability.every_snapshot": [Case(True, NOISE_STABILITY)],
     "noise_stability.memory_mb": [Case(7)],
-    "noise_stability.sizes": [Case([0.2], ("noise_stability ",))],
-    "noise_stability.repeats": [Case(3, ("noise_stability ",))],
-    "noise_stability.noise_seed": [Case(1, ("noise_stability ",))],
+    "noise_stability.sizes": [Case([0.2], NOISE_STABILITY)],
+    "noise_stability.repeats": [Case(3, NOISE_STABILITY)],
+    "noise_stability.noise_seed": [Case(1, NOISE_STABILITY)],
     "interlayer_cushion.architectures": [
         Case(["residual"], counts={"interlayer_table": 1, "interlayer_figure": 1, "report_page": 1})
     ],

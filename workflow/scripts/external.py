@@ -9,6 +9,7 @@ from resnoise import commandline, registry
 from resnoise.data import dataset
 from resnoise.devices import Computing
 from resnoise.specs import metrics as specs
+from resnoise.storage import csvfile
 from resnoise.storage.digests import stamp
 from resnoise.trained import external
 
@@ -40,17 +41,19 @@ def main() -> None:
     )
     if metric is None:
         external.describe(network, arguments.output[0], device)
+        return
+    module = importlib.import_module(metric.module)
+    outputs = commandline.by_suffix(arguments.output, ".csv")
+    if metric.spec is None:
+        csvfile.write(outputs[0], module.measure(network, device))
     else:
-        spec = getattr(specs, str(metric.spec)).from_json(arguments.spec)
-        outputs = commandline.by_suffix(arguments.output, ".csv")
+        spec = getattr(specs, metric.spec).from_json(arguments.spec)
         # Only spans begin and end somewhere.
         keys = {"between": network.spec.between} if arguments.name == "interlayer_cushion" else {}
-        importlib.import_module(metric.module).measure_run(
-            network, spec, outputs, computing, **keys
-        )
-        measured = {"metric": arguments.name, "spec": json.loads(arguments.spec), "code": code}
-        for output in outputs:
-            stamp(output, {**network.digests, **measured})
+        module.measure_run(network, spec, outputs, computing, **keys)
+    measured = {"metric": arguments.name, "spec": json.loads(arguments.spec), "code": code}
+    for output in outputs:
+        stamp(output, {**network.digests, **measured})
 
 
 if __name__ == "__main__":

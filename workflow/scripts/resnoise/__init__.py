@@ -8,7 +8,7 @@ notebooks: see docs/any-network.md.
 import importlib
 from typing import Any
 
-__all__ = ["interlayer_cushions", "layer_cushions", "margins"]
+__all__ = ["interlayer_cushions", "layer_cushions", "margins", "noise_stability"]
 
 
 def __getattr__(name: str) -> Any:

@@ -21,9 +21,11 @@ from torch import Tensor, nn
 
 from resnoise.errors import ResnoiseError
 from resnoise.metrics import interlayer_cushion, layer_cushion
+from resnoise.metrics import noise_stability as stability
 from resnoise.metrics.margin import margins as _margins
+from resnoise.metrics.noise import COLUMNS
 from resnoise.metrics.resumable import LARGEST_BATCH
-from resnoise.specs.metrics import InterlayerCushionSpec
+from resnoise.specs.metrics import InterlayerCushionSpec, NoiseStabilitySpec
 from resnoise.training.batches import Normalisation
 
 
@@ -69,7 +71,7 @@ def interlayer_cushions(
     *,
     between: Sequence[str] = (),
     relative_error: float = 0.01,
-    max_probes: int = 2000,
+    max_probes: int = 1000,
     probe_seed: int = 0,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
@@ -120,6 +122,57 @@ def interlayer_cushions(
     found = type(parts[0])(*(np.concatenate([getattr(p, name) for p in parts]) for name in fields))
     frames = interlayer_cushion.rows("final", found, np.arange(len(inputs)), meter.names)
     return pd.concat(frames, ignore_index=True).drop(columns="snapshot")
+
+
+def noise_stability(
+    network: nn.Module,
+    images: "Tensor | NDArray[Any]",
+    *,
+    sizes: Sequence[float] = (0.03, 0.1, 0.3),
+    repeats: int = 5,
+    noise_seed: int = 0,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    memory_mb: int = 500,
+) -> pd.DataFrame:
+    """Return what noise in each layer does to all later ones (section 5; Arora et al. 2018).
+
+    The quantities are noise on weights and on inputs of layers with the changes of later responses
+    and of predictions, inverse interlayer smoothness (def. 6) and activation contraction (def. 5);
+    ``resnoise.metrics.noise_stability`` defines them. One picture takes about (number of layers) x
+    (number of sizes) x repeats x 4 forward passes.
+
+    Args:
+        network: maps [N, C, H, W] to logits [N, classes].
+        images: pictures, see above.
+        sizes: norms of the noise, relative to the weights or activations it is added to.
+        repeats: number of draws of the noise.
+        noise_seed: of the noise.
+        mean: of each channel of uint8 pictures, for pixels from 0 to 1.
+        std: standard deviations, given in the same way.
+        memory_mb: memory for activations in megabytes.
+
+    Returns:
+        Columns quantity, size, layer and name (of the layer with the noise), at_layer (whose
+        response is measured; the last one's are the logits), mean, standard_error,
+        standard_deviation, minimum, maximum, samples, state, repeats.
+
+    Raises:
+        ResnoiseError: a network or pictures that cannot be measured; the message says why.
+    """
+    if not (sizes and all(size > 0 for size in sizes) and repeats >= 1):
+        raise ResnoiseError(
+            f"sizes: {[*sizes]} and repeats: {repeats} given, allowed: numbers > 0 and an integer "
+            ">= 1"
+        )
+    spec = NoiseStabilitySpec(None, 0, False, tuple(sizes), repeats, noise_seed)
+    with _measured(network, images, mean, std) as inputs:
+        sums = stability.choose(network, spec, inputs[:2])
+        size = _batch(sums.picture_bytes(inputs[:1]), memory_mb, sums.largest)
+        for begin in range(0, len(inputs), size):
+            part = inputs[begin : begin + size]
+            sums.add(part, np.arange(begin, begin + len(part)))
+    return pd.DataFrame(sums.rows(), columns=list(COLUMNS[1:]))
 
 
 def margins(

@@ -16,6 +16,7 @@ from unittest import mock
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from resnoise.errors import ResnoiseError
 from resnoise.metrics.layers import norms
@@ -272,15 +273,22 @@ class Calls:
                 module.register_forward_pre_hook(enter),
                 module.register_forward_hook(leave),
             ]
-        fast = torch.backends.mha.get_fastpath_enabled()
-        # One fused operation would compute the whole attention, so that nothing is seen of it.
-        torch.backends.mha.set_fastpath_enabled(False)
+        seen = mock.patch.object(F, "linear", linear) if self._owners else contextlib.nullcontext()
         try:
-            with (
-                mock.patch.object(F, "linear", linear) if self._owners else contextlib.nullcontext()
-            ):
+            with unfused(), seen:
                 yield
         finally:
-            torch.backends.mha.set_fastpath_enabled(fast)
             for handle in handles:
                 handle.remove()
+
+
+@contextlib.contextmanager
+def unfused() -> Iterator[None]:
+    """Compute attention by separate operations, which are seen and have derivatives of any kind."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)

@@ -121,6 +121,11 @@ def stages(network: nn.Module) -> list[Stage]:
         parts.append(("conv1", first, lambda x: pool(normalise(first(x)))))
         for group in sorted(name for name in children if name.startswith("layer")):
             for name, block in children[group].named_children():
+                if "downsample" in dict(block.named_children()):
+                    # Its place among the layers of a block would be behind the last one.
+                    raise ResnoiseError(
+                        f"{group}.{name} has a shortcut with weights, allowed: without weights"
+                    )
                 parts.append(
                     (f"{group}.{name}", block, cast(Callable[[Tensor], Tensor], block.response))
                 )

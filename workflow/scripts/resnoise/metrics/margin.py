@@ -9,11 +9,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from resnoise.trained.run import TrainedRun
+from resnoise.trained.run import Measurable
 from resnoise.training.evaluation import BATCH
 
 
-def measure(run: TrainedRun, device: torch.device) -> pd.DataFrame:
+def measure(run: Measurable, device: torch.device) -> pd.DataFrame:
     """Return statistics of the margins over all pictures, without augmentation.
 
     Columns: snapshot ("initial", ..., "final"), part ("train" or "test"), mean, median and q05

@@ -2,7 +2,7 @@
 
 Layers are numbered from 1; ``z_j`` is the response of layer j, to which its ReLU is applied.
 Fully-fledged networks have responses of the first layer, of the blocks and of the linear layer
-only.
+only; networks of any other architecture have those of all layers (``resnoise.metrics.call_noise``).
 Four kinds of quantity, for each picture:
 
 - noise: the relative change ``||z_j' - z_j|| / ||z_j||`` when Gaussian noise is put on layer i's
@@ -26,9 +26,8 @@ numbers overflow, with or without noise (``resnoise.metrics.states``).
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,14 +36,31 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from resnoise.devices import Computing
-from resnoise.metrics.layers import Layer, Stage, layers, norms, ratio, responses_from, stages
-from resnoise.metrics.moments import Moments, Summary
+from resnoise.metrics.call_noise import CallNoise
+from resnoise.metrics.layers import (
+    Layer,
+    Stage,
+    is_own,
+    layers,
+    norms,
+    ratio,
+    responses_from,
+    stages,
+)
+from resnoise.metrics.noise import (
+    COLUMNS,
+    TARGETS,
+    Sums,
+    gaussian_weights,
+    relative_changes,
+    sample_noise,
+    scaled_to,
+)
 from resnoise.metrics.resumable import Measurement, activation_bytes
-from resnoise.seeds import generator
 from resnoise.specs.metrics import NoiseStabilitySpec
 from resnoise.storage import csvfile
 from resnoise.storage.files import remove
-from resnoise.trained.run import TrainedRun
+from resnoise.trained.run import Measurable
 
 # What noise is put on, and what its norm is relative to -> that norm, for a layer's weights.
 _WEIGHT_NORMS: dict[str, Callable[[Layer], float]] = {
@@ -52,26 +68,16 @@ _WEIGHT_NORMS: dict[str, Callable[[Layer], float]] = {
     "transferred_weight": Layer.transferred_norm,
     "weight": Layer.weight_norm,
 }
-TARGETS = (*_WEIGHT_NORMS, "input")
-COLUMNS = (
-    *("snapshot", "quantity", "size", "layer", "name", "at_layer"),
-    *Summary._fields,
-    "repeats",
-)
 # Copies of all activations that are held at once: without noise, with noise, tangents, and some
 # that the network itself needs.
 _COPIES = 6.0
 
 
-class NoiseStability:
-    """The quantities of one network, summed over pictures.
+class NoiseStability(Sums):
+    """The quantities of one network that is built as the project's own are.
 
     Attributes:
         stages: the network's stages.
-        layers: the network's layers.
-        moments: statistics by quantity. Entries are [size, layer, stage] for noise, [size, layer]
-            for flips, [size, stage, stage] for smoothness and [stage] for contraction; those of
-            stages before the noise stay empty.
     """
 
     def __init__(self, network: nn.Module, spec: NoiseStabilitySpec) -> None:
@@ -81,16 +87,13 @@ class NoiseStability:
             network: a network in evaluation mode.
             spec: sizes, repeats and seed of the noise.
         """
-        self.spec = spec
+        self.network = network
         self.stages = stages(network)
-        self.layers = layers(network)
-        sizes, repeats = len(spec.sizes), spec.repeats
-        count, last = len(self.stages), len(self.layers)
-        self.moments = {"activation_contraction": Moments((count,), 1, random=False)}
-        for target in TARGETS:
-            self.moments[f"{target}_noise"] = Moments((sizes, last, count), repeats)
-            self.moments[f"{target}_noise_flips"] = Moments((sizes, last), repeats)
-        self.moments["inverse_smoothness"] = Moments((sizes, count, count), repeats)
+        super().__init__(spec, layers(network), [stage.layers[-1] for stage in self.stages])
+
+    def picture_bytes(self, one: Tensor) -> float:
+        """Return the bytes that measuring one picture [1, C, H, W] takes."""
+        return _COPIES * activation_bytes(self.network, one)
 
     @torch.no_grad()
     def add(self, inputs: Tensor, samples: NDArray[np.int64]) -> None:
@@ -183,36 +186,6 @@ class NoiseStability:
                 (position, index, slice(index + 1, None)), values[position]
             )
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield a row for each entry that was measured.
-
-        Keys: quantity, size (empty for contraction), layer (number of the layer that has the
-        noise), name, at_layer (number of the layer whose response is measured; for flips the last),
-        mean, standard_error, standard_deviation, minimum, maximum, samples (number of pictures that
-        count), state ("dead" or "exploded" if none does), repeats.
-        """
-        ends = [stage.layers[-1] for stage in self.stages]
-        for quantity, moments in self.moments.items():
-            summary = moments.summary()
-            for entry in np.argwhere((summary.samples > 0) | (summary.state != "")):
-                if quantity == "activation_contraction":
-                    size, layer, at = math.nan, ends[entry[0]], ends[entry[0]]
-                else:
-                    noisy = ends if quantity == "inverse_smoothness" else self.layers
-                    size, layer = self.spec.sizes[entry[0]], noisy[entry[1]]
-                    # Flips have no third index: they are measured at the output.
-                    at = ends[entry[2]] if len(entry) == 3 else ends[-1]
-                yield {
-                    "quantity": quantity,
-                    "size": size,
-                    "layer": layer.number,
-                    "name": layer.name,
-                    "at_layer": at.number,
-                    **{name: values[tuple(entry)] for name, values in summary._asdict().items()},
-                    "samples": int(summary.samples[tuple(entry)]),
-                    "repeats": moments.repeats,
-                }
-
 
 def lost(inputs: Sequence[Tensor]) -> Tensor:
     """Return which stages nothing of a picture reaches, bool [B, stages].
@@ -223,16 +196,8 @@ def lost(inputs: Sequence[Tensor]) -> Tensor:
     return torch.stack([norms(x) == 0 for x in inputs], 1).cumsum(1) > 0
 
 
-def relative_changes(noisy: list[Tensor], clean: list[Tensor], dead: Tensor) -> Tensor:
-    """Return ``||z' - z|| / ||z||`` of each picture and response, float64 [B, responses]."""
-    changes = [norms(n - z) for n, z in zip(noisy, clean, strict=True)]
-    return ratio(torch.stack(changes, 1), torch.stack([norms(z) for z in clean], 1), dead)
-
-
 def weight_noise(layer: Layer, seed: int, repeat: int, target: str = "weight") -> Tensor:
     """Return Gaussian noise for a layer's weights, scaled to a norm that ``target`` names.
-
-    Layers with the same number and shape get the same direction in all networks.
 
     Args:
         layer: the layer; its weights are without the ones of ID entries.
@@ -240,36 +205,8 @@ def weight_noise(layer: Layer, seed: int, repeat: int, target: str = "weight") -
         repeat: number of the draw.
         target: one of ``TARGETS`` that is about weights; see the module's text.
     """
-    weight = layer.module.weight
-    numbers = generator(seed, f"weight noise/{layer.number}", repeat)
-    drawn = torch.randn(weight.shape, generator=numbers, dtype=torch.float64)
-    scaled: Tensor = drawn * (_WEIGHT_NORMS[target](layer) / torch.linalg.vector_norm(drawn))
-    return scaled.to(weight)
-
-
-def sample_noise(
-    like: Tensor, seed: int, purpose: str, repeat: int, samples: NDArray[np.int64]
-) -> Tensor:
-    """Return Gaussian noise for each picture; it depends on the picture's number only.
-
-    Args:
-        like: shape [B, ...], type and device.
-        seed: seed of the noise.
-        purpose: use of the noise; each use has random numbers of its own.
-        repeat: number of the draw.
-        samples: [B], numbers of the pictures.
-    """
-    drawn = [
-        torch.randn(like.shape[1:], generator=generator(seed, f"{purpose}/{sample}", repeat))
-        for sample in samples.tolist()
-    ]
-    return torch.stack(drawn).to(like)
-
-
-def scaled_to(noise: Tensor, x: Tensor) -> Tensor:
-    """Return ``noise`` [B, ...] with each sample scaled to the 2-norm of that of ``x``."""
-    factors = (norms(x) / norms(noise)).to(x.dtype)
-    return noise * factors.view(-1, *(1,) * (x.dim() - 1))
+    norm = _WEIGHT_NORMS[target](layer)
+    return gaussian_weights(layer.module.weight, norm, seed, layer.number, repeat)
 
 
 def _noisy_response(
@@ -333,8 +270,26 @@ def _input_noise_response(
     return respond
 
 
+def choose(
+    network: nn.Module, spec: NoiseStabilitySpec, example: Tensor
+) -> "NoiseStability | CallNoise":
+    """Return the sums of a network of any architecture.
+
+    Args:
+        network: in evaluation mode.
+        spec: sizes, repeats and seed of the noise.
+        example: inputs of two pictures, [2, C, H, W].
+
+    Raises:
+        ResnoiseError: a network without layers, or one that does not return logits.
+    """
+    if is_own(network):
+        return NoiseStability(network, spec)
+    return CallNoise(network, spec, example)
+
+
 def measure_run(
-    run: TrainedRun,
+    run: Measurable,
     spec: NoiseStabilitySpec,
     outputs: Sequence[Path],
     computing: Computing,
@@ -345,7 +300,7 @@ def measure_run(
     final weights of a diverged run have no rows. A killed measurement continues where it was.
 
     Args:
-        run: the run.
+        run: the run, or a network trained elsewhere.
         spec: which pictures, snapshots and noise.
         outputs: the CSV file to write.
         computing: where to compute.
@@ -355,7 +310,8 @@ def measure_run(
     """
     (output,) = outputs
     measured = Measurement(run, spec, output, computing)
-    found = {label: NoiseStability(network, spec) for label, network in measured.networks.items()}
+    example = measured.example()
+    found = {label: choose(network, spec, example) for label, network in measured.networks.items()}
     state = {
         f"{label}/{quantity}/{name}": array
         for label, stability in found.items()
@@ -364,9 +320,11 @@ def measure_run(
     }
 
     def picture_bytes(label: str, one: Tensor) -> float:
-        return _COPIES * activation_bytes(measured.networks[label], one)
+        return found[label].picture_bytes(one)
 
-    for part, inputs in measured.batches(state, picture_bytes):
+    # What is measured picture by picture is so with all weights.
+    largest = min((s.largest for s in found.values() if s.largest), default=None)
+    for part, inputs in measured.batches(state, picture_bytes, largest):
         for stability in found.values():
             stability.add(inputs, measured.samples[part])
     rows = [

@@ -13,10 +13,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from resnoise.errors import ResnoiseError
-from resnoise.metrics.calls import Call, Calls
+from resnoise.metrics.calls import Call, Calls, unfused
 
 OUTPUT = "output"
 
@@ -79,18 +78,6 @@ class Points:
         with unfused(), _leaving({point.module for point in self.points}, leave):
             logits: Tensor = self.calls.network(inputs)
         return logits
-
-
-@contextlib.contextmanager
-def unfused() -> Iterator[None]:
-    """Compute attention by separate operations, all of which have derivatives of any kind."""
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 @torch.no_grad()

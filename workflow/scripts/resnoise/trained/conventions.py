@@ -139,7 +139,7 @@ def rename(weights: Weights, path: Path) -> Named:
         frozenset(
             common[module].removesuffix(".downsample.0")
             for module, place in shortcuts.items()
-            if _POOLED.match(place.member) and modules[module]["weight"].dim() == 4
+            if _POOLED.match(place.member) and not _NORM_TENSORS & modules[module].keys()
         ),
     )
 
@@ -175,7 +175,7 @@ def _place(module: str) -> _Place | None:
 def _check_parts(
     roots: Mapping[str, str], places: Mapping[str, _Place], weights: Weights, path: Path
 ) -> None:
-    """Raise ResnoiseError if there is not one stem, one classifier and at least one block."""
+    """Raise ResnoiseError unless there are one stem, one classifier and blocks without a gap."""
     beginning = f"its keys are {', '.join([*weights][:4])}, ..."
     for kind, names in (("stem", STEMS), ("classifier", CLASSIFIERS)):
         found = [module for module, own in roots.items() if own == kind]
@@ -186,6 +186,19 @@ def _check_parts(
             raise ResnoiseError(f"{path}: {found[0]} and {found[1]} can both be the {what}")
     if not places:
         raise ResnoiseError(f"{path}: no blocks, known names: layer1.0.conv1, ...; {beginning}")
+    blocks: dict[tuple[int, ...], set[int]] = {}
+    for place in places.values():
+        blocks.setdefault(place.group, set()).add(place.block)
+    for what, numbers in (
+        ("groups", {number for group in blocks for number in group}),
+        *(("blocks of a group", numbers) for numbers in blocks.values()),
+    ):
+        # They begin with 0 or 1, the groups of conv2_x, conv3_x, ... with 2.
+        if numbers and (min(numbers) > 2 or max(numbers) - min(numbers) >= len(numbers)):
+            raise ResnoiseError(
+                f"{path}: {what} have the numbers {', '.join(map(str, sorted(numbers)))}, "
+                "allowed: numbers without a gap"
+            )
 
 
 def _root_names(

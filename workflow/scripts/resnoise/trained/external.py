@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from resnoise.specs.metrics import ExternalSpec
 from resnoise.storage.checksum import file_digest
 from resnoise.storage.digests import write_json
 from resnoise.trained import conventions, user_code, user_network
-from resnoise.trained.candidates import Fit, compare, differ, guesses
+from resnoise.trained.candidates import PICTURES, Fit, fit_of, guesses, rank
 from resnoise.trained.shapes import Choices, Structure
 from resnoise.trained.state_dict import Weights, fit, read_state_dict
 from resnoise.training.batches import Normalisation
@@ -50,7 +50,8 @@ class ExternalNetwork:
         digests: digests of its file and of the data set, its specification as JSON, and the chosen
             structure. These determine its results, apart from the metric's specification.
         notes: sentences that someone who reads the results should know.
-        compared: the structures that were compared and their test errors, the best one first.
+        compared: the structures that were compared, the best one first: structure (in words),
+            test_error, and pictures (their number).
     """
 
     spec: ExternalSpec
@@ -213,13 +214,10 @@ def _best(
             digests={**network.digests, "structure": repr(chosen)},
         )
 
-    def measure(networks: Sequence[ExternalNetwork]) -> list[Fit]:
-        return compare(
-            (candidate.network("final", device) for candidate in networks),
-            network.dataset,
-            network.normalisation(device),
-            device,
-        )
+    def measure(candidate: ExternalNetwork, pictures: int = PICTURES) -> Fit:
+        normalise = network.normalisation(device)
+        module = candidate.network("final", device)
+        return fit_of(module, network.dataset, normalise, device, pictures)
 
     kind = [] if spec.shortcut == _AUTO else [spec.shortcut]
     choices = structure.candidates(*kind, residual=spec.residual)
@@ -241,29 +239,30 @@ def _best(
             f"else does: ASSUMED is {words[0]}, which is the most usual"
         )
         return dataclasses.replace(first, notes=(note,))
-    found = measure([candidate for _, candidate in candidates])
-    order = sorted(range(len(found)), key=lambda place: (*found[place], place))
-    best, second = order[:2]
+    ranked = rank(len(candidates), lambda place, pictures: measure(candidates[place][1], pictures))
+    (best, found), (second, other) = ranked[:2]
     note = (
-        f"the file does not show {structure.open(choices)}: of {len(found)} possible networks "
-        f"the one with {words[best]} fits best, with a test error of {found[best].error:.3f} on "
-        f"{found[best].pictures} pictures; the second, with {words[second]}, has "
-        f"{found[second].error:.3f}"
+        f"the file does not show {structure.open(choices)}: of {len(ranked)} possible networks "
+        f"the one with {words[best]} fits best, with a test error of {found.error:.3f} on "
+        f"{found.pictures} pictures; the second, with {words[second]}, has {other.error:.3f}"
     )
-    if not differ(found[best], found[second]):
-        note += ", which is NO CLEAR DIFFERENCE"
+    if not found.differs(other):
+        note += f" (losses {found.loss:.3f} and {other.loss:.3f})"
+        if not found.differs_in_loss(other):
+            note += ", which is NO CLEAR DIFFERENCE"
     notes = [note]
     known = len(network.dataset.class_names)
-    if guesses(found[best].error, found[best].pictures, known) and not structure.projections:
+    if guesses(found.error, found.pictures, known) and not structure.projections:
         plain = [complete(chosen) for chosen in structure.candidates(residual=False)]
-        errors = [fit.error for fit in measure(plain)]
-        if not guesses(min(errors), found[best].pictures, known):
+        least = min((measure(candidate) for candidate in plain), key=lambda one: one.error)
+        if not guesses(least.error, least.pictures, known):
             notes.append(
-                f"without shortcuts (residual: false) the test error is {min(errors):.3f}, which "
+                f"without shortcuts (residual: false) the test error is {least.error:.3f}, which "
                 "is better than guessing"
             )
     compared = tuple(
-        {"structure": words[place], "test_error": found[place].error} for place in order
+        {"structure": words[place], "test_error": one.error, "pictures": one.pictures}
+        for place, one in ranked
     )
     return dataclasses.replace(candidates[best][1], notes=tuple(notes), compared=compared)
 
