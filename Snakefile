@@ -1,5 +1,6 @@
 """Identity connections in residual nets improve noise stability: the paper as a workflow."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -8,27 +9,33 @@ from snakemake.utils import min_version
 min_version("9.14")
 
 
+include: "rules/place.smk"
 include: "rules/console.smk"
 
 
-configfile: "config/config.yaml"
+# The file beside this one, whatever folder Snakemake runs in.
+configfile: os.path.relpath(ROOT / "config" / "config.yaml")
 
 
-# The target `quick` chooses a configuration file; files on the command line are read after it. This
-# looks at sys.argv, because Snakemake does not know its targets before it has read this file.
-if "quick" in sys.argv[1:]:
+# The target `quick` chooses a configuration file; files on the command line are read after it.
+if IS_MAIN and arguments.targets(sys.argv[1:], "quick"):
+    QUICK = os.path.relpath(ROOT / "config" / "quick.yaml")
 
-    configfile: "config/quick.yaml"
+    configfile: QUICK
 
     # Put it among the files of the command line, for jobs on a cluster, which read the Snakefile
     # again without the target, and for the command that the report shows.
     workflow.config_settings.configfiles = [
-        Path("config/quick.yaml"),
+        Path(QUICK),
         *workflow.config_settings.configfiles,
     ]
 
 
 include: "rules/common.smk"
+
+
+# The first page of Snakemake's own report.
+report: "config/report.rst"
 
 
 pathvars:
@@ -86,7 +93,7 @@ include: "rules/report.smk"
 
 # Tables and figures take seconds: they are made where Snakemake runs, and not as jobs of a cluster.
 # A rule does not take this from its template, but its command.
-COMMANDS = {workflow.get_rule(name).shellcmd for name in ("figure", "table")}
+COMMANDS = {rules.figure.rule.shellcmd, rules.table.rule.shellcmd}
 workflow.localrules(*(rule.name for rule in workflow.rules if rule.shellcmd in COMMANDS))
 
 

@@ -19,10 +19,6 @@ from snakemake import __version__ as snakemake_version
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-ROOT = Path(workflow.basedir)
-SCRIPTS = ROOT / "workflow" / "scripts"
-sys.path.insert(0, str(SCRIPTS))
-
 from resnoise import provenance, registry
 from resnoise.claims import definition as claim_definition
 from resnoise.claims import files as claim_sources
@@ -41,8 +37,10 @@ from resnoise.storage.digests import read_json, write_json
 from resnoise.trained import user_code
 
 try:
-    # Snakemake has read these files by itself, without looking for what is easily mistaken.
-    configuration.read(workflow.config_settings.configfiles)
+    # Snakemake has read these files by itself, without looking for what is easily mistaken. Those
+    # of a workflow that uses this one as a module are its own matter.
+    if IS_MAIN:
+        configuration.read(workflow.config_settings.configfiles)
     CONFIG = configuration.load(config)
 except ResnoiseError as error:
     raise WorkflowError(f"the configuration has mistakes:\n{error}") from None
@@ -58,8 +56,12 @@ def study_changes(given):
     return studies.changes(given, CONFIG, base)
 
 
+if IS_MAIN and workflow.is_main_process:
+    for warning in arguments.dropped(sys.argv[1:]):
+        logger.warning(warning)
+
 # Keys of --config that change results lead to another results folder, so that they replace none.
-if (given := workflow.config_settings.config) and "results" not in given:
+if IS_MAIN and (given := workflow.config_settings.config) and "results" not in given:
     if changed := study_changes(given):
         usual = CONFIG["results"]
         CONFIG["results"] = studies.folder(usual, changed)
@@ -126,12 +128,13 @@ def figure(name, folder="<results>", data=None, category="Figures", caption=None
 
 
 def table(name, folder="<results>", category="Tables", caption=None, **more):
-    """Return the outputs of a table: CSV for programs, and Markdown for people and the reports."""
+    """Return the outputs of a table: CSV for programs, Markdown, and HTML for Snakemake's report."""
     stem, title = artefacts.stem(name), artefacts.title(name)
     caption = caption or (f"external_{stem}" if "subcategory" in more else stem)
     return {
         "csv": with_digest(f"{folder}/{stem}.csv"),
-        "markdown": shown(f"{folder}/{stem}.md", caption, category, title, **more),
+        "markdown": f"{folder}/{stem}.md",
+        "html": shown(f"{folder}/{stem}.html", caption, category, title, **more),
     }
 
 
@@ -625,7 +628,7 @@ def scale_differences():
 
 def shown_artefacts():
     """Return the tables and figures that have a rule, in the paper's order."""
-    return [artefact for artefact in artefacts.ARTEFACTS if workflow.is_rule(artefact.name)]
+    return [artefact for artefact in artefacts.ARTEFACTS if rules.has(artefact.name)]
 
 
 def artefact_files(figures):
@@ -675,6 +678,8 @@ def report_command(wildcards, output):
     """
     settings = workflow.config_settings
     words = ["snakemake", "--cores", "all", str(output)]
+    snakefile = os.path.relpath(workflow.main_snakefile)
+    words += ["--snakefile", snakefile] if snakefile != "Snakefile" else []
     files = [os.path.relpath(file) for file in settings.configfiles]
     words += ["--configfile", *files] if files else []
     pairs = [f"{key}={json.dumps(value)}" for key, value in (settings.config or {}).items()]

@@ -1,20 +1,19 @@
-# What is seen on the terminal; included first, so that it shows all that Snakemake says.
+# What is seen on the terminal; included early, so that it shows all that Snakemake says.
 
-import sys
 from pathlib import Path
 
 from snakemake.logging import logger
 from snakemake.settings.enums import Quietness
-
-sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
 from resnoise import users
 from resnoise.console import display, summary
 
 users.ensure_name()
 
-# None where the command line asks for Snakemake's own log.
-DISPLAY = display.install(logger, workflow.output_settings) if workflow.is_main_process else None
+# None where the command line asks for Snakemake's own log, or another workflow uses this one.
+DISPLAY = None
+if workflow.is_main_process and IS_MAIN:
+    DISPLAY = display.install(logger, workflow.output_settings)
 
 
 def show_success():

@@ -8,7 +8,8 @@ rule claims:
         paper=PAPER,
     output:
         csv=with_digest("<results>/claims.csv"),
-        markdown=shown("<results>/claims.md", "claims", "Claims", "Claims"),
+        markdown="<results>/claims.md",
+        html=shown("<results>/claims.html", "claims", "Claims", "Claims"),
     log:
         "<logs>/claims.log",
     benchmark:

@@ -69,6 +69,41 @@ def set_width(chrome: Any, width: int, height: int = 1000) -> None:
     chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
+_BROKEN = """
+const found = [];
+for (const cell of document.querySelectorAll("td, th")) {
+  const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    if (node.parentElement.closest("code")) continue;
+    for (const word of node.data.matchAll(/[^\\s-]*[0-9][^\\s-]*/g)) {
+      const range = document.createRange();
+      range.setStart(node, word.index);
+      range.setEnd(node, word.index + word[0].length);
+      const lines = [...range.getClientRects()].map((box) => Math.round(box.top));
+      if (new Set(lines).size > 1) found.push(word[0]);
+    }
+  }
+}
+return found;
+"""
+
+
+def broken_numbers(chrome: Any) -> list[str]:
+    """Return the numbers in cells of tables, digests left out, that are on more than one line."""
+    return [*chrome.execute_script(_BROKEN)]
+
+
+@contextmanager
+def paper(chrome: Any) -> Iterator[None]:
+    """Show the page as on paper: A4, less the margins that its style sets."""
+    chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    set_width(chrome, 688)
+    try:
+        yield
+    finally:
+        chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
 def overflow(chrome: Any) -> int:
     """Return by how many pixels the page is wider than the screen."""
     return int(

@@ -30,19 +30,20 @@ def anchors(page: Path) -> set[str]:
     return found
 
 
-def commands(page: Path) -> list[list[str]]:
-    """Return the words behind ``snakemake`` of all commands in blocks of code and in the text."""
+def commands(page: Path, start: str = "snakemake ") -> list[list[str]]:
+    """Return the words behind ``start`` of all commands in blocks of code and in the text."""
     text = page.read_text("utf-8")
     # Blocks are fenced, or indented by four spaces.
     parts = [code for language, code in blocks(page) if language == "sh"]
-    parts += re.findall(r"^    (snakemake .*)$", _FENCE.sub("", text), re.MULTILINE)
-    parts += re.findall(r"`(snakemake [^`]+)`", _FENCE.sub("", text))
+    parts += re.findall(rf"^    ({start}.*)$", _FENCE.sub("", text), re.MULTILINE)
+    inline = re.findall(rf"`({start}[^`]+)`", _FENCE.sub("", text))
+    parts += [" ".join(part.split()) for part in inline]
     found = []
     for part in parts:
         for line in part.replace("\\\n", " ").splitlines():
             for command in line.split("&&"):
-                if command.strip().startswith("snakemake "):
-                    found.append(shlex.split(command, comments=True)[1:])
+                if command.strip().startswith(start):
+                    found.append(shlex.split(command.strip().removeprefix(start), comments=True))
     return found
 
 

@@ -51,7 +51,7 @@ class Rule:
         """Return the names of its files, without folders and digests."""
         found = set(re.findall(r"[\w-]+\.(?:csv|html|json|md|safetensors)", self.text))
         for kind, name, more in re.findall(r'\*\*(figure|table)\("([^"]+)"(.*)\)', self.text):
-            endings = ("pdf", "png", "csv") if kind == "figure" else ("csv", "md")
+            endings = ("pdf", "png", "csv") if kind == "figure" else ("csv", "md", "html")
             found |= {f"{artefacts.stem(name)}.{ending}" for ending in endings}
             found |= {f"{data}.csv" for data in re.findall(r'data="(\w+)"', more)}
         if self.base and self.base.name == "measurement" and "output:" not in self.text:

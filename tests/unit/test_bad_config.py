@@ -217,6 +217,28 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("results that are all files", {"results": ".."}, "results", "'..'", "of its own"),
     ("results in a file", {"results": "net.pt"}, "results", "'net.pt'", "a folder, but this is"),
     ("downloads in a file", {"downloads": "net.pt"}, "downloads", "'net.pt'", "a folder, but this"),
+    *(
+        (f"a variable in {key}", {key: "$HOME/x"}, key, "'$HOME/x'", "written out")
+        for key in ("results", "store", "downloads", "container")
+    ),
+    ("a home in container", {"container": "~/x.sif"}, "container", "'~/x.sif'", "written out"),
+    *(
+        (
+            f"data.path that only a shell reads, {path}",
+            {"data": {"source": "archive", "path": path}},
+            "data.path",
+            f"'{path}'",
+            "written out",
+        )
+        for path in ("~/archive.tar.gz", "${DATA}/archive.tar.gz")
+    ),
+    (
+        "a network in a home",
+        {"external": [{"name": "a", "path": "~/net.pt"}]},
+        "external[0].path",
+        "'~/net.pt'",
+        "written out",
+    ),
     ("a name too long", {"results": "x" * 201}, "results", "'xxxx", "at most 200 bytes"),
     (
         "two networks of one name",

@@ -395,7 +395,9 @@ def test_curves_are_drawn_for_every_network_and_depth() -> None:
 
 def test_the_page_is_sound_on_wide_and_narrow_screens(tmp_path: Path) -> None:
     baseline = make_root(tmp_path / "a", 0.1, 0.5)
-    variant = make_root(tmp_path / "b", 0.2, 2.5)
+    # A study has a name that no line of a phone can hold, and a table that the baseline lacks.
+    variant = make_root(tmp_path / ("training.simplified.learning_rate=0.001" * 3), 0.2, 2.5)
+    csvfile.write(variant / "table5.csv", pd.DataFrame({"a": [1], "b": ["x"]}))
     for root, size in ((baseline, (900, 500)), (variant, (901, 500))):
         Image.new("RGB", size).save(root / "figure3.png")
         Image.new("RGB", (10, 10)).save(root / "figure13.png")

@@ -310,12 +310,20 @@ UNKNOWN: list[tuple[dict[Any, Any], list[str]]] = [
 
 
 @pytest.mark.parametrize("place", ["workflow", "workflow/scripts", ".", "..", "tests/x"])
-def test_links_to_the_code_are_no_results_folder(place: str, tmp_path: Path) -> None:
+def test_links_to_the_code_are_no_results_folder(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     link = tmp_path / "w"
     link.symlink_to(FOLDER.parent / place)
     (line,) = problems({"results": str(link)})
     assert OWN_FOLDER in line
     link.unlink()
+    # A folder of the code may be a link itself, and is refused by both names.
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "docs").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path)
+    for name in ("docs/x", "elsewhere/x"):
+        assert OWN_FOLDER in problems({"results": name})[0]
     link.symlink_to(tmp_path / "scratch")
     assert config.load({"results": str(link)})["results"] == str(link)
 

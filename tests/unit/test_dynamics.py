@@ -167,7 +167,8 @@ def test_figures_show_their_last_values_and_save_their_numbers(tmp_path: Path) -
     runs = figure9_runs()
     ends = risks_after_training(evaluations(runs))
     figure = figure9.draw(risk_curves(runs), risk_differences(runs), ends)
-    assert {text.get_text() for text in figure.axes[1].texts} == {"epoch 4"}
+    legend = [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
+    assert legend == [f"depth {depth}, largest at epoch 4" for depth in (32, 44)]
     written = {text.get_text() for text in figure.axes[0].texts}
     # Two curves from T(HMWI) end at the same risk.
     assert written == {f"{0.5 * value:#.2g}" for value in (0.25, 44 / 32 * 0.25, 0.1)}
@@ -200,3 +201,5 @@ def test_labels_are_moved_apart_and_no_further(heights: list[float], gap: float)
     assert sum(placed) == pytest.approx(sum(heights), abs=1e-6)
     if (np.diff(np.sort(heights)) >= gap).all():
         assert placed == pytest.approx(heights)
+    raised = np.array(curves.spread(heights, gap, 100))
+    assert (raised >= 100).all() and (np.diff(raised[order]) >= gap - 1e-6).all()

@@ -1,17 +1,32 @@
-"""Every command of the documentation is one that Snakemake takes, and its targets can be made."""
+"""Every command of the documentation runs where only envs/requirements.txt is installed."""
 
-import subprocess
-import sys
+import shlex
+import shutil
+import zipfile
 from collections import defaultdict
 from pathlib import Path
 
 import documents
+import pure_environment
 import pytest
 from projects import ROOT, Project, fresh_project
 from snakemake.cli import get_argument_parser
 
 COMMANDS = [(page, words) for page in documents.PAGES for words in documents.commands(page)]
+# What docs/extending.md describes is not there before its reader has added it.
+SCRIPTS = {
+    tuple(words)
+    for page in documents.PAGES
+    if page.name != "extending.md"
+    for words in documents.commands(page, "python workflow/scripts/")
+}
 PARSER = get_argument_parser()
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the programs of an environment with the requirements and nothing else."""
+    return pure_environment.make(tmp_path_factory.mktemp("requirements") / "environment")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +63,7 @@ def test_options_are_snakemakes(project: Project, capsys: pytest.CaptureFixture[
     assert wrong == []
 
 
-def test_targets_can_be_made(project: Project) -> None:
+def test_targets_can_be_made(project: Project, programs: Path) -> None:
     # One start of Snakemake for all targets of one configuration: what single commands change in
     # it decides how, not what there is.
     targets: dict[tuple[str, ...], set[str]] = defaultdict(set)
@@ -60,12 +75,39 @@ def test_targets_can_be_made(project: Project) -> None:
         more = ["--configfile", *files] if files else []
         # This one chooses its configuration, so that it goes with no other.
         if others := sorted(names - {"quick"}):
-            project.snakemake(*others, "--dry-run", *more, configfile=None)
+            words = ["snakemake", "--cores", "2", *others, "--dry-run", *more]
+            pure_environment.run(programs, shlex.join(words), project.root)
 
 
-def test_the_picture_of_the_rules_is_up_to_date(project: Project, tmp_path: Path) -> None:
+@pytest.mark.thorough
+def test_reports_and_scripts_run(everything: Project, programs: Path, tmp_path: Path) -> None:
+    project = everything.copy_to(tmp_path / "project")
+    (project.root / "docs").mkdir()
+    shutil.copytree(project.results, project.root / "results" / "again")
+    # Commands are as in the documentation, but for the configuration and its folders.
+    places = {
+        **dict.fromkeys(("config/quick.yaml", "my.yaml"), "config/tiny.yaml"),
+        "results/quick": "results/tiny",
+    }
+    reports = [words for _, words in COMMANDS if PARSER.parse_args(words).report]
+    assert len(reports) >= 2 and len(SCRIPTS) > 5
+    commands = [["snakemake", *words] for words in reports]
+    commands += [["python", f"workflow/scripts/{words[0]}", *words[1:]] for words in SCRIPTS]
+    for command in commands:
+        words = [places.get(word, word) for word in command]
+        if "compare.py" in words[1]:
+            words = [*words[:2], "results/tiny", "results/again"]
+        pure_environment.run(programs, shlex.join(words), project.root)
+    assert (project.root / "report.html").stat().st_size > 1_000_000
+    with zipfile.ZipFile(project.root / "report.zip") as files:
+        assert any(name.endswith("claims.html") for name in files.namelist())
+
+
+def test_the_picture_of_the_rules_is_up_to_date(
+    project: Project, programs: Path, tmp_path: Path
+) -> None:
     drawn = tmp_path / "rulegraph.svg"
-    command = [sys.executable, "workflow/scripts/rulegraph.py", "--output", str(drawn)]
-    subprocess.run(command, cwd=project.root, check=True)
+    command = ["python", "workflow/scripts/rulegraph.py", "--output", str(drawn)]
+    pure_environment.run(programs, shlex.join(command), project.root)
     committed = (ROOT / "docs" / "rulegraph.svg").read_text("utf-8")
     assert drawn.read_text("utf-8") == committed, "run workflow/scripts/rulegraph.py"

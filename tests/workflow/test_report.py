@@ -32,6 +32,16 @@ def test_the_report_is_sound(everything: Project) -> None:
         for width in (390, 1400):
             browsers.set_width(chrome, width)
             assert browsers.overflow(chrome) == 0
+        # On a phone, texts in figures are as large as on a screen; the rest is scrolled to.
+        browsers.set_width(chrome, 390)
+        sizes = chrome.execute_script(
+            "return [...document.querySelectorAll('.frame img')]"
+            ".map(picture => [picture.width, picture.naturalWidth])"
+        )
+        assert len(sizes) > 4
+        assert all(width >= min(natural / 2, 960) - 1 for width, natural in sizes)
+        with browsers.paper(chrome):
+            assert browsers.overflow(chrome) == 0 and browsers.broken_numbers(chrome) == []
         assert len(chrome.find_elements(By.TAG_NAME, "img")) >= 4
         assert chrome.find_elements(By.CSS_SELECTOR, ".tables table.sortable")
 
@@ -56,4 +66,7 @@ def test_snakemakes_own_report_has_captions_and_categories(
         assert words in found
     # Values in captions are those of the configuration, defaults included.
     assert r"magnitude above 0.25, and the ID\nentries" in found
+    # The counts of the claims on its first page, and tables as HTML.
+    assert r"<td>statements that hold</td>\n<td>" in found
+    assert any(Path(page).name == "table1.html" for page in pages)
     assert "System Message" not in found and "problematic" not in found

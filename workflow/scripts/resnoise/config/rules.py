@@ -43,6 +43,8 @@ def broken_rules(
     for key in ("results", "store", "downloads"):
         if key not in problems and config[key] is not None:
             yield from _folder_rules(key, config[key])
+    if "container" not in problems and (allowed := _written_out(config["container"])):
+        yield "container", f"{show(config['container'])} given, allowed: {allowed}"
     if "data.source" not in problems:
         yield from _data_rules(config["data"])
         yield from _size_rules(config, raw, problems)
@@ -178,7 +180,7 @@ def _external_rules(networks: Any, problems: Mapping[str, str]) -> Iterator[tupl
             file = network[field]
             allowed = None if file is None else _plain_path(file)
             if allowed is None and isinstance(file, str) and not stat.S_ISREG(_mode(file)):
-                allowed = f"a file that exists (seen from {Path.cwd()}; ~ is not expanded)"
+                allowed = f"a file that exists (seen from {Path.cwd()})"
             if allowed:
                 yield f"{key}.{field}", f"{show(file)} given, allowed: {allowed}"
         if path is None and module is None:
@@ -221,6 +223,9 @@ def _external_rules(networks: Any, problems: Mapping[str, str]) -> Iterator[tupl
 
 def _folder_rules(key: str, value: str) -> Iterator[tuple[str, str]]:
     """Yield a problem if ``value`` cannot be a folder, or if outputs there would mix with code."""
+    if allowed := _written_out(value):
+        yield key, f"{show(value)} given, allowed: {allowed}"
+        return
     if any(len(os.fsencode(part)) > _LONGEST_NAME for part in Path(value).parts):
         yield (
             key,
@@ -242,7 +247,8 @@ def _folder_rules(key: str, value: str) -> Iterator[tuple[str, str]]:
 
 def _mixes(folder: Path, base: Path) -> bool:
     """Whether outputs in a folder would be among the code in ``base``, or above it."""
-    taken = [base / name for name in _CODE_FOLDERS]
+    # A folder of the code may be a link itself.
+    taken = [read(base / name) for name in _CODE_FOLDERS for read in (Path, Path.resolve)]
     return base.is_relative_to(folder) or any(folder.is_relative_to(code) for code in taken)
 
 
@@ -272,7 +278,7 @@ def _data_rules(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     elif path is None:
         allowed = f"a {entry.path}, which the source {source} needs"
     elif isinstance(path, str) and not mode:
-        allowed = f"a {entry.path} that exists (seen from {Path.cwd()}; ~ is not expanded)"
+        allowed = f"a {entry.path} that exists (seen from {Path.cwd()})"
     elif entry.path == "file" and stat.S_ISDIR(mode):
         allowed = "a file, but this is a folder (for a folder of pictures, set source to pictures)"
     if allowed:
@@ -285,11 +291,20 @@ def _data_rules(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _plain_path(path: object) -> str | None:
-    """Return what is allowed if ``path`` would be read as wildcards or as an option."""
+    """Return what is allowed if ``path`` would be read as something else than a path."""
+    if allowed := _written_out(path):
+        return allowed
     if isinstance(path, str) and set(path) & set("{}<>"):
         return "a path without the characters { } < >"
     if isinstance(path, str) and path.startswith("-"):
         return "a path that does not begin with - (an absolute one never does)"
+    return None
+
+
+def _written_out(path: object) -> str | None:
+    """Return what is allowed if a shell would replace a part of ``path``."""
+    if isinstance(path, str) and (path.startswith("~") or "$" in path):
+        return "a path that is written out, because ~ and $ are not replaced here"
     return None
 
 

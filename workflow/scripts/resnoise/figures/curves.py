@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
 # Distance of neighbouring labels in points, a little more than their font size.
 _GAP = 9.0
@@ -59,7 +59,9 @@ def write_values(axis: Axes, ends: Sequence[End]) -> None:
     figure.draw_without_rendering()
     points = 72 / figure.get_dpi()
     heights = [float(axis.transData.transform((end.x, end.y))[1]) * points for end in ends]
-    for end, height, placed in zip(ends, heights, spread(heights, _GAP), strict=True):
+    # Not across the horizontal axis, where the numbers of its ticks are.
+    lowest = float(axis.bbox.y0) * points + _GAP / 2
+    for end, height, placed in zip(ends, heights, spread(heights, _GAP, lowest), strict=True):
         axis.annotate(
             end.text,
             (end.x, end.y),
@@ -72,8 +74,10 @@ def write_values(axis: Axes, ends: Sequence[End]) -> None:
         )
 
 
-def spread(heights: Sequence[float], gap: float) -> list[float]:
+def spread(heights: Sequence[float], gap: float, lowest: float = -np.inf) -> list[float]:
     """Return heights that are at least ``gap`` apart and as near as possible to the given ones.
+
+    None is below ``lowest``; those that would be are moved up, and others with them if need be.
 
     The order stays the same, and the sum of squared moves is the smallest possible. Subtracting k
     gaps from the k-th smallest height turns the condition "at least a gap apart" into "increasing",
@@ -93,7 +97,7 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
     regressed = [mean for mean, size in blocks for _ in range(size)]
     placed = [0.0] * len(heights)
     for rank, place in enumerate(order):
-        placed[place] = regressed[rank] + gap * rank
+        placed[place] = max(regressed[rank], lowest) + gap * rank
     return placed
 
 
@@ -103,14 +107,16 @@ def logarithmic(axes: Axes, axis: Axis) -> None:
     low, high = sorted(axis.get_view_interval())
     decades = np.log10(high / low)
     digits: Sequence[float] = (1.0, 2.0, 5.0)
-    if decades < 0.1:
-        digits = [step / 100 for step in range(100, 1000, 5)]
-    elif decades < 0.3:
+    if decades < 0.3:
         digits = [step / 10 for step in range(10, 100)]
     elif decades < 0.8:
         digits = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
-    axis.set_major_locator(LogLocator(base=10, subs=digits, numticks=8))
-    formatter = ScalarFormatter()
+    # In less than a tenth of a decade, a logarithmic axis looks like another.
+    narrow = decades < 0.1
+    axis.set_major_locator(
+        MaxNLocator(5) if narrow else LogLocator(base=10, subs=digits, numticks=8)
+    )
+    formatter = ScalarFormatter(useOffset=False)
     formatter.set_scientific(False)
     axis.set_major_formatter(formatter)
     axis.set_minor_formatter(NullFormatter())

@@ -48,7 +48,8 @@ def read(files: Iterable[Path]) -> pd.DataFrame:
 def draw(drifts: pd.DataFrame) -> Figure:
     """Draw the table from ``read``: a panel for the risks and one for the weights.
 
-    A circle marks the first step at which a ReLU mask of the two networks differs.
+    A circle marks the first step at which a ReLU mask of the two networks differs. A line names the
+    height at which differences of exactly zero are drawn, if there are any.
     """
     figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.0), layout="constrained")
     depths = sorted(drifts["depth"].unique())
@@ -76,6 +77,20 @@ def draw(drifts: pd.DataFrame) -> Figure:
             )
         axis.set_xscale("log")
         axis.set_yscale("log")
+        if (drifts[column] == 0).any():
+            axis.axhline(FLOOR, color="0.6", linewidth=0.8, zorder=0)
+            axis.annotate(
+                "exactly zero",
+                (1, FLOOR),
+                xycoords=axis.get_yaxis_transform(),
+                xytext=(0, -3),
+                textcoords="offset points",
+                ha="right",
+                va="top",
+                fontsize=7.5,
+                color="0.3",
+            )
+            axis.set_ylim(bottom=FLOOR / 50)
         axis.set_xlabel("training step")
         axis.set_ylabel(label)
     axes[0].legend(loc="upper left")

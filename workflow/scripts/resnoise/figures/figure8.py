@@ -17,8 +17,9 @@ from resnoise.summaries.runs import read_histories
 def draw(curves: pd.DataFrame, equal: pd.DataFrame) -> Figure:
     """Draw the figure: (a) risk against epoch, (b) test error against risk.
 
-    The last value of each curve is written beside it: in (a) the risk after training, in (b) the
-    test error at the smallest risk that all runs of a depth reach.
+    In (a) the risk after training is written beside each curve. The curves of (b) end where a run
+    of their depth has its smallest risk, so that they can end anywhere: a dot marks the end, and a
+    legend has the test error there.
 
     Args:
         curves: table from ``resnoise.summaries.dynamics.risk_curves``.
@@ -26,7 +27,7 @@ def draw(curves: pd.DataFrame, equal: pd.DataFrame) -> Figure:
     """
     figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.2), layout="constrained")
     depths = sorted(curves["depth"].unique())
-    ends: tuple[list[End], list[End]] = ([], [])
+    ends = []
     for panel, (table, x, y) in enumerate(
         ((curves, "epoch", "risk"), (equal, "risk", "test_error"))
     ):
@@ -35,10 +36,14 @@ def draw(curves: pd.DataFrame, equal: pd.DataFrame) -> Figure:
             own = rows.sort_values(x, ascending=panel == 0)
             colour = style.COLOURS[str(architecture)]
             line = style.LINE_STYLES[depths.index(depth) % len(style.LINE_STYLES)]
-            label = f"{architecture}-{depth}" if panel == 0 else None
+            place, value = float(own[x].iloc[-1]), float(own[f"{y}_mean"].iloc[-1])
+            label = f"{architecture}-{depth}"
+            if panel == 0:
+                ends.append(End(place, value, f"{value:#.3g}", colour))
+            else:
+                label = f"{value:#.3g} at risk {place:#.3g}"
+                axes[1].plot(place, value, "o", color=colour, markersize=3)
             band(axes[panel], own, x, y, colour=colour, linestyle=line, label=label)
-            value = own[f"{y}_mean"].iloc[-1]
-            ends[panel].append(End(own[x].iloc[-1], value, f"{value:#.3g}", colour))
     axes[0].set_xlabel("epoch")
     axes[0].set_ylabel(r"training risk $L_R$")
     axes[1].set_xlabel(r"training risk $L_R$")
@@ -51,9 +56,11 @@ def draw(curves: pd.DataFrame, equal: pd.DataFrame) -> Figure:
     if len(equal):
         logarithmic(axes[1], axes[1].xaxis)
         axes[1].invert_xaxis()
-    figure.legend(loc="outside lower center", ncols=4, handlelength=3)
-    for axis, own_ends in zip(axes, ends, strict=True):
-        write_values(axis, own_ends)
+        axes[1].legend(handlelength=3, fontsize=7, **style.OVER_CURVES)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, handlelength=3
+    )
+    write_values(axes[0], ends)
     return figure
 
 

@@ -29,7 +29,8 @@ def draw(curves: pd.DataFrame, differences: pd.DataFrame, ends: pd.DataFrame) ->
     """Draw the figure: (a) risk against epoch, (b) difference of the risks against epoch.
 
     In (a) a dot and a number beside each curve show the risk on the training set after training,
-    as in Table 1; in (b) a dot marks the epoch with the largest difference.
+    as in Table 1; in (b) a dot marks the epoch with the largest difference, which
+    the legend names.
 
     Args:
         curves: table from ``resnoise.summaries.dynamics.risk_curves``.
@@ -55,7 +56,9 @@ def draw(curves: pd.DataFrame, differences: pd.DataFrame, ends: pd.DataFrame) ->
     if len(curves):
         logarithmic(axes[0], axes[0].yaxis)
     peaks = peak_epochs(differences)
-    for number, (depth, own) in enumerate(differences.groupby("depth")):
+    for depth, own in differences.groupby("depth"):
+        peak = own[own["epoch"] == peaks[int(str(depth))]]
+        x, y = float(peak["epoch"].iloc[0]), float(peak["difference_mean"].iloc[0])
         band(
             axes[1],
             own,
@@ -63,20 +66,10 @@ def draw(curves: pd.DataFrame, differences: pd.DataFrame, ends: pd.DataFrame) ->
             "difference",
             colour="0.2",
             linestyle=line(depth),
-            label=f"depth {depth!s}",
+            # Not beside the dot, because the dots of two depths can be at the same place.
+            label=f"depth {depth!s}, largest at epoch {x:.0f}",
         )
-        peak = own[own["epoch"] == peaks[int(str(depth))]]
-        x, y = float(peak["epoch"].iloc[0]), float(peak["difference_mean"].iloc[0])
         axes[1].plot(x, y, "o", color="0.2", markersize=4)
-        axes[1].annotate(
-            f"epoch {x:.0f}",
-            (x, y),
-            # Below and above by turns, because the peaks of two depths can be close together.
-            xytext=(0, 5 if number % 2 else -12),
-            textcoords="offset points",
-            ha="center",
-            fontsize=7.5,
-        )
     axes[1].axhline(0, color="0.6", linewidth=0.8)
     axes[0].set_ylabel(r"training risk $L_R$")
     axes[1].set_ylabel(r"$L_R$ from KWI $-$ $L_R$ from T(HMWI)")
@@ -85,7 +78,7 @@ def draw(curves: pd.DataFrame, differences: pd.DataFrame, ends: pd.DataFrame) ->
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_title(title, fontsize=9, loc="left")
     if len(differences):
-        axes[1].legend(handlelength=3)
+        axes[1].legend(handlelength=3, fontsize=7.5, **style.OVER_CURVES)
     figure.legend(
         *axes[0].get_legend_handles_labels(),
         loc="outside lower center",

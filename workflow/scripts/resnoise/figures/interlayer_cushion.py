@@ -61,7 +61,13 @@ def draw(summary: pd.DataFrame) -> Figure:
                 extreme = max(1.02, float(np.exp(logarithms.max(initial=0))))
                 norm = LogNorm(1 / extreme, extreme)
                 _heat_map(axis, values, groups, "RdBu_r", norm, "residual / plain")
-                axis.set_title("ratio of the means", fontsize=9)
+                title = "ratio of the means"
+                if len(values) > _LARGEST_WITH_NUMBERS and (values < 1).any():
+                    # In grey, both sides of the scale are dark.
+                    first, last = np.nonzero(values < 1)
+                    axis.plot(last + 1, first + 1, "_", color="black", markersize=3)
+                    title += "; \N{MINUS SIGN}: below 1"
+                axis.set_title(title, fontsize=9)
     return figure
 
 

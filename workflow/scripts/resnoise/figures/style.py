@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -22,6 +22,8 @@ from resnoise.storage.files import atomic_path
 # and this red is light.
 COLOURS = {"plain": "#0b3c8c", "residual": "#e8503a"}
 LINE_STYLES = ("-", "--", ":", "-.")
+# Of a legend that may have no place without curves.
+OVER_CURVES: dict[str, Any] = {"frameon": True, "framealpha": 0.85, "edgecolor": "none"}
 
 # At level INFO it logs every glyph that it puts into a PDF.
 logging.getLogger("fontTools").setLevel(logging.WARNING)
@@ -47,6 +49,8 @@ mpl.rcParams.update(
 def logarithmic(axes: Axes, name: Literal["x", "y"]) -> None:
     """Make an axis logarithmic, with 1, 2 and 5 in each decade as plain numbers.
 
+    Over less than a decade, where these would be two or three, there are more.
+
     Call this when all panels that share the axis are drawn.
 
     Args:
@@ -62,7 +66,8 @@ def logarithmic(axes: Axes, name: Literal["x", "y"]) -> None:
     if not np.isfinite(smallest).any():
         axes.set(**{f"{name}lim": (0.1, 1)})
     axes.set(**{f"{name}scale": "log"})
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = sorted(axis.get_view_interval())
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 10 * low else (1, 1.5, 2, 3, 5, 7)))
     axis.set_major_formatter(FormatStrFormatter("%g"))
     axes.minorticks_off()
 

@@ -12,7 +12,6 @@ from typing import Any
 import docutils.core
 import docutils.utils
 import jinja2
-import markdown_it
 import pandas as pd
 import yaml
 from markupsafe import Markup
@@ -27,6 +26,7 @@ from resnoise.storage import csvfile
 from resnoise.storage.digests import check_csv, read_json
 from resnoise.storage.files import write_text
 from resnoise.storage.pages import read_page, read_png, write_page
+from resnoise.tables.html import fragment
 from resnoise.tables.text import short
 
 HERE = Path(__file__).resolve().parent
@@ -286,12 +286,8 @@ def _table(markdown: str) -> str:
     lines = markdown.splitlines()
     if lines and lines[0].startswith("# "):
         lines = lines[1:]
-    # HTML in the text is not allowed, because names of networks trained elsewhere may be in it.
-    parser = markdown_it.MarkdownIt("commonmark", {"html": False}).enable("table")
-    html = str(parser.render("\n".join(lines)))
     # The page's own headings are h2 for sections and h3 for tables.
-    html = html.replace("<h2>", "<h4>").replace("</h2>", "</h4>")
-    return html.replace(" +- ", " \N{PLUS-MINUS SIGN} ")
+    return fragment("\n".join(lines)).replace("<h2>", "<h4>").replace("</h2>", "</h4>")
 
 
 def _data_uri(content: bytes, kind: str) -> str:

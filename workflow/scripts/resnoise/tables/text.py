@@ -9,6 +9,7 @@ import pandas as pd
 from resnoise.storage import csvfile
 from resnoise.storage.digests import stamp
 from resnoise.storage.pages import write_page
+from resnoise.tables import html
 
 PENDING = "-"
 
@@ -26,11 +27,13 @@ class Table:
         self.tables = tables
 
     def save(self, markdown: Path, *csvs: Path) -> None:
-        """Write the Markdown, and a CSV file for each table."""
+        """Write the Markdown, a page of HTML with the same, and a CSV file for each table."""
         for path, table in zip(csvs, self.tables, strict=True):
             csvfile.write(path, table)
         write_page(markdown, self.text)
-        stamp(csvs[0], None, [markdown])
+        page = markdown.with_suffix(".html")
+        write_page(page, html.page(self.text))
+        stamp(csvs[0], None, [markdown, page])
 
 
 def seeds_cell(row: Mapping[Any, Any]) -> str:

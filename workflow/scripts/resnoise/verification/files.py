@@ -105,7 +105,7 @@ class Verifier:
 
     def _listed(self, file: Path) -> bool:
         """Compare a file with its digest in a file of digests beside it; return if there is one."""
-        if file.suffix not in (".md", ".png", ".pdf"):
+        if file.suffix not in (".md", ".html", ".png", ".pdf"):
             return False
         if file.parent not in self._digests:
             lines = (
