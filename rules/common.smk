@@ -407,11 +407,24 @@ def external_spec(wildcards):
     return specs.section_spec(EXTERNAL[wildcards.external], metric_specs.ExternalSpec).to_json()
 
 
+def of_external(*names):
+    """Return an input function: files with these names of all networks trained elsewhere."""
+
+    def files(wildcards):
+        if not EXTERNAL:
+            # Not a WorkflowError, which Snakemake shows with a traceback where an input is computed.
+            sys.exit("external has no networks: give it some, or ask for other results")
+        return [f"{CONFIG['results']}/external/{own}/{name}" for own in EXTERNAL for name in names]
+
+    return files
+
+
 def external_files():
-    """Return the results of all networks trained elsewhere."""
+    """Return the results of all networks trained elsewhere, and those of all together."""
     files = ["interlayer_blocks.md", "interlayer_heatmap.pdf", "layer_cushion.pdf"]
     files += ["noise_stability.csv", "margin.csv"]
-    return [f"{CONFIG['results']}/external/{name}/{file}" for name in EXTERNAL for file in files]
+    own = [f"external/{name}/{file}" for name in EXTERNAL for file in files]
+    return [f"{CONFIG['results']}/{file}" for file in (*own, *(a.data for a in elsewhere()))]
 
 
 def gradient_flow_spec(wildcards):
@@ -629,6 +642,11 @@ def scale_differences():
 def shown_artefacts():
     """Return the tables and figures that have a rule, in the paper's order."""
     return [artefact for artefact in artefacts.ARTEFACTS if rules.has(artefact.name)]
+
+
+def elsewhere():
+    """Return the table and figure of all networks trained elsewhere, none if there are none."""
+    return artefacts.ELSEWHERE if EXTERNAL else ()
 
 
 def artefact_files(figures):

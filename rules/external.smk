@@ -6,6 +6,8 @@ ELSEWHERE = {
     "category": "Networks trained elsewhere",
     "subcategory": "{external}",
 }
+# All networks together.
+TOGETHER = {"folder": "<results>/external", "category": ELSEWHERE["category"]}
 
 
 rule external_network:
@@ -138,3 +140,16 @@ use rule figure as external_layer_figure with:
         figure="external_layer_figure/{external}",
     params:
         **made_by("figures.external_layer_cushion"),
+
+
+use rule figure as external_networks_figure with:
+    """Layer cushions of all networks trained elsewhere in one figure, and as CSV table."""
+    input:
+        files=of_external("layer_cushion.csv"),
+        records=of_external("network.json"),
+    output:
+        **figure("external_networks_figure", **TOGETHER),
+    pathvars:
+        figure="external_networks_figure",
+    params:
+        **made_by("figures.external_layer_cushions"),
