@@ -6,6 +6,12 @@ ELSEWHERE = {
     "category": "Networks trained elsewhere",
     "subcategory": "{external}",
 }
+MEASURED_ELSEWHERE = (
+    "layer_cushion.csv",
+    "interlayer_cushion.csv",
+    "noise_stability.csv",
+    "margin.csv",
+)
 # All networks together.
 TOGETHER = {"folder": "<results>/external", "category": ELSEWHERE["category"]}
 
@@ -153,3 +159,17 @@ use rule figure as external_networks_figure with:
         figure="external_networks_figure",
     params:
         **made_by("figures.external_layer_cushions"),
+
+
+use rule table as external_networks_table with:
+    """One line for each network trained elsewhere: test error, size, cushions, noise, margins."""
+    input:
+        files=of_external(*MEASURED_ELSEWHERE),
+        records=of_external("network.json"),
+        paper=[],
+    output:
+        **table("external_networks_table", **TOGETHER),
+    pathvars:
+        table="external_networks_table",
+    params:
+        **made_by("tables.external_networks"),

@@ -72,7 +72,10 @@ ARTEFACTS = (
 
 # Of all networks that were trained elsewhere together.
 ELSEWHERE = (
-    _figure("external_networks_figure", "Layer cushions of all", "", "external/layer_cushions"),
+    _table("external_networks_table", "All networks side by side", "", "external/networks"),
+    _figure(
+        "external_networks_figure", "Layer cushions of all networks", "", "external/layer_cushions"
+    ),
 )
 
 _BY_NAME = {artefact.name: artefact for artefact in (*ARTEFACTS, *ELSEWHERE)}
