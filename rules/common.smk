@@ -658,19 +658,21 @@ def artefact_files(figures):
     ]
 
 
+def reported():
+    """Return the tables and figures of the report: the paper's, then those of external networks."""
+    return [*shown_artefacts(), *elsewhere()]
+
+
 def shown_files(wildcards):
     """Return the tables and figures that the report shows, each with its CSV file."""
-    files = [file for artefact in shown_artefacts() for file in (artefact.file, artefact.data)]
+    files = [file for artefact in reported() for file in (artefact.file, artefact.data)]
     return [f"{CONFIG['results']}/{file}" for file in files]
 
 
 def shown_captions(wildcards):
     """Return the captions of the tables and figures in the report; relative paths, like PAPER."""
     folder = ROOT / "config" / "captions"
-    return [
-        os.path.relpath(folder / f"{Path(artefact.file).stem}.rst")
-        for artefact in shown_artefacts()
-    ]
+    return [os.path.relpath(folder / f"{Path(shown.file).stem}.rst") for shown in reported()]
 
 
 def report_records():
