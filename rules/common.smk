@@ -407,11 +407,24 @@ def external_spec(wildcards):
     return specs.section_spec(EXTERNAL[wildcards.external], metric_specs.ExternalSpec).to_json()
 
 
+def of_external(*names):
+    """Return an input function: files with these names of all networks trained elsewhere."""
+
+    def files(wildcards):
+        if not EXTERNAL:
+            # Not a WorkflowError, which Snakemake shows with a traceback where an input is computed.
+            sys.exit("external has no networks: give it some, or ask for other results")
+        return [f"{CONFIG['results']}/external/{own}/{name}" for own in EXTERNAL for name in names]
+
+    return files
+
+
 def external_files():
-    """Return the results of all networks trained elsewhere."""
+    """Return the results of all networks trained elsewhere, and those of all together."""
     files = ["interlayer_blocks.md", "interlayer_heatmap.pdf", "layer_cushion.pdf"]
     files += ["noise_stability.csv", "margin.csv"]
-    return [f"{CONFIG['results']}/external/{name}/{file}" for name in EXTERNAL for file in files]
+    own = [f"external/{name}/{file}" for name in EXTERNAL for file in files]
+    return [f"{CONFIG['results']}/{file}" for file in (*own, *(a.data for a in elsewhere()))]
 
 
 def gradient_flow_spec(wildcards):
@@ -631,6 +644,11 @@ def shown_artefacts():
     return [artefact for artefact in artefacts.ARTEFACTS if rules.has(artefact.name)]
 
 
+def elsewhere():
+    """Return the table and figure of all networks trained elsewhere, none if there are none."""
+    return artefacts.ELSEWHERE if EXTERNAL else ()
+
+
 def artefact_files(figures):
     """Return the files of all figures (PDF) or, if `figures` is false, of all tables (CSV)."""
     return [
@@ -640,19 +658,21 @@ def artefact_files(figures):
     ]
 
 
+def reported():
+    """Return the tables and figures of the report: the paper's, then those of external networks."""
+    return [*shown_artefacts(), *elsewhere()]
+
+
 def shown_files(wildcards):
     """Return the tables and figures that the report shows, each with its CSV file."""
-    files = [file for artefact in shown_artefacts() for file in (artefact.file, artefact.data)]
+    files = [file for artefact in reported() for file in (artefact.file, artefact.data)]
     return [f"{CONFIG['results']}/{file}" for file in files]
 
 
 def shown_captions(wildcards):
     """Return the captions of the tables and figures in the report; relative paths, like PAPER."""
     folder = ROOT / "config" / "captions"
-    return [
-        os.path.relpath(folder / f"{Path(artefact.file).stem}.rst")
-        for artefact in shown_artefacts()
-    ]
+    return [os.path.relpath(folder / f"{Path(shown.file).stem}.rst") for shown in reported()]
 
 
 def report_records():

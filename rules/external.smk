@@ -6,6 +6,14 @@ ELSEWHERE = {
     "category": "Networks trained elsewhere",
     "subcategory": "{external}",
 }
+MEASURED_ELSEWHERE = (
+    "layer_cushion.csv",
+    "interlayer_cushion.csv",
+    "noise_stability.csv",
+    "margin.csv",
+)
+# All networks together.
+TOGETHER = {"folder": "<results>/external", "category": ELSEWHERE["category"]}
 
 
 rule external_network:
@@ -138,3 +146,30 @@ use rule figure as external_layer_figure with:
         figure="external_layer_figure/{external}",
     params:
         **made_by("figures.external_layer_cushion"),
+
+
+use rule figure as external_networks_figure with:
+    """Layer cushions of all networks trained elsewhere in one figure, and as CSV table."""
+    input:
+        files=of_external("layer_cushion.csv"),
+        records=of_external("network.json"),
+    output:
+        **figure("external_networks_figure", **TOGETHER),
+    pathvars:
+        figure="external_networks_figure",
+    params:
+        **made_by("figures.external_layer_cushions"),
+
+
+use rule table as external_networks_table with:
+    """One line for each network trained elsewhere: test error, size, cushions, noise, margins."""
+    input:
+        files=of_external(*MEASURED_ELSEWHERE),
+        records=of_external("network.json"),
+        paper=[],
+    output:
+        **table("external_networks_table", **TOGETHER),
+    pathvars:
+        table="external_networks_table",
+    params:
+        **made_by("tables.external_networks"),

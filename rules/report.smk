@@ -62,7 +62,7 @@ rule report_page:
     params:
         *code("report_page.py", "report.yaml"),
         script=script("report_page.py"),
-        names=lambda wildcards: [artefact.name for artefact in shown_artefacts()],
+        names=lambda wildcards: [artefact.name for artefact in reported()],
         config=masked(json.dumps(CONFIG, sort_keys=True)),
         differences=scale_differences(),
         command=report_command,

@@ -1,7 +1,7 @@
 """A report of made-up results, for the tests of the page and of the page in a browser."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,8 +124,12 @@ def record(seed: int, status: str) -> dict[str, Any]:
     }
 
 
-def build(folder: Path, differences: Mapping[str, list[str]] = DIFFERENCES) -> str:
-    """Return the report of the results in a folder."""
+def build(
+    folder: Path,
+    differences: Mapping[str, list[str]] = DIFFERENCES,
+    others: Sequence[page.Item] = (),
+) -> str:
+    """Return the report of the results in a folder, with ``others`` behind the paper's."""
     items = [
         page.Item(name, title, place, folder / file, folder / f"{name}.csv", folder / f"{name}.rst")
         for name, title, place, file in (
@@ -136,4 +140,4 @@ def build(folder: Path, differences: Mapping[str, list[str]] = DIFFERENCES) -> s
     made = facts.Facts(CONFIG, differences, "snakemake --cores all results/report.html", "9.27")
     records = sorted(folder.rglob("run.json"))
     data = folder / "data.safetensors"
-    return page.build(folder / "claims.csv", items, records, data, made, folder)
+    return page.build(folder / "claims.csv", [*items, *others], records, data, made, folder)

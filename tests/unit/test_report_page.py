@@ -18,10 +18,11 @@ import yaml
 from resnoise.config import load as configuration
 from resnoise.errors import ResnoiseError
 from resnoise.plan import artefacts
-from resnoise.plan.artefacts import ARTEFACTS
+from resnoise.plan.artefacts import ARTEFACTS, ELSEWHERE
 from resnoise.report import facts, page
 from resnoise.storage import csvfile
 from resnoise.storage.digests import write_json
+from resnoise.storage.pages import write_page
 
 ROOT = Path(__file__).resolve().parents[2]
 # Those of networks trained elsewhere speak of a rule's wildcards; the report does not show them.
@@ -126,6 +127,34 @@ def test_tables_and_figures_come_in_the_given_order_with_captions(text: str) -> 
     assert "0.1 \N{PLUS-MINUS SIGN} 0.01" in text and "# Table 1" not in text
     (data,) = {uri for uri in found.values("a", "href") if uri.startswith("data:text/csv")}
     assert base64.b64decode(data.partition(",")[2]) == b"a,b\n1,2\n"
+
+
+def test_networks_trained_elsewhere_have_a_section_of_their_own(text: str, tmp_path: Path) -> None:
+    assert "elsewhere" not in text
+    report_pages.write(tmp_path)
+    (tmp_path / "external").mkdir()
+    (tmp_path / "external/layer_cushions.png").write_bytes(report_pages.PNG)
+    write_page(tmp_path / "external/networks.md", "# Networks\n\n| network |\n|---|\n| mine |\n")
+    for name in ("networks", "layer_cushions"):
+        csvfile.write(tmp_path / f"external/{name}.csv", pd.DataFrame({"network": ["mine"]}))
+    others = [
+        page.Item(
+            *(shown.name, shown.title, shown.place),
+            *(tmp_path / shown.file, tmp_path / shown.data, tmp_path / "table1.rst"),
+        )
+        for shown in ELSEWHERE
+    ]
+    html = report_pages.build(tmp_path, others=others)
+    sections = re.split(r'<section id="', html)
+    parts = {section.partition('"')[0]: section for section in sections[1:]}
+    assert list(parts)[-3:] == ["results", "elsewhere", "origin"]
+    names = [shown.name for shown in ELSEWHERE]
+    assert re.findall(r'<article id="(\w+)"', parts["results"]) == ["figure3", "table1"]
+    assert re.findall(r'<article id="(\w+)"', parts["elsewhere"]) == names
+    assert ">mine<" in parts["elsewhere"] and 'class="place"' not in parts["elsewhere"]
+    links = Page(sections[0]).values("a", "href")
+    assert [f"#{name}" for name in ("elsewhere", *names)] == links[-len(names) - 8 : -7]
+    assert "external/networks.csv" in parts["origin"]
 
 
 def test_every_name_is_there_once_and_every_link_leads_somewhere(text: str) -> None:

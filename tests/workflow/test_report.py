@@ -11,7 +11,7 @@ import rule_files
 from projects import Project
 from selenium.webdriver.common.by import By
 
-from resnoise.plan.artefacts import ARTEFACTS
+from resnoise.plan.artefacts import ARTEFACTS, ELSEWHERE
 
 pytestmark = pytest.mark.thorough
 
@@ -22,9 +22,10 @@ def test_the_report_is_sound(everything: Project) -> None:
     assert "snakemake --cores all results/tiny/report.html --configfile config/tiny.yaml" in text
     record = json.loads((everything.results / "runs/plain-8/kwi/seed1/run.json").read_text("utf-8"))
     assert record["data_digest"] in text and record["code_digest"] in text
-    # All tables and figures that there are rules for, in the paper's order.
+    # All tables and figures that there are rules for, in the paper's order, then those of networks
+    # that were trained elsewhere.
     rules = rule_files.read(everything.root)
-    there = [artefact.name for artefact in ARTEFACTS if artefact.name in rules]
+    there = [artefact.name for artefact in (*ARTEFACTS, *ELSEWHERE) if artefact.name in rules]
     assert len(there) >= 15 and re.findall(r'<article id="(\w+)"', text) == there
     with browsers.browser() as chrome:
         chrome.get(page.as_uri())
@@ -62,7 +63,15 @@ def test_snakemakes_own_report_has_captions_and_categories(
     with zipfile.ZipFile(archive) as files:
         pages = [name for name in files.namelist() if name.endswith(".html")]
         found = "".join(files.read(name).decode("utf-8") for name in pages)
-    for words in ("Figure 3 (section 5)", "Tables", "Figures", "Claims", "Table 2 (section 4.1)"):
+    for words in (
+        "Figure 3 (section 5)",
+        "Tables",
+        "Figures",
+        "Claims",
+        "Table 2 (section 4.1)",
+        "Networks trained elsewhere",
+        "All networks side by side",
+    ):
         assert words in found
     # Values in captions are those of the configuration, defaults included.
     assert r"magnitude above 0.25, and the ID\nentries" in found

@@ -404,6 +404,8 @@ EXTERNAL_RULES = (
     "external_table",
     "external_figure",
     "external_layer_figure",
+    "external_networks_figure",
+    "external_networks_table",
 )
 # What two further runs make stale, and what they are measured for.
 TWO_RUNS = {"train": 2, "report_page": 1}

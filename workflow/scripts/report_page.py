@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from resnoise import commandline
-from resnoise.plan.artefacts import ARTEFACTS
+from resnoise.plan.artefacts import ARTEFACTS, ELSEWHERE
 from resnoise.report import facts, page
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     )
     parser.add_argument("--output", type=Path, required=True, help="output: the page (HTML)")
     arguments = parser.parse_args()
-    known = {artefact.name: artefact for artefact in ARTEFACTS}
+    known = {artefact.name: artefact for artefact in (*ARTEFACTS, *ELSEWHERE)}
     items = [
         page.Item(
             name=name,

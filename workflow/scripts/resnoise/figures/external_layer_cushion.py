@@ -9,37 +9,10 @@ from matplotlib.figure import Figure
 
 from resnoise.figures import style
 from resnoise.metrics import states
-from resnoise.storage import csvfile
-from resnoise.summaries.layer_cushion import QUANTILES
+from resnoise.summaries.external import RECORD, read_layers
 from resnoise.summaries.runs import read_network
 
 INCHES_PER_LAYER = 0.15
-
-
-def read(cushions: Path, record: Path) -> tuple[pd.DataFrame, str, str]:
-    """Return a table with a row for every layer, and the network's name and kind.
-
-    The kind is "residual" or "plain". Columns of the table: layer, name, pictures (number of those
-    on which there is a cushion), minimum (the layer cushion), q05, median, q95, and state ("dead"
-    or "exploded" if there is a cushion on none).
-
-    Args:
-        cushions: file from ``resnoise.metrics.layer_cushion``.
-        record: the network's ``network.json``.
-
-    Raises:
-        ResnoiseError: a file is missing or damaged.
-    """
-    name, _, kind = read_network(record)
-    rows = csvfile.read(cushions, "layer cushions", ("layer", "name", "cushion", states.COLUMN))
-    whole = rows.assign(values=states.values(rows["cushion"], rows[states.COLUMN]))
-    layers = rows.groupby(["layer", "name"])["cushion"]
-    table = layers.agg(pictures="count", minimum="min")
-    for label, level in QUANTILES.items():
-        table[label] = layers.quantile(level)
-    named = whole.groupby(["layer", "name"])["values"]
-    table[states.COLUMN] = named.agg(states.common)
-    return table.reset_index(), name, kind
 
 
 def draw(table: pd.DataFrame, name: str, kind: str) -> Figure:
@@ -48,7 +21,7 @@ def draw(table: pd.DataFrame, name: str, kind: str) -> Figure:
     Layers that are dead or have exploded are named.
 
     Args:
-        table: table from ``read``.
+        table: table from ``resnoise.summaries.external.read_layers``.
         name: name of the network.
         kind: "residual" or "plain", for the colour.
     """
@@ -78,5 +51,6 @@ def draw(table: pd.DataFrame, name: str, kind: str) -> Figure:
 def make(files: Sequence[Path]) -> style.Drawing:
     """Make the figure from one network's ``layer_cushion.csv``, with ``network.json`` beside it."""
     (cushions,) = files
-    table, name, kind = read(cushions, cushions.with_name("network.json"))
+    name, _, kind = read_network(cushions.with_name(RECORD))
+    table = read_layers(cushions.parent)
     return style.Drawing(draw(table, name, kind), table)

@@ -6,7 +6,6 @@ how noise on the input of some layers fades on its way to the output; how far th
 layer on are from linear.
 """
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -21,6 +20,7 @@ from matplotlib.typing import LineStyleType
 
 from resnoise.figures import style
 from resnoise.metrics import states
+from resnoise.summaries.noise_stability import middle
 from resnoise.summaries.runs import read_metrics
 
 KEYS = ["architecture", "depth", "quantity", "size", "layer", "name", "at_layer"]
@@ -93,7 +93,7 @@ def draw(summary: pd.DataFrame) -> Figure:
         own = summary[summary["depth"] == depth]
         for axis, quantity in zip(axes, PANELS, strict=True):
             if quantity == "fading":
-                _fading(axis, own, _middle(sizes))
+                _fading(axis, own, middle(sizes))
                 title = ""
             else:
                 title = _at_output(axis, own, quantity, sizes)
@@ -119,16 +119,11 @@ def draw(summary: pd.DataFrame) -> Figure:
     return figure
 
 
-def _middle(sizes: Sequence[float]) -> float:
-    """Return the middle one of the sorted sizes, NaN if there are none."""
-    return sizes[len(sizes) // 2] if len(sizes) else math.nan
-
-
 def _line_style(sizes: Sequence[float], size: float) -> LineStyleType:
     """Return the line style of a size: solid for the middle one, dashed or dotted for others."""
-    if size == _middle(sizes):
+    if size == middle(sizes):
         return "-"
-    others = [other for other in sizes if other != _middle(sizes)]
+    others = [other for other in sizes if other != middle(sizes)]
     dashes = style.LINE_STYLES[1:]
     return cast(LineStyleType, dashes[others.index(size) % len(dashes)])
 
@@ -145,11 +140,11 @@ def _at_output(axis: Axes, data: pd.DataFrame, quantity: str, sizes: Sequence[fl
     for size in sizes:
         for name in MARKERS:
             curve = chosen[(chosen["architecture"] == name) & (chosen["size"] == size)]
-            main = size == _middle(sizes)
+            main = size == middle(sizes)
             _curve(
                 axis, curve, "layer", name, size if scaled else 1, _line_style(sizes, size), main
             )
-    both = chosen[chosen["size"] == _middle(sizes)].pivot(
+    both = chosen[chosen["size"] == middle(sizes)].pivot(
         index="layer", columns="architecture", values="mean"
     )
     if not {*MARKERS} <= {*both.columns}:

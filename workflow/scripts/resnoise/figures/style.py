@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator
+from matplotlib.typing import ColorType
 
 from resnoise.storage import csvfile
 from resnoise.storage.digests import stamp
@@ -91,26 +92,34 @@ def name_state(axis: Axes, place: tuple[float, float], kind: str, state: str) ->
     )
 
 
-def mark_states(axis: Axes, layers: Sequence[int], kind: str) -> None:
-    """Mark the layers that are dead or have exploded in the network of one kind with crosses.
-
-    The crosses are at the bottom, those of the two kinds one above the other.
+def mark_states(
+    axis: Axes,
+    places: Sequence[float],
+    name: str,
+    *,
+    colour: ColorType | None = None,
+    row: int | None = None,
+) -> None:
+    """Mark the layers that are dead or have exploded in one network with crosses at the bottom.
 
     Args:
-        axis: its x axis has the numbers of layers.
-        layers: numbers of the layers.
-        kind: "plain" or "residual".
+        axis: its x axis has the layers.
+        places: x of the layers.
+        name: the network's kind, "plain" or "residual", or any name.
+        colour: the network's colour; None for that of its kind.
+        row: how far above the bottom, so that networks do not hide each other; None for its kind.
     """
-    if not len(layers):
+    if not len(places):
         return
+    row = ("plain", "residual").index(name) if row is None else row
     axis.plot(
-        layers,
-        np.full(len(layers), 0.03 if kind == "plain" else 0.08),
+        places,
+        np.full(len(places), 0.03 + 0.05 * row),
         "x",
         transform=axis.get_xaxis_transform(),
-        color=COLOURS[kind],
+        color=COLOURS[name] if colour is None else colour,
         markersize=3,
-        label=f"{kind}: dead or exploded",
+        label=f"{name}: dead or exploded",
     )
 
 

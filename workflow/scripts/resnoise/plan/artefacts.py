@@ -11,7 +11,7 @@ class Artefact:
     Attributes:
         name: name of the rule that makes it.
         title: name for people.
-        place: section or appendix of the paper.
+        place: section or appendix of the paper; "" if it is beyond the paper.
         file: file to look at, in the results folder: Markdown for a table, PNG for a figure.
         data: file with its numbers (CSV), in the results folder.
     """
@@ -70,9 +70,17 @@ ARTEFACTS = (
     _figure("figure13", "Figure 13: an inequality of Gaussian variables", "Appendix E"),
 )
 
-_BY_NAME = {artefact.name: artefact for artefact in ARTEFACTS}
-# Titles of tables and figures beyond the paper's: of networks that were trained elsewhere, of
-# Figure 3 at every snapshot, of further runs.
+# Of all networks that were trained elsewhere together.
+ELSEWHERE = (
+    _table("external_networks_table", "All networks side by side", "", "external/networks"),
+    _figure(
+        "external_networks_figure", "Layer cushions of all networks", "", "external/layer_cushions"
+    ),
+)
+
+_BY_NAME = {artefact.name: artefact for artefact in (*ARTEFACTS, *ELSEWHERE)}
+# Titles of further tables and figures beyond the paper's: of each network that was trained
+# elsewhere, of Figure 3 at every snapshot, of further runs.
 _FURTHER = {
     "interlayer_blocks": "Interlayer cushions of blocks",
     "interlayer_heatmap": "Interlayer cushions of all spans",

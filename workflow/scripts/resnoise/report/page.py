@@ -41,7 +41,8 @@ class Item:
     Attributes:
         name: its anchor.
         title: its heading.
-        place: its section or appendix in the paper.
+        place: its section or appendix in the paper; "" if it is of networks trained elsewhere,
+            which have a section of their own.
         file: the file to show, Markdown or PNG.
         data: CSV file with its numbers.
         caption: file with its caption in reStructuredText, which may have Jinja expressions with
@@ -68,7 +69,7 @@ def build(
 
     Args:
         claims: the file ``claims.csv``.
-        items: tables and figures in the order of the page.
+        items: tables and figures in the order of the page, those of the paper first.
         records: ``run.json`` of all runs.
         data: file with the prepared data set.
         facts: how the results were made.
@@ -79,7 +80,10 @@ def build(
     """
     judged = _claims(csvfile.read(claims, "claims"))
     runs = [_run(file, results) for file in records]
-    shown = [_item(item, facts.config, results) for item in items]
+    papers, elsewhere = (
+        [_item(item, facts.config, results) for item in items if bool(item.place) == is_papers]
+        for is_papers in (True, False)
+    )
     digests = [_digest(file, results) for file in (claims, *(i.data for i in items))]
     counts = Counter(claim["verdict"] for claim in judged)
     return _template("page.html.j2").render(
@@ -91,7 +95,8 @@ def build(
         kinds=[(k, sum(c["kind"] == k for c in judged)) for k in (STATEMENT, NUMBER)],
         verdicts=[(verdict, outcomes.slug(verdict), counts[verdict]) for verdict in VERDICTS],
         differences=_distinct(facts.differences),
-        items=shown,
+        items=papers,
+        elsewhere=elsewhere,
         config=yaml.safe_dump(dict(facts.config), sort_keys=False),
         facts=facts,
         data=_data(data),
