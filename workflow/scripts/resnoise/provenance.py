@@ -22,6 +22,7 @@ ENVIRONMENTS = SCRIPTS.parent.parent / "envs"
 
 # Modules that cannot change a number in a result. Editing them makes nothing stale.
 EXEMPT = {
+    "resnoise",  # offers names of resnoise.api to notebooks
     "resnoise.api",  # for notebooks; no script uses it
     "resnoise.commandline",  # logging and error messages
     "resnoise.data.progress",
@@ -35,11 +36,6 @@ EXEMPT = {
     "resnoise.training.log_lines",
     "resnoise.training.progress",
 }
-
-# Packages that offer names to notebooks, which no script uses. They count as if they were empty, so
-# that results from before they offered anything stay valid.
-_FACADES = {"resnoise"}
-_EMPTY = b"Modulebody[Pass)])"
 
 
 def code_digest(script: str, environment: str, *plugins: str) -> str:
@@ -137,12 +133,7 @@ def digest(name: str) -> str:
     """
     state = hashlib.sha256()
     for file in _files(name):
-        if name in _FACADES:
-            text = _EMPTY
-        elif file.suffix == ".py":
-            text = _read(file)[0].encode()
-        else:
-            text = file.read_bytes()
+        text = _read(file)[0].encode() if file.suffix == ".py" else file.read_bytes()
         state.update(hashlib.sha256(text).digest())
     return _named(name, state)
 
