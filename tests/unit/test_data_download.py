@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from resnoise import commandline
 from resnoise.data import download
 from resnoise.data.download import download_cifar10
 from resnoise.errors import ResnoiseError
@@ -248,7 +249,8 @@ def test_wrong_arguments_are_named(
 
 def run_script(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
     monkeypatch.setattr(sys, "argv", [SCRIPT.name, *arguments])
-    runpy.run_path(str(SCRIPT), run_name="__main__")
+    # Not as __main__, which would end this process.
+    commandline.run(runpy.run_path(str(SCRIPT))["main"])
 
 
 def test_script_passes_its_options_on(monkeypatch: pytest.MonkeyPatch) -> None:

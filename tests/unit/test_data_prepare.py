@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from resnoise import registry
+from resnoise import commandline, registry
 from resnoise.data import dataset, digits
 from resnoise.data.prepare import prepare
 from resnoise.data.samples import digest
@@ -133,7 +133,8 @@ def test_wrong_source_is_named(source: str, path: Path | None, message: str) -> 
 
 def run_script(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
     monkeypatch.setattr(sys, "argv", [SCRIPT.name, *map(str, arguments)])
-    runpy.run_path(str(SCRIPT), run_name="__main__")
+    # Not as __main__, which would end this process.
+    commandline.run(runpy.run_path(str(SCRIPT))["main"])
 
 
 def test_script_writes_a_data_set_and_reports(

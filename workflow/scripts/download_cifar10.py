@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from resnoise.commandline import run
+from resnoise.commandline import execute
 from resnoise.data.download import download_cifar10
 
 
@@ -23,4 +23,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    execute(main)
