@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import pytest
 import yaml
 from projects import CORE, Project
 
@@ -12,6 +13,8 @@ from resnoise.config import load as configuration
 from resnoise.live import jobs, states
 from resnoise.live.schedule import seconds_left
 from resnoise.live.states import Files, State, Status
+
+pytestmark = pytest.mark.thorough
 
 
 @contextmanager
