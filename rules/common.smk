@@ -190,6 +190,17 @@ def measured_by(metric, spec=None):
     }
 
 
+def measured_elsewhere(metric, **more):
+    """Return the parameters of a measurement of a network trained elsewhere: name, code, and more."""
+    own = registry.METRICS[metric].module
+    return {
+        "name": metric,
+        "code": code("external.py", "external.yaml", own),
+        "running": running("external.py", "external.yaml", own),
+        **more,
+    }
+
+
 def computing(runtime, memory_mb=500):
     """Return the resources of a job that computes with networks, on a GPU if the device allows it.
 

@@ -58,12 +58,7 @@ use rule external_network as external_interlayer_cushion with:
     resources:
         **measuring("interlayer_cushion", runtime=240),
     params:
-        code=code("external.py", "external.yaml", registry.METRICS["interlayer_cushion"].module),
-        running=running(
-            "external.py", "external.yaml", registry.METRICS["interlayer_cushion"].module
-        ),
-        name="interlayer_cushion",
-        spec=metric_spec("interlayer_cushion"),
+        **measured_elsewhere("interlayer_cushion", spec=metric_spec("interlayer_cushion")),
 
 
 use rule external_network as external_layer_cushion with:
@@ -75,10 +70,7 @@ use rule external_network as external_layer_cushion with:
     resources:
         **measuring("layer_cushion", runtime=120),
     params:
-        code=code("external.py", "external.yaml", registry.METRICS["layer_cushion"].module),
-        running=running("external.py", "external.yaml", registry.METRICS["layer_cushion"].module),
-        name="layer_cushion",
-        spec=metric_spec("layer_cushion"),
+        **measured_elsewhere("layer_cushion", spec=metric_spec("layer_cushion")),
 
 
 use rule external_network as external_noise_stability with:
@@ -90,10 +82,7 @@ use rule external_network as external_noise_stability with:
     resources:
         **measuring("noise_stability", runtime=240),
     params:
-        code=code("external.py", "external.yaml", registry.METRICS["noise_stability"].module),
-        running=running("external.py", "external.yaml", registry.METRICS["noise_stability"].module),
-        name="noise_stability",
-        spec=metric_spec("noise_stability"),
+        **measured_elsewhere("noise_stability", spec=metric_spec("noise_stability")),
 
 
 use rule external_network as external_margin with:
@@ -103,9 +92,7 @@ use rule external_network as external_margin with:
     pathvars:
         job="external_margin",
     params:
-        code=code("external.py", "external.yaml", registry.METRICS["margin"].module),
-        running=running("external.py", "external.yaml", registry.METRICS["margin"].module),
-        name="margin",
+        **measured_elsewhere("margin"),
 
 
 use rule table as external_table with:

@@ -1,7 +1,6 @@
 """Interlayer cushions of any network against brute-force Jacobians, and between which points."""
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,14 +24,7 @@ from resnoise.networks import build
 from resnoise.specs.metrics import InterlayerCushionSpec
 from resnoise.specs.run import NetworkSpec
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Compute with one thread: more cost time on tensors as small as these."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def spec(**changes: Any) -> InterlayerCushionSpec:

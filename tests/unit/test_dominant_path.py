@@ -1,7 +1,6 @@
 """Dominant-path networks: equal to residual networks with masked kernels, in everything."""
 
 import logging
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -24,13 +23,7 @@ VARIANTS = ("dominant-path", "dominant-path-lower-full")
 RECIPE = recipe_spec(config.load({}), "dominant-path")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Compute with one thread: more cost time on tensors as small as these."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def network(variant: str, depth: int = 8, width: int = 3) -> DominantPathNet:

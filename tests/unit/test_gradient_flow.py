@@ -1,7 +1,5 @@
 """Dominant gradient flow against brute force: one ordinary backward pass for every feature."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -25,13 +23,7 @@ from resnoise.specs.run import NetworkSpec
 ARCHITECTURES = ("plain", "residual", "full-plain", "full-residual")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Compute with one thread: more cost time on tensors as small as these."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def network(

@@ -3,7 +3,6 @@
 import functools
 import math
 import statistics
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -24,13 +23,7 @@ ARCHITECTURES = ("plain", "residual", "full-plain", "full-residual")
 SEEDS = range(8)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Compute with one thread: more cost time on tensors as small as these."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def network(

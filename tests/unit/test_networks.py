@@ -1,7 +1,6 @@
 """The networks: parameter counts, names, and forward and backward pass against plain formulas."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -24,13 +23,7 @@ ARCHITECTURES = (*SIMPLIFIED, *FULLY_FLEDGED)
 DEPTHS = (8, 20, 32, 44)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Compute with one thread: more cost time on tensors as small as these."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def network(architecture: str, depth: int = 8, width: int = 3, classes: int = 5) -> nn.Module:

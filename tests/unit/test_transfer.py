@@ -1,7 +1,6 @@
 """ID entries: where they are, and that a 1 at each of them is an identity connection."""
 
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -19,13 +18,7 @@ from resnoise.specs.run import NetworkSpec
 ODD = st.sampled_from([1, 3, 5, 7])
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Compute with one thread: more cost time on tensors as small as these."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def entries_by_definition(shape: tuple[int, int, int, int]) -> set[tuple[int, int, int, int]]:

@@ -137,13 +137,13 @@ def _of_calls(calls: Calls, weights: Sequence[float], inputs: Tensor) -> Tensor:
     """
     pictures = len(inputs)
     cushions = inputs.new_zeros((pictures, len(calls.calls)), dtype=torch.float64)
-    alive = torch.zeros(pictures, dtype=torch.bool, device=inputs.device)
+    none_lost = torch.zeros(pictures, dtype=torch.bool, device=inputs.device)
 
     def measure(call: Call, x: Tensor, output: Tensor) -> None:
         column = call.number - 1
         response = norms(call.by_picture(call.response(output), pictures))
         size = norms(call.by_picture(x, pictures))
-        cushions[:, column] = ratio(response, weights[column] * size, alive)
+        cushions[:, column] = ratio(response, weights[column] * size, none_lost)
 
     calls.run(inputs, after=measure)
     return cushions
