@@ -41,7 +41,7 @@ class Rule:
     def modules(self) -> set[str]:
         """Return the modules that its script loads by name, those of networks and data left out."""
         made = re.findall(r'made_by\(\s*"(\w+\.\w+)"', self.text)
-        measured = re.findall(r'(?:measured_by\(|METRICS\[)"(\w+)"', self.text)
+        measured = re.findall(r'measured_(?:by|elsewhere)\("(\w+)"', self.text)
         return {f"resnoise.{name}" for name in made} | {
             registry.metric(name).module for name in measured
         }
