@@ -31,7 +31,7 @@ def apptainer_parts() -> tuple[dict[str, str], dict[str, list[str]]]:
 
 def test_both_definitions_do_the_same() -> None:
     docker = docker_steps()
-    assert [instruction for instruction, _ in docker] == ["FROM", "ARG", "COPY", "ENV", "RUN"]
+    assert [instruction for instruction, _ in docker] == ["FROM", "ARG", "COPY", "RUN", "ENV"]
     values = dict(docker)
     header, sections = apptainer_parts()
     assert header == {"Bootstrap": "docker", "From": values["FROM"]}
