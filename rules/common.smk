@@ -88,7 +88,7 @@ GPUS = 0 if CONFIG["device"] == "cpu" else 1
 
 wildcard_constraints:
     architecture="|".join(registry.ARCHITECTURES),
-    initialisation="|".join(registry.INITIALISATIONS),
+    initialisation=registry.initialisation_pattern(),
     metric="|".join(registry.OWN_METRICS),
     depth=r"\d+",
     seed=r"\d+",
@@ -116,10 +116,17 @@ def shown(file, caption, category, title, **more):
     return report(file, caption=path, category=category, labels={"result": title}, **more)
 
 
+def captioned(stem, category, more):
+    """Return the name of the caption of a table or figure; `more` are its options for the report."""
+    if category == "Conjecture":
+        return f"conjecture_{stem}"
+    return f"external_{stem}" if "subcategory" in more else stem
+
+
 def figure(name, folder="<results>", data=None, category="Figures", caption=None, **more):
     """Return the outputs of a figure: PDF, PNG for the reports, and its numbers as CSV."""
     stem, title = artefacts.stem(name), artefacts.title(name)
-    caption = caption or (f"external_{stem}" if "subcategory" in more else stem)
+    caption = caption or captioned(stem, category, more)
     return {
         "pdf": f"{folder}/{stem}.pdf",
         "png": shown(f"{folder}/{stem}.png", caption, category, title, **more),
@@ -130,7 +137,7 @@ def figure(name, folder="<results>", data=None, category="Figures", caption=None
 def table(name, folder="<results>", category="Tables", caption=None, **more):
     """Return the outputs of a table: CSV for programs, Markdown, and HTML for Snakemake's report."""
     stem, title = artefacts.stem(name), artefacts.title(name)
-    caption = caption or (f"external_{stem}" if "subcategory" in more else stem)
+    caption = caption or captioned(stem, category, more)
     return {
         "csv": with_digest(f"{folder}/{stem}.csv"),
         "markdown": f"{folder}/{stem}.md",
@@ -331,6 +338,11 @@ def expected_digests(wildcards, input):
 @functools.cache
 def named_run(architecture, depth, initialisation, seed):
     """Return the specification of a run; cached, because several parameters of a job need it."""
+    try:
+        registry.initialisation_parameters(initialisation)
+    except ResnoiseError as error:
+        # Not a WorkflowError, which Snakemake shows with a traceback if a parameter raises it.
+        sys.exit(str(error))
     return specs.run_spec(CONFIG, architecture, int(depth), initialisation, int(seed))
 
 
@@ -356,9 +368,9 @@ def twin_spec(wildcards):
     return twin(wildcards).to_json()
 
 
-def metric_spec(name, architecture=None):
+def metric_spec(name, recipe=None):
     """Return the specification of a metric of the registry as JSON."""
-    return expected.metric_spec(CONFIG, name, architecture)
+    return expected.metric_spec(CONFIG, name, recipe)
 
 
 def metric_figure_parameters(wildcards):
@@ -430,6 +442,14 @@ def of_external(*names):
     return files
 
 
+def conjecture_files():
+    """Return the tables (CSV) and figures (PDF) about the paper's conjecture."""
+    return [
+        f"{CONFIG['results']}/{Path(artefact.data).with_suffix('.pdf' if artefact.is_figure else '.csv')}"
+        for artefact in artefacts.CONJECTURE
+    ]
+
+
 def external_files():
     """Return the results of all networks trained elsewhere, and those of all together."""
     files = ["interlayer_blocks.md", "interlayer_heatmap.pdf", "layer_cushion.pdf"]
@@ -440,7 +460,7 @@ def external_files():
 
 def gradient_flow_spec(wildcards):
     """Return the specification of the gradient flow of a run as JSON."""
-    return metric_spec("gradient_flow", wildcards.architecture)
+    return metric_spec("gradient_flow", run(wildcards).recipe)
 
 
 def exchange_records():

@@ -6,6 +6,8 @@ Standard library only, because the rules import this module too.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from resnoise import registry
+
 # Folder of a run below the results folder, and its log below the folder of logs.
 FOLDER = "runs/{architecture}-{depth}/{initialisation}/seed{seed}"
 LOG = "train/{architecture}-{depth}-{initialisation}-seed{seed}.log"
@@ -169,6 +171,30 @@ def figure10_runs(config: Mapping[str, Any]) -> list[Run]:
 
 # Architectures drawn in figures 4 and 5, which need no run.
 DRAWN = tuple(architecture for architecture, _ in GRADIENT_FLOW)
+
+
+# Parameter of an initialisation that the section ``conjecture`` varies.
+DOSE = "alpha"
+
+
+def dose_runs(config: Mapping[str, Any]) -> list[Run]:
+    """Return plain networks with each dose of identity, and those of Table 1 to compare with."""
+    section = config["conjecture"]
+    family, doses = section["initialisation"], section["doses"]
+    named = [registry.initialisation_text({"name": family, DOSE: dose}) for dose in doses]
+    kinds = [TABLE1[0], *(("plain", initialisation) for initialisation in named), TABLE1[1]]
+    return _pairs(kinds, section["depths"], section["seeds"])
+
+
+def conjecture_runs(config: Mapping[str, Any]) -> list[Run]:
+    """Return the runs that test the paper's conjecture: those of doses and of other causes.
+
+    No run is there twice.
+    """
+    section = config["conjecture"]
+    others = [(item["architecture"], item["initialisation"]) for item in section["others"]]
+    runs = _pairs(others, section["depths"], section["seeds"])
+    return [*dict.fromkeys([*dose_runs(config), *runs])]
 
 
 # Section of the configuration -> function that returns its runs. "twins" is not here: it has pairs.

@@ -1,0 +1,20 @@
+"""Risk and test error after training, against the size of the ID entries before it, by depth."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from resnoise.figures import doses, style
+from resnoise.summaries.conjecture import evaluations, over_doses
+
+MEASURES = {"risk": r"training risk $L_R$", "test_error": "test error"}
+
+
+def make(files: Sequence[Path], *, initialisation: str) -> style.Drawing:
+    """Make the figure from the ``evaluation.csv`` of runs, with its numbers.
+
+    Args:
+        files: measurements of doses, and of the networks to compare them with.
+        initialisation: name of the initialisation whose parameter is the dose.
+    """
+    table = over_doses(evaluations(files), initialisation, [*MEASURES])
+    return style.Drawing(doses.draw(table, MEASURES, log=True), table)
