@@ -88,6 +88,7 @@ include: "rules/theory.smk"
 include: "rules/weights.smk"
 include: "rules/dynamics.smk"
 include: "rules/runs.smk"
+include: "rules/conjecture.smk"
 include: "rules/report.smk"
 
 
@@ -131,6 +132,12 @@ rule runs:
     """The runs in the configuration's list `runs`, compared in one table."""
     input:
         "<results>/runs.csv",
+
+
+rule conjecture:
+    """A test of the paper's conjecture, which is beyond the paper: tables and figures about it."""
+    input:
+        conjecture_files(),
 
 
 rule metrics:

@@ -88,7 +88,7 @@ GPUS = 0 if CONFIG["device"] == "cpu" else 1
 
 wildcard_constraints:
     architecture="|".join(registry.ARCHITECTURES),
-    initialisation="|".join(registry.INITIALISATIONS),
+    initialisation=registry.initialisation_pattern(),
     metric="|".join(registry.OWN_METRICS),
     depth=r"\d+",
     seed=r"\d+",
@@ -331,6 +331,11 @@ def expected_digests(wildcards, input):
 @functools.cache
 def named_run(architecture, depth, initialisation, seed):
     """Return the specification of a run; cached, because several parameters of a job need it."""
+    try:
+        registry.initialisation_parameters(initialisation)
+    except ResnoiseError as error:
+        # Not a WorkflowError, which Snakemake shows with a traceback if a parameter raises it.
+        sys.exit(str(error))
     return specs.run_spec(CONFIG, architecture, int(depth), initialisation, int(seed))
 
 
@@ -428,6 +433,14 @@ def of_external(*names):
         return [f"{CONFIG['results']}/external/{own}/{name}" for own in EXTERNAL for name in names]
 
     return files
+
+
+def conjecture_files():
+    """Return the tables (CSV) and figures (PDF) about the paper's conjecture."""
+    return [
+        f"{CONFIG['results']}/{Path(artefact.data).with_suffix('.pdf' if artefact.is_figure else '.csv')}"
+        for artefact in artefacts.CONJECTURE
+    ]
 
 
 def external_files():

@@ -378,6 +378,7 @@ LEAVES = dict(leaves(read_schema(SCHEMA_PATH)))
 ITEMS = {
     "external[0]": {"name": "mine", "path": "net.pt"},
     "runs[0]": {"architecture": "plain", "initialisation": "kwi"},
+    "others[0]": {"architecture": "plain", "initialisation": "kwi"},
 }
 
 
@@ -523,7 +524,7 @@ FUZZED = {
     key: schema
     for key, schema in LEAVES.items()
     # Lists of sections, which hold what no key alone says, have tests of their own.
-    if not key.startswith(("external", "runs")) and key != "data.mirrors"
+    if not key.startswith(("external", "runs", "conjecture.others")) and key != "data.mirrors"
 }
 ODD = st.sampled_from(
     [None, True, 0, -1, 2**31, 2**64, 1.5, float("nan"), float("inf"), "", "x", "1e-4", "{", "\0"]
@@ -589,6 +590,8 @@ def test_only_contradictions_are_refused_in_valid_values(raw: dict[str, Any]) ->
                 "train_per_class",
                 "test_per_class",
                 "sha256",
+                "doses",
+                "initialisation",
             }, line
             assert " given, allowed: " in rest
 

@@ -26,7 +26,8 @@ RULES = COLLECTING | {*rule_files.making()}
 PAPERS = [
     rule
     for name, rule in rule_files.making().items()
-    if "external" not in name and name not in ("run_table", "metric", "metric_table")
+    if not name.startswith(("external", "conjecture"))
+    and name not in ("run_table", "metric", "metric_table")
 ]
 # Folders whose files pages may name.
 FOLDERS = "config|docs|envs|profiles|rules|slurm|ssh|tests|workflow"

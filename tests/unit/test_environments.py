@@ -69,7 +69,7 @@ def third_party_imports(script: str, *loaded: str) -> set[str]:
     plugins = [*loaded]
     if "resnoise.networks" in modules:
         plugins += [architecture.module for architecture in registry.ARCHITECTURES.values()]
-        plugins += registry.INITIALISATIONS.values()
+        plugins += [entry.module for entry in registry.INITIALISATIONS.values()]
     if "resnoise.metrics.registered" in modules:
         plugins += [registry.metric(name).module for name in registry.OWN_METRICS]
     if "resnoise.data.prepare" in modules:

@@ -192,7 +192,7 @@ def test_generators_of_different_seeds_purposes_and_epochs_differ() -> None:
 
 
 def test_an_unknown_initialisation_is_an_error_that_lists_the_known_ones() -> None:
-    with pytest.raises(ResnoiseError, match="'xavier' is unknown, allowed: kwi, hmwi"):
+    with pytest.raises(ResnoiseError, match="'xavier' is unknown, allowed: one of kwi, hmwi"):
         initialise(build(NetworkSpec("plain", 8, 4), 10), "xavier", 1)
 
 

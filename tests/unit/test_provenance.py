@@ -30,12 +30,12 @@ REAL = provenance.SCRIPTS
 RULES = REAL.parents[1] / "rules"
 PLUGINS = sorted(
     {name for architecture in registry.ARCHITECTURES.values() for name in architecture.modules}
-    | {*registry.INITIALISATIONS.values(), *(metric.module for metric in registry.METRICS.values())}
+    | {entry.module for entry in [*registry.INITIALISATIONS.values(), *registry.METRICS.values()]}
     | {source.module for source in registry.SOURCES.values()}
 )
 PLUGINS_OF_RUNS = [
     *(name for architecture in registry.ARCHITECTURES.values() for name in architecture.modules),
-    *registry.INITIALISATIONS.values(),
+    *(entry.module for entry in registry.INITIALISATIONS.values()),
 ]
 REAL_SCRIPTS = sorted(file.name for file in REAL.glob("*.py"))
 

@@ -50,7 +50,7 @@ def _read_library(scripts: Path) -> None:
         importlib.import_module(f"resnoise.{name}")
     provenance = importlib.import_module("resnoise.provenance")
     registry = importlib.import_module("resnoise.registry")
-    plugins = {*registry.INITIALISATIONS.values()}
+    plugins = {entry.module for entry in registry.INITIALISATIONS.values()}
     for architecture in registry.ARCHITECTURES.values():
         plugins.update(architecture.modules)
     for script in scripts.glob("*.py"):

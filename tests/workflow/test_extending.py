@@ -87,7 +87,7 @@ def test_additions_make_nothing_stale_and_their_commands_work(extended: Project)
 
     run(extended, initialisation)
     table = pd.read_csv(extended.results / "runs.csv")
-    assert set(table["initialisation"]) == {"orthogonal"}
+    assert set(table["initialisation"]) == {"scaled-kwi_gain=1.2"}
 
     run(extended, metric)
     table = pd.read_csv(extended.results / "metrics" / "distance.csv")

@@ -12,7 +12,7 @@ from resnoise.storage.files import write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 # The rules that only collect files; left out of the picture.
-TARGETS = ("all", "external", "runs", "metrics")
+TARGETS = ("all", "external", "runs", "metrics", "conjecture")
 # Targets that these rules do not ask for.
 FILES = ("figure3_snapshots", "results/graph/runs/residual-20/hmwi/seed1/transferred.safetensors")
 # A configuration that uses every rule: it downloads, has a network trained elsewhere (any existing

@@ -28,6 +28,7 @@ EXEMPT = {
     "resnoise.data.progress",
     "resnoise.environment",  # facts about the host, for the record only
     "resnoise.errors",
+    "resnoise.parameters",  # names initialisations
     "resnoise.networks.summary",  # what train.py --describe prints
     "resnoise.provenance",
     "resnoise.storage.store",  # what it finds is what the same code made before

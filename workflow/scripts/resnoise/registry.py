@@ -9,11 +9,13 @@ file names: use letters, digits and hyphens. docs/extending.md has a complete ex
 import dataclasses
 import functools
 import importlib
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from resnoise import provenance
+from resnoise import parameters, provenance
 from resnoise.errors import ResnoiseError
+from resnoise.parameters import Parameter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,11 +84,30 @@ def has_shortcuts(name: str) -> bool:
     return ARCHITECTURES[name].residual and ARCHITECTURES[name].family == "fully_fledged"
 
 
-# Name -> module that defines ``draw_kernel(shape, in_block, generator) -> torch.Tensor``.
+@dataclasses.dataclass(frozen=True)
+class Initialisation:
+    """Weights before training.
+
+    Attributes:
+        module: defines ``draw_kernel(shape, in_block, generator, **parameters) -> torch.Tensor``.
+        parameters: the named numbers that it takes.
+    """
+
+    module: str
+    parameters: tuple[Parameter, ...] = ()
+
+
 INITIALISATIONS = {
-    "kwi": "resnoise.initialisations.kaiming",
-    "hmwi": "resnoise.initialisations.hardt_ma",
-    "t-hmwi": "resnoise.initialisations.hardt_ma_transferred",
+    "kwi": Initialisation("resnoise.initialisations.kaiming"),
+    "hmwi": Initialisation("resnoise.initialisations.hardt_ma"),
+    "t-hmwi": Initialisation("resnoise.initialisations.hardt_ma_transferred"),
+    "id-entries": Initialisation(
+        "resnoise.initialisations.id_entries",
+        parameters=(Parameter("alpha", 0, 1), Parameter("noise", 0, 100, default=1)),
+    ),
+    "dirac": Initialisation("resnoise.initialisations.dirac"),
+    "orthogonal": Initialisation("resnoise.initialisations.orthogonal"),
+    "t-inverse-kwi": Initialisation("resnoise.initialisations.kaiming_transferred_back"),
 }
 
 
@@ -187,10 +208,8 @@ def architecture(name: str) -> Architecture:
 
 def plugin_modules(architecture_name: str, initialisation: str) -> tuple[str, ...]:
     """Return the names of the modules that a run needs for its architecture and initialisation."""
-    return (
-        *architecture(architecture_name).modules,
-        _look_up(INITIALISATIONS, initialisation, "initialisation"),
-    )
+    name, _ = initialisation_parameters(initialisation)
+    return (*architecture(architecture_name).modules, INITIALISATIONS[name].module)
 
 
 @functools.cache
@@ -232,9 +251,66 @@ def load_native(name: str) -> ModuleType | None:
     return importlib.import_module(native) if native else None
 
 
-def load_initialisation(name: str) -> ModuleType:
-    """Import and return the module of an initialisation."""
-    return importlib.import_module(_look_up(INITIALISATIONS, name, "initialisation"))
+@dataclasses.dataclass(frozen=True)
+class Kernels:
+    """An initialisation with its parameters: ``draw_kernel(shape, in_block, generator)``."""
+
+    draw_kernel: Callable[..., Any]
+
+
+def load_initialisation(specification: str) -> Kernels:
+    """Import the module of an initialisation and set its parameters; ResnoiseError if unknown."""
+    name, values = initialisation_parameters(specification)
+    module = importlib.import_module(INITIALISATIONS[name].module)
+    return Kernels(functools.partial(module.draw_kernel, **values))
+
+
+def initialisation_parameters(specification: str) -> tuple[str, dict[str, float]]:
+    """Return name and parameters of ``id-entries_alpha=0.5``, without those that are not written.
+
+    Raises:
+        ResnoiseError: there is no such initialisation, or this is not how it is written.
+    """
+    try:
+        initialisation_text(specification)
+    except ResnoiseError as error:
+        message = f"initialisation {specification!r} is unknown, allowed: {error}"
+        raise ResnoiseError(message) from None
+    name, values = parameters.read(specification)
+    return name, {key: float(value) for key, value in values.items()}
+
+
+def initialisation_text(given: object) -> str:
+    """Return the specification of an initialisation that a configuration names.
+
+    Args:
+        given: a name, a specification such as "id-entries_alpha=0.5", or a mapping of name and
+            parameters.
+
+    Raises:
+        ResnoiseError: there is no such initialisation, or a specification is not written in its
+            shortest form. The message is what is allowed.
+    """
+    name: object = None
+    values: Mapping[str, object] = {}
+    if isinstance(given, str):
+        name, values = parameters.read(given)
+    elif isinstance(given, Mapping):
+        name, values = given.get("name"), {key: given[key] for key in given if key != "name"}
+    if not isinstance(name, str) or name not in INITIALISATIONS:
+        raise ResnoiseError(f"one of {', '.join(INITIALISATIONS)}")
+    known = INITIALISATIONS[name].parameters
+    text = parameters.written(name, known, parameters.check(name, known, values))
+    if isinstance(given, str) and text != given:
+        raise ResnoiseError(text)
+    return text
+
+
+def initialisation_pattern() -> str:
+    """Return a regular expression for the specifications of all initialisations."""
+    return "|".join(
+        parameters.pattern(name, entry.parameters) for name, entry in INITIALISATIONS.items()
+    )
 
 
 def _look_up(table: dict[str, Any], name: str, kind: str) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from resnoise import registry
 from resnoise.config import yamlfile
 from resnoise.config.messages import allowed_by, describe, show, unknown_key
 from resnoise.config.rules import broken_rules
@@ -182,7 +183,12 @@ def _read(schema: Mapping[str, Any], value: Any) -> Any:
 
 
 def _canonical(schema: Mapping[str, Any], value: Any) -> Any:
-    """Return a copy of a valid value, with numbers that may be fractions turned into floats."""
+    """Return a copy of a valid value in canonical form.
+
+    Numbers that may be fractions become floats, and initialisations their specifications.
+    """
+    if schema.get("names") == "INITIALISATIONS":
+        return registry.initialisation_text(value)
     if "properties" in schema:
         return {
             name: _canonical(child, value[name]) for name, child in schema["properties"].items()

@@ -70,6 +70,8 @@ def _described(schema: Mapping[str, Any]) -> str:
     Names from the registry are not listed, unlike in ``allowed_by``: users can add to them, and the
     page would go out of date.
     """
-    if "registry" in schema:
-        return f"a name of {schema['registry']} in workflow/scripts/resnoise/registry.py"
+    table = schema.get("registry") or schema.get("names")
+    if table:
+        more = ", or {name: ...} with its parameters" if "names" in schema else ""
+        return f"a name of {table} in workflow/scripts/resnoise/registry.py{more}"
     return allowed_by(schema)

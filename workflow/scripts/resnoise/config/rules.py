@@ -9,6 +9,8 @@ from typing import Any
 from resnoise import registry
 from resnoise.config.messages import show
 from resnoise.config.schema import ROOT, SCHEMA_PATH, defaults, is_integer, is_real, read_schema
+from resnoise.errors import ResnoiseError
+from resnoise.plan import grid
 from resnoise.storage.store import FOLDER
 
 # Outputs must not go here: they would mix with the code, and deleting them could delete the code.
@@ -55,6 +57,8 @@ def broken_rules(
     yield from _external_rules(config["external"], problems)
     for index, runs in enumerate(config["runs"] if isinstance(config["runs"], list) else []):
         yield from _depth_rules(f"runs[{index}]", runs)
+        yield from _initialisation_rules(f"runs[{index}].initialisation", runs, problems)
+    yield from _conjecture_rules(config["conjecture"], problems)
     for family, recipe in config["training"].items():
         yield from _recipe_rules(f"training.{family}", recipe)
     yield from _layer_rules("trivial_case", config["trivial_case"])
@@ -159,6 +163,48 @@ def _depth_rules(section: str, values: Mapping[str, Any]) -> Iterator[tuple[str,
     for name, below in values.items():
         if isinstance(below, Mapping):
             yield from _depth_rules(f"{section}.{name}", below)
+
+
+def _initialisation_rules(
+    key: str, values: Mapping[str, Any], problems: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Yield a problem if the initialisation of a section is unknown or has other parameters."""
+    given = values["initialisation"]
+    if key not in problems and (allowed := _other_initialisation(given)):
+        yield key, f"{show(given)} given, allowed: {allowed}"
+
+
+def _other_initialisation(given: object) -> str | None:
+    """Return what is allowed if ``given`` is no initialisation, None if it is one."""
+    try:
+        registry.initialisation_text(given)
+    except ResnoiseError as error:
+        return str(error)
+    return None
+
+
+def _conjecture_rules(
+    section: Mapping[str, Any], problems: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Yield problems of the doses and the further runs of the section ``conjecture``."""
+    family, doses, others = (section[key] for key in ("initialisation", "doses", "others"))
+    for index, runs in enumerate(others if isinstance(others, list) else []):
+        key = f"conjecture.others[{index}].initialisation"
+        yield from _initialisation_rules(key, runs, problems)
+    if "conjecture.initialisation" in problems:
+        return
+    known = registry.INITIALISATIONS[family].parameters
+    if [each.name for each in known if each.default is None] != [grid.DOSE]:
+        yield (
+            "conjecture.initialisation",
+            f"{show(family)} given, allowed: an initialisation whose one parameter without "
+            f"default is {grid.DOSE}",
+        )
+        return
+    for index, dose in enumerate(doses if isinstance(doses, list) else []):
+        allowed = _other_initialisation({"name": family, grid.DOSE: dose})
+        if allowed and not any(key.startswith("conjecture.doses") for key in problems):
+            yield f"conjecture.doses[{index}]", f"{show(dose)} given, allowed: {allowed}"
 
 
 def _external_rules(networks: Any, problems: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -13,7 +13,7 @@ from resnoise.specs.run import RunSpec
 
 TWINS = "twins"
 # Section of the configuration -> function that returns its runs.
-SETS = {**grid.SECTIONS, "runs": grid.further_runs}
+SETS = {**grid.SECTIONS, "runs": grid.further_runs, "conjecture": grid.conjecture_runs}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -78,7 +78,12 @@ ELSEWHERE = (
     ),
 )
 
-_BY_NAME = {artefact.name: artefact for artefact in (*ARTEFACTS, *ELSEWHERE)}
+# Of the part that tests the paper's conjecture (docs/conjecture.md).
+CONJECTURE = (
+    _figure("conjecture_dose", "Risk and test error by ID entries", "", "conjecture/dose"),
+)
+
+_BY_NAME = {artefact.name: artefact for artefact in (*ARTEFACTS, *ELSEWHERE, *CONJECTURE)}
 # Titles of further tables and figures beyond the paper's: of each network that was trained
 # elsewhere, of Figure 3 at every snapshot, of further runs.
 _FURTHER = {

@@ -6,6 +6,8 @@ Standard library only, because the rules import this module too.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from resnoise import registry
+
 # Folder of a run below the results folder, and its log below the folder of logs.
 FOLDER = "runs/{architecture}-{depth}/{initialisation}/seed{seed}"
 LOG = "train/{architecture}-{depth}-{initialisation}-seed{seed}.log"
@@ -169,6 +171,31 @@ def figure10_runs(config: Mapping[str, Any]) -> list[Run]:
 
 # Architectures drawn in figures 4 and 5, which need no run.
 DRAWN = tuple(architecture for architecture, _ in GRADIENT_FLOW)
+
+
+# Parameter of an initialisation that the section ``conjecture`` varies.
+DOSE = "alpha"
+
+
+def conjecture_runs(config: Mapping[str, Any]) -> list[Run]:
+    """Return the runs that test the paper's conjecture, without duplicates.
+
+    They are plain networks with each dose, the networks of Table 1 to compare them with, and those
+    of other causes.
+    """
+    section = config["conjecture"]
+    kinds = [
+        *(("plain", initialisation) for initialisation in dose_initialisations(section)),
+        *TABLE1,
+        *((item["architecture"], item["initialisation"]) for item in section["others"]),
+    ]
+    return [*dict.fromkeys(_pairs(kinds, section["depths"], section["seeds"]))]
+
+
+def dose_initialisations(section: Mapping[str, Any]) -> list[str]:
+    """Return the initialisation of each dose of the section ``conjecture``."""
+    family, doses = section["initialisation"], section["doses"]
+    return [registry.initialisation_text({"name": family, DOSE: dose}) for dose in doses]
 
 
 # Section of the configuration -> function that returns its runs. "twins" is not here: it has pairs.
