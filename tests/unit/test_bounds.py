@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from resnoise.data import digits
 from resnoise.metrics import bounds
-from resnoise.networks import fully_fledged, simplified
+from resnoise.networks import dominant_path, fully_fledged, simplified
 from resnoise.networks.transfer import to_plain
 from resnoise.training.batches import Normalisation
 
@@ -163,6 +163,11 @@ def test_a_run_has_a_row_for_every_layer() -> None:
 def test_a_run_that_diverged_has_no_rows() -> None:
     table = measure(Run(lambda: simplified.build(8, 2, 10, 1, residual=False), "diverged"))
     assert len(table) == 0 and tuple(table.columns) == bounds.COLUMNS
+
+
+def test_layers_of_other_kinds_have_no_rows() -> None:
+    table = measure(Run(lambda: dominant_path.build(8, 2, 10, 1, residual=True)))
+    assert [*table["name"]] == ["conv1", "fc"] and table["path_norm"].isna().all()
 
 
 def test_layers_inside_of_blocks_have_no_sensitivity() -> None:

@@ -36,7 +36,7 @@ from resnoise.trained.run import TrainedRun
 # Pictures whose Jacobians are computed at once.
 _BATCH = 25
 COLUMNS = (
-    *("snapshot", "layer", "name", "weights", "kernel", "stride", "outputs"),
+    *("snapshot", "pictures", "layer", "name", "weights", "kernel", "stride", "outputs"),
     *("weight_norm", "transferred_norm", "distance"),
     *("spectral_norm", "frobenius_norm", "row_distance", "path_norm"),
     *("logit_cushion", "jacobian_spread", "largest_output"),
@@ -48,7 +48,8 @@ def measure(
 ) -> pd.DataFrame:
     """Return a row for every layer after training; none if the run diverged.
 
-    Columns: snapshot ("final"), layer (number from 1), name; weights (their number), kernel and
+    Columns: snapshot ("final"), pictures (number of training pictures); layer (number from 1),
+    name; weights (their number), kernel and
     stride (1 for the linear layer), outputs (channels, or classes); ``weight_norm`` and
     ``transferred_norm``, the Frobenius norms of the weights without and with the ones of ID
     entries; ``distance``, the Frobenius norm of the difference from the initial weights. Of the
@@ -58,7 +59,8 @@ def measure(
     of the product of the squared weights; empty in fully-fledged networks. ``logit_cushion`` and
     ``jacobian_spread`` (beta): smallest and largest value over the pictures, empty for the linear
     layer; ``largest_output``: the largest norm of the layer's response. These three are empty where
-    the layer is not the last one of its block, and infinite or empty if nothing reaches the logits.
+    the layer is not the last one of its block, or if nothing reaches the logits. Layers of other
+    kinds than convolutions and linear layers, as in dominant-path networks, have no rows.
 
     Args:
         run: the run.
@@ -77,7 +79,7 @@ def measure(
         start = run.network("initial", device).double()
         inputs = run.normalisation(device)(pictures).double()
         table = weight_norms(network, start, inputs[:1]).join(sensitivity(network, inputs))
-        table.insert(0, "snapshot", label)
+        table = table.assign(snapshot=label, pictures=len(run.dataset.train_images))
         tables.append(table.reset_index()[list(COLUMNS)])
     return tables[-1]
 
@@ -146,13 +148,15 @@ def sensitivity(network: nn.Module, inputs: Tensor) -> pd.DataFrame:
     largest = spreads.nan_to_num(-torch.inf).amax(0).tolist()
     table = pd.DataFrame(
         {
+            "layer": [stage.number if stage.layers else 0 for stage in parts],
             "logit_cushion": [*smallest, math.nan],
             "jacobian_spread": [*largest, math.nan],
             "largest_output": outputs.amax(0).tolist(),
-        },
-        index=pd.Index([stage.number for stage in parts], name="layer"),
+        }
     )
-    return table.replace([math.inf, -math.inf], math.nan)
+    # Blocks with layers of other kinds have no number.
+    known = table[table["layer"] > 0].set_index("layer")
+    return known.replace([math.inf, -math.inf], math.nan)
 
 
 def _sensitivity(parts: list[Stage], inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -81,6 +81,15 @@ ELSEWHERE = (
 # Of the part that tests the paper's conjecture (docs/conjecture.md).
 CONJECTURE = (
     _figure("conjecture_dose", "Risk and test error by ID entries", "", "conjecture/dose"),
+    _table("conjecture_bounds", "Generalisation bounds of all runs", "", "conjecture/bounds"),
+    _table("conjecture_prediction", "Which measure predicts", "", "conjecture/prediction"),
+    _figure(
+        "conjecture_prediction_figure",
+        "Which measure predicts, as a figure",
+        "",
+        "conjecture/prediction_figure",
+    ),
+    _table("conjecture_verdict", "Whether the conjecture survives", "", "conjecture/verdict"),
 )
 
 _BY_NAME = {artefact.name: artefact for artefact in (*ARTEFACTS, *ELSEWHERE, *CONJECTURE)}
