@@ -117,10 +117,17 @@ def shown(file, caption, category, title, **more):
     return report(file, caption=path, category=category, labels={"result": title}, **more)
 
 
+def captioned(stem, category, more):
+    """Return the name of the caption of a table or figure; `more` are its options for the report."""
+    if category == "Conjecture":
+        return f"conjecture_{stem}"
+    return f"external_{stem}" if "subcategory" in more else stem
+
+
 def figure(name, folder="<results>", data=None, category="Figures", caption=None, **more):
     """Return the outputs of a figure: PDF, PNG for the reports, and its numbers as CSV."""
     stem, title = artefacts.stem(name), artefacts.title(name)
-    caption = caption or (f"external_{stem}" if "subcategory" in more else stem)
+    caption = caption or captioned(stem, category, more)
     return {
         "pdf": f"{folder}/{stem}.pdf",
         "png": shown(f"{folder}/{stem}.png", caption, category, title, **more),
@@ -131,7 +138,7 @@ def figure(name, folder="<results>", data=None, category="Figures", caption=None
 def table(name, folder="<results>", category="Tables", caption=None, **more):
     """Return the outputs of a table: CSV for programs, Markdown, and HTML for Snakemake's report."""
     stem, title = artefacts.stem(name), artefacts.title(name)
-    caption = caption or (f"external_{stem}" if "subcategory" in more else stem)
+    caption = caption or captioned(stem, category, more)
     return {
         "csv": with_digest(f"{folder}/{stem}.csv"),
         "markdown": f"{folder}/{stem}.md",
@@ -362,9 +369,9 @@ def twin_spec(wildcards):
     return twin(wildcards).to_json()
 
 
-def metric_spec(name, architecture=None):
+def metric_spec(name, recipe=None):
     """Return the specification of a metric of the registry as JSON."""
-    return expected.metric_spec(CONFIG, name, architecture)
+    return expected.metric_spec(CONFIG, name, recipe)
 
 
 def metric_figure_parameters(wildcards):
@@ -454,7 +461,7 @@ def external_files():
 
 def gradient_flow_spec(wildcards):
     """Return the specification of the gradient flow of a run as JSON."""
-    return metric_spec("gradient_flow", wildcards.architecture)
+    return metric_spec("gradient_flow", run(wildcards).recipe)
 
 
 def exchange_records():

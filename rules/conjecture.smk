@@ -5,121 +5,56 @@
 use rule figure as conjecture_dose with:
     """Risk and test error after training against the size of the ID entries at the start."""
     input:
-        files=run_files(grid.conjecture_runs(CONFIG), "evaluation.csv"),
-        records=run_files(grid.conjecture_runs(CONFIG), "run.json"),
+        files=run_files(grid.dose_runs(CONFIG), "evaluation.csv"),
     output:
-        **figure(
-            "conjecture_dose",
-            "<results>/conjecture",
-            category="Conjecture",
-            caption="conjecture_dose",
-        ),
+        **figure("conjecture_dose", "<results>/conjecture", category="Conjecture"),
     pathvars:
         figure="conjecture/dose",
     params:
         **made_by("figures.conjecture_dose", **keys("conjecture", "initialisation")),
 
 
-use rule table as conjecture_bounds with:
-    """Generalisation bounds of all runs (Arora et al. 2018), and measures to compare them with."""
+use rule figure as conjecture_cushion with:
+    """Layer cushions after training against the size of the ID entries at the start."""
     input:
-        files=conjecture_runs("run.json"),
-        measurements=conjecture_runs(
-            "evaluation.csv",
-            "layer_cushion.csv",
-            "interlayer_cushion.csv",
-            "noise_stability.csv",
-            "metrics/margin.csv",
-            "metrics/bounds.csv",
-        ),
-        paper=[],
+        files=run_files(grid.dose_runs(CONFIG), "layer_cushion.csv"),
+        records=run_files(grid.dose_runs(CONFIG), "run.json"),
     output:
-        **table(
-            "conjecture_bounds",
-            "<results>/conjecture",
-            category="Conjecture",
-            caption="conjecture_bounds",
-        ),
+        **figure("conjecture_cushion", "<results>/conjecture", category="Conjecture"),
     pathvars:
-        table="conjecture/bounds",
+        figure="conjecture/cushion",
     params:
-        **made_by("tables.bounds", **keys("conjecture", "initialisation")),
+        **made_by("figures.conjecture_cushion", **keys("conjecture", "initialisation")),
 
 
-use rule table as conjecture_prediction with:
-    """Rank correlations of each measure with test error and generalisation gap, over all runs."""
+use rule figure as conjecture_flow with:
+    """Dominant gradient flow against the size of the ID entries at the start."""
     input:
-        files="<results>/conjecture/bounds.csv",
-        paper=[],
+        files=run_files(grid.dose_runs(CONFIG), "gradient_flow.csv"),
     output:
-        **table(
-            "conjecture_prediction",
-            "<results>/conjecture",
-            category="Conjecture",
-            caption="conjecture_prediction",
-        ),
+        **figure("conjecture_flow", "<results>/conjecture", category="Conjecture"),
     pathvars:
-        table="conjecture/prediction",
+        figure="conjecture/flow",
     params:
         **made_by(
-            "tables.prediction",
-            **keys("conjecture", "equal_risk"),
-            **bootstrap("conjecture"),
+            "figures.conjecture_flow",
+            **keys("conjecture", "initialisation"),
+            **keys("gradient_flow", "reading", "layers"),
         ),
 
 
-use rule figure as conjecture_prediction_figure with:
-    """Which measure predicts: rank correlations with their intervals."""
+use rule table as conjecture_runs with:
+    """All runs that test the conjecture, side by side: doses, other causes, the paper's networks."""
     input:
-        files="<results>/conjecture/prediction.csv",
+        files=[
+            *run_files(grid.conjecture_runs(CONFIG), "evaluation.csv"),
+            *run_files(grid.conjecture_runs(CONFIG), "layer_cushion.csv"),
+        ],
+        records=run_files(grid.conjecture_runs(CONFIG), "run.json"),
+        paper=[],
     output:
-        **figure(
-            "conjecture_prediction_figure",
-            "<results>/conjecture",
-            category="Conjecture",
-            caption="conjecture_prediction",
-        ),
+        **table("conjecture_runs", "<results>/conjecture", category="Conjecture"),
     pathvars:
-        figure="conjecture/prediction_figure",
+        table="conjecture/runs",
     params:
-        **made_by("figures.prediction"),
-
-
-rule conjecture_verdict:
-    """Whether the conjecture survives: what follows from it, statement by statement."""
-    input:
-        files=conjecture_claim_files,
-        statements=CONJECTURE,
-    output:
-        csv=with_digest("<results>/conjecture/verdict.csv"),
-        markdown="<results>/conjecture/verdict.md",
-        html=shown(
-            "<results>/conjecture/verdict.html",
-            "conjecture_verdict",
-            "Conjecture",
-            "Whether the conjecture survives",
-        ),
-    log:
-        "<logs>/conjecture/verdict.log",
-    benchmark:
-        "<benchmarks>/conjecture/verdict.tsv"
-    localrule: True
-    conda:
-        "../envs/claims.yaml"
-    resources:
-        mem_mb=rising(2000),
-        runtime=rising(20),
-    params:
-        *code("conjecture.py", "claims.yaml"),
-        provenance.text_digest(ROOT / "config" / "paper_schema.yaml"),
-        script=script("conjecture.py"),
-        files=conjecture_claim_spec,
-        confidence=CONFIG["conjecture"]["confidence"],
-        results=lambda wildcards, output: os.path.dirname(os.path.dirname(output.csv[0])),
-        running=running("conjecture.py", "claims.yaml"),
-        expected=expected_digests,
-    shell:
-        "python {params.script:q} --code {params.running:q} --expected {params.expected:q}"
-        " --paper {input.statements:q} --results {params.results:q} --files {params.files:q}"
-        " --settings '{{}}' --confidence {params.confidence:q} --csv {output.csv[0]:q}"
-        " --markdown {output.markdown:q} > {log:q} 2>&1"
+        **made_by("tables.conjecture_runs"),

@@ -16,7 +16,7 @@ from resnoise.config import load as config
 from resnoise.config.schema import SCHEMA_PATH, read_schema
 from resnoise.errors import ResnoiseError
 from resnoise.plan import grid
-from resnoise.plan.specs import gradient_flow_spec, run_spec
+from resnoise.plan.specs import gradient_flow_spec, recipe_spec, run_spec
 from resnoise.registry import ARCHITECTURES
 
 DIGITS = {"source": "digits"}
@@ -603,4 +603,4 @@ def check_loaded(loaded: dict[str, Any]) -> None:
         for run in runs(loaded):
             run_spec(loaded, *run).to_json()
     for architecture in ARCHITECTURES:
-        gradient_flow_spec(loaded, architecture).to_json()
+        gradient_flow_spec(loaded, recipe_spec(loaded, architecture)).to_json()

@@ -395,16 +395,21 @@ def test_runs_of_the_gradient_flow_keep_what_it_measures() -> None:
         "gradient_flow": {"depth": 14, "seeds": [4], "epochs": [5, 2, 20, 30]},
     }
     loaded = config.load(raw)
-    assert gradient_flow_spec(loaded, "plain").epochs == (2, 5)
-    assert gradient_flow_spec(loaded, "full-plain").epochs == (2, 5, 20, 30)
 
     def kept(*run: Any) -> tuple[int, ...]:
         return run_spec(loaded, *run).recipe.snapshot_epochs
+
+    def measured(*run: Any) -> tuple[int, ...]:
+        return gradient_flow_spec(loaded, run_spec(loaded, *run).recipe).epochs
 
     assert kept("residual", 14, "hmwi", 4) == (2, 3, 5)
     assert kept("full-residual", 14, "kwi", 4) == (2, 5, 20, 30)
     others = [("residual", 14, "hmwi", 1), ("residual", 20, "hmwi", 4), ("plain", 14, "hmwi", 4)]
     assert [kept(*run) for run in others] == [(3,)] * 3
+    assert measured("residual", 14, "hmwi", 4) == (2, 5)
+    assert measured("full-residual", 14, "kwi", 4) == (2, 5, 20, 30)
+    # Another run can be measured too, at the moments that every run keeps.
+    assert measured("plain", 20, "kwi", 4) == ()
 
 
 def test_table5_compares_runs_of_the_same_seeds() -> None:

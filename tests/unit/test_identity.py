@@ -51,7 +51,7 @@ def make(results: Path, seed: int, run: RunSpec | None = None) -> Path:
     stamp(folder / "history.csv", {"run": fields, "data": "d"})
     for name, metric in METRICS.items():
         csvfile.write(folder / name, pd.DataFrame({"seed": [seed]}))
-        keys = expected.metric_spec(CONFIG, metric, "residual")
+        keys = expected.metric_spec(CONFIG, metric, run.recipe)
         own = {"weights": digests["weights"], "snapshots": "s", "data": "d", "code": "c"}
         measured = {"metric": metric, "spec": json.loads(keys)}
         stamp(folder / name, {"run": fields, **own, **measured})

@@ -39,7 +39,7 @@ def evaluation(folder: Path) -> None:
     record = read_json(folder / "run.json")
     csvfile.write(folder / "evaluation.csv", pd.DataFrame({"risk": [0.5]}))
     own = {name: record["files"][name] for name in ("weights", "snapshots")}
-    keys = json.loads(expected.metric_spec({}, "evaluation", "residual"))
+    keys = json.loads(expected.metric_spec({}, "evaluation"))
     measured = {"metric": "evaluation", "spec": keys, "code": "c", "data": record["data_digest"]}
     stamp(folder / "evaluation.csv", {"run": record["spec"], **own, **measured})
 

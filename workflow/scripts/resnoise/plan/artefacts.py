@@ -81,6 +81,9 @@ ELSEWHERE = (
 # Of the part that tests the paper's conjecture (docs/conjecture.md).
 CONJECTURE = (
     _figure("conjecture_dose", "Risk and test error by ID entries", "", "conjecture/dose"),
+    _figure("conjecture_cushion", "Layer cushions by ID entries", "", "conjecture/cushion"),
+    _figure("conjecture_flow", "Gradient flow by ID entries", "", "conjecture/flow"),
+    _table("conjecture_runs", "Doses of identity and other causes", "", "conjecture/runs"),
     _table("conjecture_bounds", "Generalisation bounds of all runs", "", "conjecture/bounds"),
     _table("conjecture_prediction", "Which measure predicts", "", "conjecture/prediction"),
     _figure(

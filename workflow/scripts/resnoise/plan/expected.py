@@ -15,7 +15,7 @@ from resnoise.plan import grid, specs
 from resnoise.specs import metrics as metric_specs
 from resnoise.specs import results
 from resnoise.specs.base import Spec
-from resnoise.specs.run import RunSpec, plain_twin
+from resnoise.specs.run import RecipeSpec, RunSpec, plain_twin
 from resnoise.storage import identity
 
 # Files of a measurement that are not called like the metric.
@@ -76,18 +76,21 @@ def digest(config: Mapping[str, Any], file: str) -> str:
     metric = _FURTHER_FILES.get(path.stem, path.stem)
     if metric not in registry.METRICS:
         return identity.NO_RUN
-    spec = json.loads(metric_spec(config, metric, run.network.architecture))
+    spec = json.loads(metric_spec(config, metric, run.recipe))
     return identity.digest(fields, metric, spec)
 
 
-def metric_spec(config: Mapping[str, Any], metric: str, architecture: str) -> str:
-    """Return the specification of a metric of the registry, for an architecture, as JSON.
+def metric_spec(config: Mapping[str, Any], metric: str, recipe: RecipeSpec | None = None) -> str:
+    """Return the specification of a metric of the registry as JSON.
+
+    That of the gradient flow depends on the recipe of the run that is measured; others do not.
 
     For a metric without a class of specification, these are all keys of the configuration section
     with its name, if there is one.
     """
     if metric == "gradient_flow":
-        return specs.gradient_flow_spec(config, architecture).to_json()
+        assert recipe is not None
+        return specs.gradient_flow_spec(config, recipe).to_json()
     section = config.get(metric, {})
     if kind := registry.METRICS[metric].spec:
         spec: Spec = specs.section_spec(section, getattr(metric_specs, kind))

@@ -177,25 +177,24 @@ DRAWN = tuple(architecture for architecture, _ in GRADIENT_FLOW)
 DOSE = "alpha"
 
 
-def conjecture_runs(config: Mapping[str, Any]) -> list[Run]:
-    """Return the runs that test the paper's conjecture, without duplicates.
+def dose_runs(config: Mapping[str, Any]) -> list[Run]:
+    """Return plain networks with each dose of identity, and those of Table 1 to compare with."""
+    section = config["conjecture"]
+    family, doses = section["initialisation"], section["doses"]
+    named = [registry.initialisation_text({"name": family, DOSE: dose}) for dose in doses]
+    kinds = [TABLE1[0], *(("plain", initialisation) for initialisation in named), TABLE1[1]]
+    return _pairs(kinds, section["depths"], section["seeds"])
 
-    They are plain networks with each dose, the networks of Table 1 to compare them with, and those
-    of other causes.
+
+def conjecture_runs(config: Mapping[str, Any]) -> list[Run]:
+    """Return the runs that test the paper's conjecture: those of doses and of other causes.
+
+    No run is there twice.
     """
     section = config["conjecture"]
-    kinds = [
-        *(("plain", initialisation) for initialisation in dose_initialisations(section)),
-        *TABLE1,
-        *((item["architecture"], item["initialisation"]) for item in section["others"]),
-    ]
-    return [*dict.fromkeys(_pairs(kinds, section["depths"], section["seeds"]))]
-
-
-def dose_initialisations(section: Mapping[str, Any]) -> list[str]:
-    """Return the initialisation of each dose of the section ``conjecture``."""
-    family, doses = section["initialisation"], section["doses"]
-    return [registry.initialisation_text({"name": family, DOSE: dose}) for dose in doses]
+    others = [(item["architecture"], item["initialisation"]) for item in section["others"]]
+    runs = _pairs(others, section["depths"], section["seeds"])
+    return [*dict.fromkeys([*dose_runs(config), *runs])]
 
 
 # Section of the configuration -> function that returns its runs. "twins" is not here: it has pairs.

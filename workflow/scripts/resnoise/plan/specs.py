@@ -55,7 +55,7 @@ def run_spec(
     """
     recipe = recipe_spec(config, architecture)
     if grid.Run(architecture, depth, initialisation, seed) in grid.gradient_flow_runs(config):
-        measured = gradient_flow_spec(config, architecture).epochs
+        measured = (epoch for epoch in config["gradient_flow"]["epochs"] if epoch < recipe.epochs)
         epochs = sorted({*recipe.snapshot_epochs, *measured})
         recipe = dataclasses.replace(recipe, snapshot_epochs=tuple(epochs))
     return RunSpec(
@@ -78,19 +78,17 @@ def twin_spec(config: Mapping[str, Any], depth: int, seed: int) -> RunSpec:
     return dataclasses.replace(spec, recipe=recipe)
 
 
-def gradient_flow_spec(config: Mapping[str, Any], architecture: str) -> GradientFlowSpec:
-    """Return the specification of an architecture's gradient flow under a loaded configuration.
+def gradient_flow_spec(config: Mapping[str, Any], recipe: RecipeSpec) -> GradientFlowSpec:
+    """Return the specification of a run's gradient flow under a loaded configuration.
 
-    Its epochs are those of the configuration that are before the end of training.
-
-    Raises:
-        ResnoiseError: there is no such architecture.
+    Its epochs are those of the configuration after which the run keeps its weights: all that are
+    before the end of training for runs of the section ``gradient_flow``, perhaps none for others.
     """
     section = config["gradient_flow"]
-    last = recipe_spec(config, architecture).epochs
+    kept = {*recipe.snapshot_epochs} - {recipe.epochs}
     return GradientFlowSpec(
         samples=section["samples"],
         sample_seed=section["sample_seed"],
         precision=section["precision"],
-        epochs=tuple(sorted(epoch for epoch in section["epochs"] if epoch < last)),
+        epochs=tuple(sorted(kept & {*section["epochs"]})),
     )

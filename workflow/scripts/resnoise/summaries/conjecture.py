@@ -3,57 +3,127 @@
 The functions do not use torch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import pandas as pd
 
 from resnoise import registry
+from resnoise.metrics import states
+from resnoise.summaries import gradient_flow
+from resnoise.summaries.evaluations import read_evaluations
+from resnoise.summaries.layer_cushion import FILE
+from resnoise.summaries.runs import read_metrics
 
+RUN = ["architecture", "depth", "initialisation", "seed"]
 # Column with the size of the ID entries, a parameter of the initialisation.
 DOSE = "alpha"
 # Architecture and initialisation of the networks that doses are compared with.
 REFERENCES = (("plain", "kwi"), ("residual", "hmwi"))
 
 
+def evaluations(files: Iterable[Path]) -> pd.DataFrame:
+    """Return what runs reach, with a row for each.
+
+    Columns: those of ``RUN``, status ("ok" or "diverged"), risk, train_error, test_error, and gap
+    (test error - training error).
+
+    Args:
+        files: ``evaluation.csv`` of runs.
+
+    Raises:
+        ResnoiseError: a file is missing or damaged.
+    """
+    rows = read_evaluations(files)
+    final = rows[rows["snapshot"] == "final"].reset_index(drop=True)
+    final = final[[*RUN, "status", "risk", "train_error", "test_error"]]
+    return final.assign(gap=final["test_error"] - final["train_error"])
+
+
+def cushions(files: Iterable[Path]) -> pd.DataFrame:
+    """Return the layer cushions after training, with a row for each run.
+
+    Columns: those of ``RUN``; cushion_median and cushion_smallest (over layers, of the medians over
+    pictures); lost_layers (number of layers that are dead or have exploded on all pictures, which
+    count in neither).
+
+    Args:
+        files: ``layer_cushion.csv`` of runs.
+
+    Raises:
+        ResnoiseError: a file is missing or damaged.
+    """
+    rows = read_metrics((file.parent for file in files), FILE)
+    rows = rows[rows["snapshot"] == "final"]
+    whole = rows.assign(whole=states.values(rows["cushion"], rows[states.COLUMN]))
+    layers = whole.groupby([*RUN, "layer"], as_index=False).agg(
+        median=("cushion", "median"), state=("whole", states.common)
+    )
+    layers["lost"] = layers["state"] != ""
+    return layers.groupby(RUN, as_index=False, sort=False).agg(
+        cushion_median=("median", "median"),
+        cushion_smallest=("median", "min"),
+        lost_layers=("lost", "sum"),
+    )
+
+
+def flows(files: Iterable[Path], *, reading: str, layers: str) -> pd.DataFrame:
+    """Return the dominant gradient flow, as its mean over layers, with a row for each run.
+
+    Columns: those of ``RUN``, iteration1 and final (after the first iteration and after training).
+    Layers that are dead or have exploded do not count.
+
+    Args:
+        files: ``gradient_flow.csv`` of runs.
+        reading: how dominant gradient flow is read (key of the section ``gradient_flow``).
+        layers: which layers count (likewise).
+
+    Raises:
+        ResnoiseError: a file is missing or damaged.
+    """
+    rows = gradient_flow.of_layers(gradient_flow.read(files), layers, reading)
+    moments = ["iteration1", "final"]
+    rows = rows[rows["snapshot"].isin(moments)]
+    table = rows.pivot_table(
+        index=RUN, columns="snapshot", values="f_mean", aggfunc="mean", dropna=False
+    )
+    return table.reindex(columns=moments).reset_index()
+
+
 def over_doses(rows: pd.DataFrame, family: str, measures: Sequence[str]) -> pd.DataFrame:
     """Return mean, smallest and largest value over seeds for every depth and dose.
 
-    Columns: depth, architecture, initialisation, alpha (empty for ``REFERENCES``), seeds (their
-    number), diverged (number of runs), and ``{measure}_mean``, ``_min`` and ``_max`` of each
-    measure. Runs that diverged are in no mean. Runs that are neither a dose nor a reference have
-    no row. Rows are sorted by depth and alpha, references last.
+    Columns: depth, architecture, initialisation, alpha (empty for ``REFERENCES``), seeds (number of
+    those that have a value), and ``{measure}_mean``, ``_min`` and ``_max`` of each measure. Runs
+    that are neither a dose nor a reference have no row. Rows are sorted by depth and alpha,
+    references last.
 
     Args:
-        rows: a row for each run, with architecture, depth, initialisation, seed, status and the
-            measures.
+        rows: a row for each run, with the columns of ``RUN`` and the measures, which are empty for
+            runs that diverged.
         family: name of the initialisation whose parameter is the dose.
         measures: columns to summarise.
     """
     doses = [dose(initialisation, family) for initialisation in rows["initialisation"]]
+    rows = rows.assign(**{DOSE: pd.Series(doses, index=rows.index, dtype=float)})
     pairs = zip(rows["architecture"], rows["initialisation"], strict=True)
     is_reference = pd.Series([pair in REFERENCES for pair in pairs], index=rows.index)
-    rows = rows.assign(**{DOSE: pd.array(doses, dtype="Float64")})
     is_dose = (rows["architecture"] == "plain") & rows[DOSE].notna()
     rows = rows[is_dose | is_reference]
+    named = {
+        f"{measure}_{name}": (measure, name)
+        for measure in measures
+        for name in ("mean", "min", "max")
+    }
     keys = ["depth", "architecture", "initialisation", DOSE]
-    table = []
-    for values, own in rows.groupby(keys, dropna=False, sort=False):
-        row = dict(zip(keys, values, strict=True))
-        ended = own[own["status"] == "ok"]
-        row |= {"seeds": len(own), "diverged": len(own) - len(ended)}
-        for measure in measures:
-            column = ended[measure]
-            row |= {
-                f"{measure}_mean": column.mean(),
-                f"{measure}_min": column.min(),
-                f"{measure}_max": column.max(),
-            }
-        table.append(row)
-    return pd.DataFrame(table).sort_values(["depth", DOSE], kind="stable", ignore_index=True)
+    table = rows.groupby(keys, dropna=False, as_index=False).agg(
+        seeds=(measures[0], "count"), **named
+    )
+    return table.sort_values(["depth", DOSE], kind="stable", ignore_index=True)
 
 
 def dose(initialisation: str, family: str) -> float | None:
-    """Return the dose of an initialisation, None if it is not one of the family with a dose only.
+    """Return the dose of an initialisation, None if it is not of the family with a dose only.
 
     Raises:
         ResnoiseError: there is no such initialisation.
