@@ -13,10 +13,11 @@ from resnoise.storage import csvfile
 from resnoise.summaries.bounds import MEASURES
 from resnoise.summaries.prediction import COLUMNS, EQUAL_RISK, GENERALISATION
 
-# Kind of correlation -> marker, colour and place beside the line of its measure.
+# Kind of correlation -> marker, grey, place beside the line of its measure, name. No colours: those
+# of the other figures stand for plain and residual networks.
 _KINDS = {
-    "tau": ("o", "#0b3c8c", 0.15, "all pairs of runs"),
-    "granulated": ("D", "#e8503a", -0.15, "pairs that differ in one factor"),
+    "tau": ("o", "0.1", 0.15, "all pairs of runs"),
+    "granulated": ("D", "0.55", -0.15, "granulated: pairs that differ in one factor"),
 }
 
 
