@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from resnoise import devices
+from resnoise import devices, registry
 from resnoise.config import load as config
 from resnoise.errors import ResnoiseError
 from resnoise.initialisations import initialise
 from resnoise.networks import build
+from resnoise.networks.simplified import SimplifiedNet
+from resnoise.networks.transfer import id_entries, to_plain
 from resnoise.plan.specs import recipe_spec
 from resnoise.seeds import generator
 from resnoise.specs.run import NetworkSpec
@@ -239,3 +241,81 @@ def test_the_ratio_of_plain_to_residual_weight_term_is_the_paper_s_268() -> None
         statistics.mean(own_weight_term(name, seed) for seed in SEEDS) for name in ("kwi", "hmwi")
     )
     assert plain / residual == pytest.approx(268, rel=tolerance)
+
+
+def drawn(
+    initialisation: str, shape: tuple[int, ...] = (16, 8, 3, 3), block: bool = True
+) -> Tensor:
+    """Return a kernel of seed 1."""
+    draw_kernel = registry.load_initialisation(initialisation).draw_kernel
+    kernel: Tensor = draw_kernel(shape, block, generator(1, "weights"))
+    return kernel
+
+
+@pytest.mark.parametrize("architecture", ["plain", "full-plain"])
+@pytest.mark.parametrize(
+    ("dose", "end"), [("id-entries_alpha=0", "kwi"), ("id-entries_alpha=1", "t-hmwi")]
+)
+def test_the_smallest_and_the_largest_dose_are_those_of_the_paper(
+    dose: str, end: str, architecture: str
+) -> None:
+    ours, theirs = (network(name, architecture=architecture) for name in (dose, end))
+    pairs = zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
+@pytest.mark.parametrize("alpha", [0.25, 0.5, 0.9])
+def test_a_dose_is_alpha_at_the_id_entries_and_noise_of_its_share(alpha: float) -> None:
+    shape = (32, 16, 3, 3)
+    kernel = drawn(f"id-entries_alpha={alpha}", shape)
+    noise = kernel - alpha * id_entries(shape).double()
+    share = (1 - alpha) * (1 + alpha / 3)
+    variances = [deviation(name, kernel) ** 2 for name in ("kwi", "hmwi")]
+    variance = share * variances[0] + alpha * variances[1]
+    # All noise is the same draws, up to a factor.
+    assert torch.allclose(noise / math.sqrt(variance), drawn("kwi", shape) / variances[0] ** 0.5)
+    outside = drawn(f"id-entries_alpha={alpha}", shape, block=False)
+    assert torch.allclose(outside, noise)
+    louder = drawn(f"id-entries_alpha={alpha}_noise=3", shape)
+    assert torch.allclose(louder - kernel, 2 * noise)
+
+
+@pytest.mark.parametrize("alpha", [0.25, 0.5, 0.75])
+def test_a_dose_keeps_the_mean_square_of_activations(alpha: float) -> None:
+    numbers = generator(1, "weights")
+    draw_kernel = registry.load_initialisation(f"id-entries_alpha={alpha}").draw_kernel
+    # Many channels and no borders, where the noise would have fewer terms.
+    x = torch.randn(384, 32, generator=numbers).double().relu()
+    squares = []
+    for _ in range(40):
+        x = (draw_kernel((384, 384, 1, 1), True, numbers)[:, :, 0, 0] @ x).relu()
+        squares.append(float(x.square().mean()))
+    # The first layers are not yet distributed as all others.
+    growth = (squares[-1] / squares[9]) ** (1 / 30)
+    # Where the share of the noise is 1 - alpha^2 instead, it is 1.13 to 1.21.
+    assert growth == pytest.approx(1, abs=0.05)
+
+
+def test_dirac_is_the_identity_and_nothing_else() -> None:
+    net = network("dirac")
+    assert isinstance(net, SimplifiedNet)
+    for block in net.blocks():
+        inputs = block.conv.in_channels
+        x = torch.randn(2, inputs, 8, 8, generator=generator(1, "x")).double().abs()
+        stacked = torch.cat([x] * (block.conv.out_channels // inputs), 1)
+        assert torch.equal(block(x), stacked[:, :, :: block.stride, :: block.stride])
+
+
+def test_orthogonal_kernels_have_orthogonal_rows_of_the_norm_of_kwi() -> None:
+    rows = drawn("orthogonal").flatten(1)
+    assert torch.allclose(rows @ rows.T, 2 * torch.eye(16).double())
+    assert torch.equal(drawn("orthogonal"), drawn("orthogonal"))
+
+
+def test_a_residual_network_from_t_inverse_is_the_plain_one_from_kwi() -> None:
+    residual, plain = network("t-inverse-kwi", architecture="residual"), network("kwi")
+    moved = to_plain(residual.state_dict())
+    assert all(torch.allclose(moved[name], own) for name, own in plain.state_dict().items())
+    pictures = torch.randn(4, 3, 32, 32, generator=generator(1, "x")).double()
+    assert torch.allclose(residual(pictures), plain(pictures), rtol=1e-9)
+    assert float(residual(pictures).detach().std()) > 0

@@ -39,6 +39,7 @@ EVERYTHING_TARGETS = (
     "external",
     "runs",
     "metrics",
+    "conjecture",
     "results/tiny/runs/residual-8/hmwi/seed1/transferred.safetensors",
     "results/tiny/figure3_snapshots.pdf",
 )
@@ -57,6 +58,7 @@ weight_statistics: {depth: 8, seeds: [1]}
 table4: {depths: [8], seeds: [1]}
 figure8: {depths: [8], seeds: [1]}
 figure9: {depths: [8], seeds: [1]}
+conjecture: {depths: [8], seeds: [1], doses: [0.5], others: [{initialisation: dirac}]}
 """
 FULLY_FLEDGED = """  fully_fledged: {epochs: 1, batch_size: 20}
 table1:"""

@@ -145,6 +145,7 @@ NEUTRAL = {
     "data/progress.py": "progress",
     "environment.py": "facts about the host, for the record only",
     "errors.py": "error messages",
+    "parameters.py": "names; the numbers are in the specification of a run",
     "provenance.py": "digests, which the rules pass",
     "storage/identity.py": "refuses files of other runs",
     "storage/store.py": "finds what the same code has made before",
@@ -458,6 +459,18 @@ FLOW = {
     "claims": 1,
     "report_page": 1,
 }
+CONJECTURE = {
+    "conjecture_dose": 1,
+    "conjecture_cushion": 1,
+    "conjecture_flow": 1,
+    "conjecture_runs": 1,
+    "report_page": 1,
+}
+# What further runs are measured for there: with another dose, with another cause.
+DOSE = {"train": 1, "evaluate": 1, "layer_cushion": 1, "gradient_flow": 1, **CONJECTURE}
+CAUSE = {"train": 1, "evaluate": 1, "layer_cushion": 1, "conjecture_runs": 1, "report_page": 1}
+# Plain from KWI, residual, a dose and another cause.
+FOUR_RUNS = {**DOSE, "train": 4, "evaluate": 4, "layer_cushion": 4, "gradient_flow": 3}
 FLOW_TABLES = ("figure12_ratios ", "figure12_readings ")
 RECIPE = {
     "epochs": 3,
@@ -490,7 +503,7 @@ def recipe_keys() -> dict[str, list[Case]]:
         roots = SIMPLIFIED[:1] if key == "precision" else SIMPLIFIED
         found[f"training.simplified.{key}"] = [Case(value, roots)]
     # Runs whose gradient flow is measured keep the weights after the first epoch anyway.
-    others = ("train .*/runs/(plain-8/t-hmwi|dominant)", "twins ")
+    others = ("train .*/runs/(plain-8/(t-hmwi|id|dirac)|dominant)", "twins ")
     found["training.simplified.snapshot_epochs"] = [Case([1], others), Case([2], SIMPLIFIED)]
     for key in ("penalty_divided_by_batch", "penalty_on_biases", "penalty_on_transferred"):
         simplified = key != "penalty_on_biases"
@@ -543,7 +556,13 @@ KEYS: dict[str, list[Case]] = {
     "gradient_flow.seeds": [Case([1, 2], counts=FLOW)],
     # Two runs that are no longer measured keep fewer weights, so they and what follows are others.
     "gradient_flow.depth": [
-        Case(14, counts={**OTHER_PAIR, **FLOW, "train": 6, "figure12_readings": 1})
+        Case(
+            14,
+            counts={
+                **{**OTHER_PAIR, **FLOW, **CONJECTURE},
+                **{"train": 6, "gradient_flow": 6, "figure12_readings": 1},
+            },
+        )
     ],
     "layer_cushion.samples": [Case(11, LAYER_CUSHIONS)],
     "layer_cushion.sample_seed": [Case(1, LAYER_CUSHIONS)],
@@ -627,12 +646,22 @@ KEYS: dict[str, list[Case]] = {
     "runs[].seeds": [
         Case([1, 2], counts={"train": 1, "evaluate": 1, "run_table": 1, "metric": 2, **FURTHER})
     ],
+    "conjecture.depths": [Case([8, 14], counts=FOUR_RUNS)],
+    "conjecture.seeds": [Case([1, 2], counts=FOUR_RUNS)],
+    "conjecture.doses": [Case([0.5, 1], counts=DOSE)],
+    "conjecture.others": [Case([], counts={"conjecture_runs": 1, "report_page": 1})],
+    "conjecture.others[].architecture": [Case("residual", counts=CAUSE)],
+    "conjecture.others[].initialisation": [Case("orthogonal", counts=CAUSE)],
     "gradient_flow.samples": [Case(5, ("gradient_flow ",))],
     "gradient_flow.sample_seed": [Case(1, ("gradient_flow ",))],
     "gradient_flow.precision": [Case("float32", ("gradient_flow ",))],
     "gradient_flow.shallow_share": [Case(0.3, (*FLOW_TABLES, "claims "))],
-    "gradient_flow.reading": [Case("set", ("figure12 ", *FLOW_TABLES, "claims "))],
-    "gradient_flow.layers": [Case("all", ("figure12 ", *FLOW_TABLES, "claims "))],
+    "gradient_flow.reading": [
+        Case("set", ("figure12 ", *FLOW_TABLES, "claims ", "conjecture_flow "))
+    ],
+    "gradient_flow.layers": [
+        Case("all", ("figure12 ", *FLOW_TABLES, "claims ", "conjecture_flow "))
+    ],
     # A run keeps its weights where its gradient flow is measured, and the only epoch of the
     # fully-fledged networks is the last, which is measured anyway.
     "gradient_flow.epochs": [Case([], ("train .*/(plain-8/kwi|residual-8/hmwi)",))],
@@ -642,6 +671,7 @@ KEYS: dict[str, list[Case]] = {
 ELSEWHERE = {
     "results": "test_another_results_folder_is_computed_on_its_own",
     "data.sha256": "test_the_source_of_the_data_counts_by_its_content",
+    "conjecture.initialisation": "no other initialisation has doses",
 }
 
 
@@ -697,11 +727,14 @@ def test_another_way_to_write_the_same(
         assert config_planner.jobs(done.project) == []
 
 
+SECTIONS = ("all", "external", "runs", "metrics", "conjecture")
+
+
 def test_another_results_folder_is_computed_on_its_own(
     done: Finished, config_planner: Planner
 ) -> None:
     with edited(done.project, {CONFIG: configured(done.project, {"results": "results/other"})}):
-        planned = config_planner.jobs(done.project, targets=("all", "external", "runs", "metrics"))
+        planned = config_planner.jobs(done.project, targets=SECTIONS)
     here = {name.replace("results/tiny/", "results/other/") for name in done.jobs}
     asked_for = done.matching("transfer ", "figure3_snapshots ")
     assert len(here - names(planned)) == len(asked_for)

@@ -15,9 +15,14 @@ MEASURES = {
 def make(files: Sequence[Path], *, initialisation: str) -> style.Drawing:
     """Make the figure from the ``layer_cushion.csv`` of runs, with its numbers.
 
+    Only plain networks are shown. The cushion of a residual network includes the identity, but not
+    its ones in the norm of the weights, so that it is not that of the plain network that computes
+    the same function. alpha 1 starts as this plain network.
+
     Args:
         files: measurements of doses, and of the networks to compare them with.
         initialisation: name of the initialisation whose parameter is the dose.
     """
-    table = over_doses(cushions(files), initialisation, [*MEASURES])
+    rows = cushions(files)
+    table = over_doses(rows[rows["architecture"] == "plain"], initialisation, [*MEASURES])
     return style.Drawing(doses.draw(table, MEASURES, log=True), table)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from resnoise.figures import style
-from resnoise.figures.curves import band, logarithmic
+from resnoise.figures.curves import band
 from resnoise.summaries.conjecture import DOSE
 
 COLOUR = "0.15"
@@ -39,12 +39,14 @@ def draw(table: pd.DataFrame, measures: Mapping[str, str], *, log: bool) -> Figu
         for axis, depth in zip(axes, depths, strict=True):
             _panel(axis, table[table["depth"] == depth], measure)
         if log and (table[f"{measure}_min"] > 0).any():
-            logarithmic(axes[0], axes[0].yaxis)
+            style.logarithmic(axes[0], "y")
         axes[0].set_ylabel(label)
     for axis, depth in zip(grid[0], depths, strict=True):
         axis.set_title(f"depth {depth}", fontsize=9)
     for axis in grid[-1]:
         axis.set_xlabel(r"$\alpha$ at the start")
+        # From no identity to all of it.
+        axis.set_xlim(min(0.0, table[DOSE].min()) - 0.04, max(1.0, table[DOSE].max()) + 0.04)
     handles, labels = grid[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), handlelength=3)
     return figure

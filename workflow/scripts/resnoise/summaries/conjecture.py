@@ -83,11 +83,8 @@ def flows(files: Iterable[Path], *, reading: str, layers: str) -> pd.DataFrame:
     """
     rows = gradient_flow.of_layers(gradient_flow.read(files), layers, reading)
     moments = ["iteration1", "final"]
-    rows = rows[rows["snapshot"].isin(moments)]
-    table = rows.pivot_table(
-        index=RUN, columns="snapshot", values="f_mean", aggfunc="mean", dropna=False
-    )
-    return table.reindex(columns=moments).reset_index()
+    means = rows.groupby([*RUN, "snapshot"])["f_mean"].mean()
+    return means.unstack("snapshot").reindex(columns=moments).reset_index()
 
 
 def over_doses(rows: pd.DataFrame, family: str, measures: Sequence[str]) -> pd.DataFrame:
