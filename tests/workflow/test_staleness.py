@@ -346,7 +346,9 @@ def test_the_command_of_a_rule_counts(done: Finished, planner: Planner) -> None:
     assert names(stale) == done.depending(done.matching("table2 "))
 
 
-@pytest.mark.parametrize("name", ["config/paper.yaml", "config/paper_schema.yaml"])
+@pytest.mark.parametrize(
+    "name", ["config/paper.yaml", "config/conjecture.yaml", "config/paper_schema.yaml"]
+)
 def test_the_papers_numbers_and_claims_count(done: Finished, planner: Planner, name: str) -> None:
     text = (done.project.root / name).read_text("utf-8")
     other = text.replace("0.07227", "0.0723") if "0.07227" in text else f"{text}\ntitle: Claims\n"
@@ -459,18 +461,22 @@ FLOW = {
     "claims": 1,
     "report_page": 1,
 }
-CONJECTURE = {
-    "conjecture_dose": 1,
-    "conjecture_cushion": 1,
-    "conjecture_flow": 1,
+OVER_CAUSES = {
     "conjecture_runs": 1,
+    "conjecture_bounds": 1,
+    "conjecture_prediction": 1,
+    "conjecture_prediction_figure": 1,
+    "conjecture_verdict": 1,
     "report_page": 1,
 }
-# What further runs are measured for there: with another dose, with another cause.
-DOSE = {"train": 1, "evaluate": 1, "layer_cushion": 1, "gradient_flow": 1, **CONJECTURE}
-CAUSE = {"train": 1, "evaluate": 1, "layer_cushion": 1, "conjecture_runs": 1, "report_page": 1}
+CONJECTURE = {**OVER_CAUSES, "conjecture_dose": 1, "conjecture_cushion": 1, "conjecture_flow": 1}
+# What further runs are measured for there: with another cause, with another dose.
+MEASURED = {"train": 1, "evaluate": 1, "layer_cushion": 1, "interlayer_cushion": 1}
+MEASURED |= {"noise_stability": 1, "metric": 2}
+CAUSE = {**MEASURED, **OVER_CAUSES}
+DOSE = {**MEASURED, "gradient_flow": 1, **CONJECTURE}
 # Plain from KWI, residual, a dose and another cause.
-FOUR_RUNS = {**DOSE, "train": 4, "evaluate": 4, "layer_cushion": 4, "gradient_flow": 3}
+FOUR_RUNS = {**CONJECTURE, **{rule: 4 * n for rule, n in MEASURED.items()}, "gradient_flow": 3}
 FLOW_TABLES = ("figure12_ratios ", "figure12_readings ")
 RECIPE = {
     "epochs": 3,
@@ -649,9 +655,13 @@ KEYS: dict[str, list[Case]] = {
     "conjecture.depths": [Case([8, 14], counts=FOUR_RUNS)],
     "conjecture.seeds": [Case([1, 2], counts=FOUR_RUNS)],
     "conjecture.doses": [Case([0.5, 1], counts=DOSE)],
-    "conjecture.others": [Case([], counts={"conjecture_runs": 1, "report_page": 1})],
+    "conjecture.others": [Case([], counts=OVER_CAUSES)],
     "conjecture.others[].architecture": [Case("residual", counts=CAUSE)],
     "conjecture.others[].initialisation": [Case("orthogonal", counts=CAUSE)],
+    "conjecture.equal_risk": [Case(9.0, ("conjecture_prediction ",))],
+    "conjecture.bootstrap_replicates": [Case(10, ("conjecture_prediction ",))],
+    "conjecture.bootstrap_seed": [Case(1, ("conjecture_prediction ",))],
+    "conjecture.confidence": [Case(0.9, ("conjecture_prediction ", "conjecture_verdict "))],
     "gradient_flow.samples": [Case(5, ("gradient_flow ",))],
     "gradient_flow.sample_seed": [Case(1, ("gradient_flow ",))],
     "gradient_flow.precision": [Case("float32", ("gradient_flow ",))],

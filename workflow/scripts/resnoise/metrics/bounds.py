@@ -73,15 +73,14 @@ def measure(
     """
     chosen = choose_samples(len(run.dataset.train_images), samples, sample_seed)
     pictures = torch.from_numpy(run.dataset.train_images[chosen]).to(device)
-    tables = [pd.DataFrame(columns=list(COLUMNS))]
     for label in run.usable(every_snapshot=False):
         network = run.network(label, device).double()
         start = run.network("initial", device).double()
         inputs = run.normalisation(device)(pictures).double()
         table = weight_norms(network, start, inputs[:1]).join(sensitivity(network, inputs))
         table = table.assign(snapshot=label, pictures=len(run.dataset.train_images))
-        tables.append(table.reset_index()[list(COLUMNS)])
-    return tables[-1]
+        return table.reset_index()[list(COLUMNS)]
+    return pd.DataFrame(columns=list(COLUMNS))
 
 
 @torch.no_grad()
