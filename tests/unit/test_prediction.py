@@ -193,6 +193,7 @@ OUTCOMES = {
         1,
         1,
     ),
+    "one without an interval": ({"tau-noise-gap": (0.2, np.nan, np.nan)}, "is undecided", 0, 1),
     "one not measured": ({"tau-noise-gap": (np.nan, np.nan, np.nan)}, "is undecided", 0, 1),
 }
 
@@ -213,7 +214,7 @@ def test_the_conjecture_survives_if_all_hold_and_not_if_one_fails(
     assert text in made.text and len(made.tables[0]) == len(found)
 
 
-def test_a_single_number_without_interval_decides(tmp_path: Path) -> None:
+def test_what_no_file_holds_is_undecided(tmp_path: Path) -> None:
     (claim,) = [c for c in definition.read(STATEMENTS, {}) if c.id == "identity-and-test-error"]
     lone = judge(claim, Results(tmp_path, {}, replicates=1, seed=0), {}, 0.95)
     assert lone.measured is None

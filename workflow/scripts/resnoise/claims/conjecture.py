@@ -5,6 +5,7 @@ are measured and judged as the paper's claims are.
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -50,8 +51,9 @@ def decide(judgement: Judgement, bounds: dict[str, float]) -> Verdict:
         return Verdict(judgement, UNDECIDED, judgement.reason)
     if judgement.verdict == REPRODUCED:
         return Verdict(judgement, HOLDS, judgement.reason)
-    low = measured if judgement.low is None else judgement.low
-    high = measured if judgement.high is None else judgement.high
+    low, high = judgement.low, judgement.high
+    if low is None or high is None or math.isnan(low + high):
+        return Verdict(judgement, UNDECIDED, "there is no interval")
     for name, bound in bounds.items():
         if (high <= bound) if name == "greater" else (low >= bound):
             return Verdict(judgement, FAILS, f"not {name} than {short(bound)}")
@@ -128,6 +130,6 @@ def _measured(judgement: Judgement) -> str:
     if judgement.measured is None:
         return PENDING
     text = short(judgement.measured)
-    if judgement.low is None or judgement.high is None:
+    if judgement.low is None or judgement.high is None or math.isnan(judgement.low):
         return text
     return f"{text} ({short(judgement.low)} to {short(judgement.high)})"
