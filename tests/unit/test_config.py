@@ -26,7 +26,7 @@ from resnoise.plan.specs import data_spec, gradient_flow_spec, recipe_spec, run_
 from resnoise.specs.run import DataSpec, RecipeSpec, RunSpec
 
 FOLDER = SCHEMA_PATH.parent
-SHIPPED = ["config.yaml", "quick.yaml", "cifar10-short.yaml"]
+SHIPPED = ["config.yaml", "quick.yaml", "cifar10-short.yaml", "conjecture-short.yaml"]
 ARCHITECTURES = [
     "plain",
     "residual",

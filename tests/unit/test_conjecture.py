@@ -56,7 +56,7 @@ def test_the_runs_are_doses_causes_and_the_papers_networks_each_once() -> None:
     [
         (
             {"doses": [0.5, 1.5]},
-            "conjecture.doses[1]: 1.5 given, allowed: id-entries and alpha with",
+            "conjecture.doses[1]: 1.5 given, allowed: a number >= 0 and <= 1",
         ),
         ({"doses": [0.5, 0.5]}, "conjecture.doses: [0.5, 0.5] given, allowed: a non-empty list"),
         ({"doses": []}, "conjecture.doses: [] given, allowed: a non-empty list"),
@@ -69,7 +69,7 @@ def test_the_runs_are_doses_causes_and_the_papers_networks_each_once() -> None:
         ),
         (
             {"others": [{"initialisation": "id-entries"}]},
-            "conjecture.others[0].initialisation: 'id-entries' given, allowed: id-entries and",
+            "conjecture.others[0].initialisation: 'id-entries' given, allowed: id-entries with",
         ),
         ({"others": [{}]}, "conjecture.others[0].initialisation: missing, needed: the name of an"),
         ({"others": "dirac"}, "conjecture.others: 'dirac' given, allowed: a list of sections"),

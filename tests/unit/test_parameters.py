@@ -52,7 +52,7 @@ def test_what_means_the_same_has_one_text(given: Any, text: str) -> None:
 
 
 NAMES = "one of kwi, hmwi, t-hmwi, id-entries"
-ALPHA = "id-entries and alpha with a number >= 0 and <= 1"
+ALPHA = "id-entries with alpha, a number >= 0 and <= 1"
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ ALPHA = "id-entries and alpha with a number >= 0 and <= 1"
         ({**WITH, "alpha": None}, ALPHA),
         ({**WITH, "alpha": [0.5]}, ALPHA),
         ({**WITH, "alpha": 10**400}, ALPHA),
-        ({**WITH, "alpha": 1, "noise": -1}, "id-entries and noise with a number >= 0 and <= 100"),
+        ({**WITH, "alpha": 1, "noise": -1}, "id-entries with noise, a number >= 0 and <= 100"),
         ({**WITH, "alpha": 1, "beta": 1}, "id-entries with the parameters alpha, noise, not beta"),
         ({"name": "kwi", "alpha": 1}, "kwi with no parameters, not alpha"),
         ("kwi_alpha=1", "kwi with no parameters, not alpha"),

@@ -4,7 +4,7 @@ import pytest
 import rule_files
 from projects import Project, fresh_project
 
-from resnoise.plan.artefacts import ARTEFACTS
+from resnoise.plan.artefacts import ARTEFACTS, CONJECTURE
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +29,10 @@ def test_quick_makes_everything_in_the_quick_configuration(project: Project) -> 
     printed = project.snakemake("--dry-run", "quick", configfile=None)
     assert "output: results/quick/table1.csv" in printed and "output: results/table1" not in printed
     assert {*rules_there(project), "claims", "report_page"} <= planned(printed)
+    # What tests the conjecture is beyond the paper.
+    apart = {artefact.name for artefact in CONJECTURE}
+    assert not apart & planned(printed)
+    assert apart <= planned(project.snakemake("--dry-run", "conjecture"))
 
 
 def test_tables_and_figures_are_those_of_the_list(project: Project) -> None:

@@ -38,7 +38,11 @@ class Parameter:
     @property
     def allowed(self) -> str:
         """Return what is allowed, in words."""
-        return f"{self.name} with a number >= {short(self.lowest)} and <= {short(self.highest)}"
+        return f"a number >= {short(self.lowest)} and <= {short(self.highest)}"
+
+    def allows(self, value: float) -> bool:
+        """Return whether a value is in the range; NaN is not."""
+        return self.lowest <= value <= self.highest
 
 
 def short(value: float) -> str:
@@ -103,12 +107,11 @@ def check(
     for key, parameter in known.items():
         if key not in given:
             if parameter.default is None:
-                raise ResnoiseError(f"{name} and {parameter.allowed}")
+                raise ResnoiseError(f"{name} with {key}, {parameter.allowed}")
             continue
         value = _number(given[key])
-        # Also false for NaN.
-        if not parameter.lowest <= value <= parameter.highest:
-            raise ResnoiseError(f"{name} and {parameter.allowed}")
+        if not parameter.allows(value):
+            raise ResnoiseError(f"{name} with {key}, {parameter.allowed}")
         values[key] = value
     return values
 

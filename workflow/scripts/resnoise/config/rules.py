@@ -169,18 +169,12 @@ def _initialisation_rules(
     key: str, values: Mapping[str, Any], problems: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
     """Yield a problem if the initialisation of a section is unknown or has other parameters."""
-    given = values["initialisation"]
-    if key not in problems and (allowed := _other_initialisation(given)):
-        yield key, f"{show(given)} given, allowed: {allowed}"
-
-
-def _other_initialisation(given: object) -> str | None:
-    """Return what is allowed if ``given`` is no initialisation, None if it is one."""
+    if key in problems:
+        return
     try:
-        registry.initialisation_text(given)
+        registry.initialisation_text(values["initialisation"])
     except ResnoiseError as error:
-        return str(error)
-    return None
+        yield key, f"{show(values['initialisation'])} given, allowed: {error}"
 
 
 def _conjecture_rules(
@@ -193,8 +187,8 @@ def _conjecture_rules(
         yield from _initialisation_rules(key, runs, problems)
     if "conjecture.initialisation" in problems:
         return
-    known = registry.INITIALISATIONS[family].parameters
-    if [each.name for each in known if each.default is None] != [grid.DOSE]:
+    needed = [each for each in registry.INITIALISATIONS[family].parameters if each.default is None]
+    if [each.name for each in needed] != [grid.DOSE]:
         yield (
             "conjecture.initialisation",
             f"{show(family)} given, allowed: an initialisation whose one parameter without "
@@ -202,9 +196,9 @@ def _conjecture_rules(
         )
         return
     for index, dose in enumerate(doses if isinstance(doses, list) else []):
-        allowed = _other_initialisation({"name": family, grid.DOSE: dose})
-        if allowed and not any(key.startswith("conjecture.doses") for key in problems):
-            yield f"conjecture.doses[{index}]", f"{show(dose)} given, allowed: {allowed}"
+        if is_real(dose) and not needed[0].allows(dose):
+            key = f"conjecture.doses[{index}]"
+            yield key, f"{show(dose)} given, allowed: {needed[0].allowed}"
 
 
 def _external_rules(networks: Any, problems: Mapping[str, str]) -> Iterator[tuple[str, str]]:
