@@ -122,7 +122,7 @@ def test_norms_by_hand(tmp_path: Path) -> None:
     assert row["frobenius"] == pytest.approx(math.log10(50**2 * margin))
     assert row["path"] == pytest.approx(math.log10(8**2 * margin))
     assert row["distance"] == pytest.approx(math.log10(5))
-    assert row["parameters"] == 2
+    assert row["parameters"] == 2 and row["training_risk"] == pytest.approx(math.log10(0.05))
     # The mean of 0.02 and 0.06, at the smallest size and at the logits.
     assert row["noise"] == pytest.approx(math.log10(0.04))
     assert row["gap"] == pytest.approx(0.06)

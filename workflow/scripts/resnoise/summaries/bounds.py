@@ -63,6 +63,8 @@ MEASURES = {
     "distance": "distance from initialisation",
     "margin": "inverse margin",
     "parameters": "number of parameters",
+    # Where it predicts, risks are not equal enough for the others to mean much.
+    "training_risk": "training risk",
     "missing_identity": "missing identity, 1 - alpha",
 }
 THEOREM = ("gamma", "contraction", "spread", "largest_logits", "smoothness", "smoothness_needed")
@@ -81,7 +83,7 @@ def read(folders: Iterable[Path], family: str) -> pd.DataFrame:
     twin or with the identity free; the sum of 1 / mu_i^2, twice; the sum of 1 / mu_i->^2; the mean
     over layers of the relative change of the logits by noise of the same norm in all networks, at
     its smallest size; the squares of products or sums of norms, divided by gamma^2; the distance;
-    1 / gamma^2; the number of parameters. A measure is infinite where the margin gamma is not above
+    1 / gamma^2; the number of parameters; the training risk. A measure is infinite where the margin gamma is not above
     0, and empty where a layer has no cushion, being dead on all pictures. bound_value is
     MARGIN_LOSS + sqrt(q / m). All measures are empty for networks with more than one layer in a
     block or with layers of other kinds. If the run diverged, all but the run and status are.
@@ -125,6 +127,7 @@ def _of_run(folder: Path) -> dict[str, Any]:
     gamma = float(margins["q05"].loc["train"])
     noise = _final(folder, "noise_stability.csv")
     row |= norm_measures(layers, gamma) | {"parameters": math.log10(final["parameters"])}
+    row["training_risk"] = _log10(final["risk"])
     row["noise"] = _log10(_mean_change(noise, len(layers)))
     row |= _theorem(folder, layers, noise, gamma)
     return row
