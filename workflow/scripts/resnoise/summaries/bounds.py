@@ -83,12 +83,12 @@ def read(folders: Iterable[Path], family: str) -> pd.DataFrame:
     twin or with the identity free; the sum of 1 / mu_i^2, twice; the sum of 1 / mu_i->^2; the mean
     over layers of the relative change of the logits by noise of the same norm in all networks, at
     its smallest size; the squares of products or sums of norms, divided by gamma^2; the distance;
-    1 / gamma^2; the number of parameters; the training risk. A measure is infinite where the margin gamma is not above
-    0, and empty where a layer has no cushion, being dead on all pictures. bound_value is
-    MARGIN_LOSS + sqrt(q / m). All measures are empty for networks with more than one layer in a
-    block or with layers of other kinds. If the run diverged, all but the run and status are.
-    missing_identity, no logarithm, is 1 - alpha of plain networks that start with alpha at the ID
-    entries.
+    1 / gamma^2; the number of parameters; the training risk. A measure is infinite where the margin
+    gamma is not above 0, and empty where a layer has no cushion, being dead on all pictures.
+    bound_value is MARGIN_LOSS + sqrt(q / m). All measures are empty for networks with more than one
+    layer in a block or with layers of other kinds. If the run diverged, all but the run and status
+    are. missing_identity, no logarithm, is 1 - alpha of plain networks that start with alpha at
+    the ID entries.
 
     Args:
         folders: run folders with ``run.json``, ``evaluation.csv``, ``layer_cushion.csv``,
