@@ -89,6 +89,7 @@ include: "rules/weights.smk"
 include: "rules/dynamics.smk"
 include: "rules/runs.smk"
 include: "rules/conjecture.smk"
+include: "rules/prediction.smk"
 include: "rules/report.smk"
 
 

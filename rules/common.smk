@@ -81,6 +81,7 @@ STARTED_CODE = Path(CONFIG["results"]) / ".code.json"
 CIFAR10 = f"{CONFIG['downloads']}/cifar-10-python.tar.gz"
 # Relative, because Snakemake remembers inputs by name: moving the checkout must make nothing stale.
 PAPER = os.path.relpath(ROOT / "config" / "paper.yaml")
+CONJECTURE = os.path.relpath(ROOT / "config" / "conjecture.yaml")
 SOURCE = registry.source(CONFIG["data"]["source"])
 EXTERNAL = {network["name"]: network for network in CONFIG["external"]}
 GPUS = 0 if CONFIG["device"] == "cpu" else 1
@@ -627,14 +628,37 @@ def metric_run_files(name):
     return run_files(grid.metric_runs(CONFIG), name)
 
 
+def conjecture_runs(*names):
+    """Return files with these names of every run that tests the paper's conjecture."""
+    runs = grid.conjecture_runs(CONFIG)
+    return [file for name in names for file in run_files(runs, name)]
+
+
 @functools.cache
-def claim_sources_needed():
-    """Return source -> result files that the claims use."""
+def claim_sources_needed(file=PAPER, tables=grid.CLAIM_TABLES):
+    """Return source -> result files that the claims in a file use."""
     try:
-        claims = claim_definition.read(Path(PAPER), claim_settings(CONFIG))
-        return claim_sources.needed(claims, grid.claim_runs(CONFIG), grid.CLAIM_TABLES)
+        claims = claim_definition.read(Path(file), claim_settings(CONFIG))
+        return claim_sources.needed(claims, grid.claim_runs(CONFIG), tables)
     except ResnoiseError as error:
         raise WorkflowError(str(error)) from None
+
+
+def conjecture_claim_sources():
+    """Return source -> result files that the statements about the conjecture use."""
+    return claim_sources_needed(CONJECTURE, grid.CONJECTURE_TABLES)
+
+
+def conjecture_claim_files(wildcards):
+    """Return the result files that the statements about the conjecture use."""
+    return [
+        f"{CONFIG['results']}/{path}" for path in claim_sources.paths(conjecture_claim_sources())
+    ]
+
+
+def conjecture_claim_spec(wildcards):
+    """Return the result files that the statements about the conjecture use, as JSON."""
+    return claim_sources.to_json(conjecture_claim_sources())
 
 
 def claim_files(wildcards):

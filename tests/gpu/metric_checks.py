@@ -2,7 +2,9 @@
 
 import dataclasses
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import examples
@@ -36,12 +38,14 @@ class Bound(NamedTuple):
         relative: |device - CPU| / |CPU| of each number.
         absolute: what is added for numbers near 0: how far sums of rounded numbers come apart.
         files: how many files it writes.
+        keys: what a metric without a specification is given.
     """
 
     spec: Spec | None
     relative: float
     absolute: float = 0.0
     files: int = 1
+    keys: Mapping[str, int] = MappingProxyType({})
 
 
 SAMPLES = {"samples": 8, "sample_seed": 0, "every_snapshot": True}
@@ -59,6 +63,7 @@ METRICS = {
     ),
     "gradient_flow": Bound(GradientFlowSpec(8, 0, "float64", (1,)), 1e-8, 1e-12, files=2),
     "margin": Bound(None, 1e-3, 1e-5),
+    "bounds": Bound(None, 1e-6, 1e-12, keys={"samples": 8, "sample_seed": 0}),
 }
 NETWORKS = ("plain", "residual", "full-residual")
 CASES = [f"{metric} {network}" for metric in METRICS for network in NETWORKS]
@@ -88,13 +93,13 @@ def trained_run(folder: Path, architecture: str) -> TrainedRun:
 
 def measured(run: TrainedRun, metric: str, device: str, folder: Path) -> list[pd.DataFrame]:
     """Return the tables that a metric writes for a run."""
-    spec, _, _, count = METRICS[metric]
+    spec, _, _, count, keys = METRICS[metric]
     outputs = [folder / f"{metric}-{device}-{number}.csv" for number in range(count)]
     for file in outputs:
         file.unlink(missing_ok=True)
     computing = Computing(device)
     if spec is None:
-        registered.measure_run(run, metric, {}, outputs, computing)
+        registered.measure_run(run, metric, keys, outputs, computing)
     else:
         module = importlib.import_module(registry.metric(metric).module)
         module.measure_run(run, spec, outputs, computing)

@@ -50,6 +50,7 @@ twins: {depths: [8], seeds: [1]}
 layer_cushion: {depths: [8], seeds: [1], samples: 10}
 noise_stability: {depths: [8], seeds: [1], samples: 4, repeats: 2, sizes: [0.1]}
 interlayer_cushion: {architectures: [residual, plain], depths: [8], seeds: [1], samples: 2}
+bounds: {samples: 4}
 table5: {depths: [8], seeds: [1], lower_full: {depths: [8]}}
 gradient_flow: {depth: 8, seeds: [1], epochs: [1], samples: 4}
 trivial_case: {repetitions: 3, n: 8, n_values: [4, 8], layer_values: [18, 19]}

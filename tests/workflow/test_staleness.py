@@ -346,7 +346,9 @@ def test_the_command_of_a_rule_counts(done: Finished, planner: Planner) -> None:
     assert names(stale) == done.depending(done.matching("table2 "))
 
 
-@pytest.mark.parametrize("name", ["config/paper.yaml", "config/paper_schema.yaml"])
+@pytest.mark.parametrize(
+    "name", ["config/paper.yaml", "config/conjecture.yaml", "config/paper_schema.yaml"]
+)
 def test_the_papers_numbers_and_claims_count(done: Finished, planner: Planner, name: str) -> None:
     text = (done.project.root / name).read_text("utf-8")
     other = text.replace("0.07227", "0.0723") if "0.07227" in text else f"{text}\ntitle: Claims\n"
@@ -416,8 +418,8 @@ TABLE1 = {
     "evaluate": 2,
     "table1": 1,
     "training_curves": 1,
-    "metric": 2,
-    "metric_table": 1,
+    "metric": 4,
+    "metric_table": 2,
     "metric_figure": 1,
 }
 TWINS = {"twins": 1, "evaluate_twin": 2, "table2": 1, "figure6": 1, "claims": 1, "report_page": 1}
@@ -435,7 +437,7 @@ WEIGHTS = {**TWO_RUNS, "weight_statistics": 2, "table3": 1, "figure7": 1}
 TABLE4 = {**TWO_RUNS, "evaluate": 2, "weight_statistics": 2, "table4": 1, "claims": 1}
 FIGURE9 = {**TWO_RUNS, "evaluate": 2, "figure9": 1, "figure9_growth": 1}
 TABLE5 = {**TWO_RUNS, "evaluate": 2, "table5": 1}
-FURTHER = {"metric_table": 1, "metric_figure": 1, "report_page": 1}
+FURTHER = {"metric_table": 2, "metric_figure": 1, "report_page": 1}
 # All that follows from the pair of runs that most figures and tables take.
 OTHER_PAIR = {
     **TABLE1,
@@ -459,18 +461,22 @@ FLOW = {
     "claims": 1,
     "report_page": 1,
 }
-CONJECTURE = {
-    "conjecture_dose": 1,
-    "conjecture_cushion": 1,
-    "conjecture_flow": 1,
+OVER_CAUSES = {
     "conjecture_runs": 1,
+    "conjecture_bounds": 1,
+    "conjecture_prediction": 1,
+    "conjecture_prediction_figure": 1,
+    "conjecture_verdict": 1,
     "report_page": 1,
 }
-# What further runs are measured for there: with another dose, with another cause.
-DOSE = {"train": 1, "evaluate": 1, "layer_cushion": 1, "gradient_flow": 1, **CONJECTURE}
-CAUSE = {"train": 1, "evaluate": 1, "layer_cushion": 1, "conjecture_runs": 1, "report_page": 1}
+CONJECTURE = {**OVER_CAUSES, "conjecture_dose": 1, "conjecture_cushion": 1, "conjecture_flow": 1}
+# What further runs are measured for there: with another cause, with another dose.
+MEASURED = {"train": 1, "evaluate": 1, "layer_cushion": 1, "interlayer_cushion": 1}
+MEASURED |= {"noise_stability": 1, "metric": 2}
+CAUSE = {**MEASURED, **OVER_CAUSES}
+DOSE = {**MEASURED, "gradient_flow": 1, **CONJECTURE}
 # Plain from KWI, residual, a dose and another cause.
-FOUR_RUNS = {**DOSE, "train": 4, "evaluate": 4, "layer_cushion": 4, "gradient_flow": 3}
+FOUR_RUNS = {**CONJECTURE, **{rule: 4 * n for rule, n in MEASURED.items()}, "gradient_flow": 3}
 FLOW_TABLES = ("figure12_ratios ", "figure12_readings ")
 RECIPE = {
     "epochs": 3,
@@ -601,6 +607,8 @@ KEYS: dict[str, list[Case]] = {
     "weight_statistics.id_threshold": [Case(0.8, ("weight_statistics ", "table3 ", "figure7 "))],
     "weight_statistics.bin_width": [Case(0.02, ("weight_statistics ",))],
     "weight_statistics.clip": [Case(9, ("figure7 ",))],
+    "bounds.samples": [Case(5, ("metric .*/bounds.csv",))],
+    "bounds.sample_seed": [Case(1, ("metric .*/bounds.csv",))],
     "twins.precision": [Case("float32", ("twins ",))],
     "twins.every_step_epochs": [Case(1, ("twins ",))],
     "twins.mask_pictures": [Case(8, ("twins ",))],
@@ -635,21 +643,25 @@ KEYS: dict[str, list[Case]] = {
     "trivial_case.q_values": [Case([0.5], ("trivial_case ",))],
     "runs": [Case([], targets=("all", "external"))],
     "runs[].architecture": [
-        Case("full-plain", counts={"evaluate": 1, "run_table": 1, "metric": 1, **FURTHER})
+        Case("full-plain", counts={"evaluate": 1, "run_table": 1, "metric": 2, **FURTHER})
     ],
-    "runs[].initialisation": [Case("t-hmwi", counts={"run_table": 1, "metric": 1, **FURTHER})],
+    "runs[].initialisation": [Case("t-hmwi", counts={"run_table": 1, "metric": 2, **FURTHER})],
     "runs[].depths": [
-        Case([8, 14], counts={"train": 1, "evaluate": 1, "run_table": 1, "metric": 1, **FURTHER})
+        Case([8, 14], counts={"train": 1, "evaluate": 1, "run_table": 1, "metric": 2, **FURTHER})
     ],
     "runs[].seeds": [
-        Case([1, 2], counts={"train": 1, "evaluate": 1, "run_table": 1, "metric": 1, **FURTHER})
+        Case([1, 2], counts={"train": 1, "evaluate": 1, "run_table": 1, "metric": 2, **FURTHER})
     ],
     "conjecture.depths": [Case([8, 14], counts=FOUR_RUNS)],
     "conjecture.seeds": [Case([1, 2], counts=FOUR_RUNS)],
     "conjecture.doses": [Case([0.5, 1], counts=DOSE)],
-    "conjecture.others": [Case([], counts={"conjecture_runs": 1, "report_page": 1})],
+    "conjecture.others": [Case([], counts=OVER_CAUSES)],
     "conjecture.others[].architecture": [Case("residual", counts=CAUSE)],
     "conjecture.others[].initialisation": [Case("orthogonal", counts=CAUSE)],
+    "conjecture.equal_risk": [Case(9.0, ("conjecture_prediction ",))],
+    "conjecture.bootstrap_replicates": [Case(10, ("conjecture_prediction ",))],
+    "conjecture.bootstrap_seed": [Case(1, ("conjecture_prediction ",))],
+    "conjecture.confidence": [Case(0.9, ("conjecture_prediction ", "conjecture_verdict "))],
     "gradient_flow.samples": [Case(5, ("gradient_flow ",))],
     "gradient_flow.sample_seed": [Case(1, ("gradient_flow ",))],
     "gradient_flow.precision": [Case("float32", ("gradient_flow ",))],

@@ -142,6 +142,7 @@ METRICS = {
     "gradient_flow": Metric("resnoise.metrics.gradient_flow", spec="GradientFlowSpec"),
     "weight_statistics": Metric("resnoise.metrics.weight_statistics", spec="WeightStatisticsSpec"),
     "margin": Metric("resnoise.metrics.margin", figure="resnoise.figures.margin"),
+    "bounds": Metric("resnoise.metrics.bounds"),
 }
 OWN_METRICS = [name for name, entry in METRICS.items() if entry.spec is None]
 

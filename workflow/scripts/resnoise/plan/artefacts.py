@@ -84,6 +84,15 @@ CONJECTURE = (
     _figure("conjecture_cushion", "Layer cushions by ID entries", "", "conjecture/cushion"),
     _figure("conjecture_flow", "Gradient flow by ID entries", "", "conjecture/flow"),
     _table("conjecture_runs", "Doses of identity and other causes", "", "conjecture/runs"),
+    _table("conjecture_bounds", "Generalisation bounds of all runs", "", "conjecture/bounds"),
+    _table("conjecture_prediction", "Which measure predicts", "", "conjecture/prediction"),
+    _figure(
+        "conjecture_prediction_figure",
+        "Which measure predicts, as a figure",
+        "",
+        "conjecture/prediction_figure",
+    ),
+    _table("conjecture_verdict", "Whether the conjecture survives", "", "conjecture/verdict"),
 )
 
 _BY_NAME = {artefact.name: artefact for artefact in (*ARTEFACTS, *ELSEWHERE, *CONJECTURE)}

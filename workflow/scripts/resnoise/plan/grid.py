@@ -241,3 +241,5 @@ CLAIM_TABLES = (
     "figure11.csv",
     "figure13.csv",
 )
+# Those that the statements about the conjecture may use.
+CONJECTURE_TABLES = ("conjecture/prediction.csv",)
