@@ -418,6 +418,12 @@ def external_spec(wildcards):
     return specs.section_spec(EXTERNAL[wildcards.external], metric_specs.ExternalSpec).to_json()
 
 
+def call_flow_spec():
+    """Return the specification of the gradient flow of a network trained elsewhere as JSON."""
+    section = {**CONFIG["gradient_flow"], "every_snapshot": False}
+    return specs.section_spec(section, metric_specs.CallFlowSpec).to_json()
+
+
 def of_external(*names):
     """Return an input function: files with these names of all networks trained elsewhere."""
 

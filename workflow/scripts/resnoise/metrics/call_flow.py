@@ -47,8 +47,8 @@ from resnoise.trained.run import Measurable
 _log = logging.getLogger(__name__)
 
 COLUMNS = (
-    *("reading", "layer", "name", "group", "place", "channels", "pictures", states.COLUMN),
-    *("f_mean", "f_mean_error", "f_median", "f_median_error"),
+    *("reading", "layer", "layers", "name", "group", "place", "channels", "pictures"),
+    *(states.COLUMN, "f_mean", "f_mean_error", "f_median", "f_median_error"),
 )
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 # What the graph holds, in copies of the inputs and outputs of all layers.
@@ -95,6 +95,7 @@ class CallFlow:
         self.table = pd.DataFrame(
             {
                 "layer": [call.number - 1 for call in self._layers],
+                "layers": len(self.calls.calls),
                 "name": [call.name for call in self._layers],
                 "group": [sizes.index(_pixels(graph, call)) + 1 for call in self._layers],
                 "place": [
@@ -261,12 +262,12 @@ def measure_run(
     """Write f_l of a network by all readings.
 
     A row for each reading and layer: reading (of ``resnoise.metrics.flow_readings``), layer (number
-    of the layer called before the one that reads the activation, which has the number and the name
-    of ``layer_cushion.csv``), name (of the layer that reads it), group (from 1, by the number of
-    positions), place (of ``resnoise.specs.flow``), channels, pictures, state, f_mean and f_median
-    (by the mean and by the median of the ratios) and their standard errors over the pictures. There
-    is no row if the flow is not defined, and the log says why. A killed measurement continues where
-    it was.
+    of the layer called before the one that reads the activation, as in ``layer_cushion.csv``),
+    layers (number of all layers), name (of the layer that reads the activation), group (from 1, by
+    the number of positions), place (of ``resnoise.specs.flow``), channels, pictures, state, f_mean
+    and f_median (by the mean and by the median of the ratios) and their standard errors over the
+    pictures. If the flow is not defined, there is one row, whose state says why, as the log does. A
+    killed measurement continues where it was.
 
     Args:
         run: a network trained elsewhere.
@@ -286,7 +287,7 @@ def measure_run(
         flow = CallFlow(network.to(dtype), measured.example().to(dtype), classes)
     except NoFlow as reason:
         _log.warning("no dominant gradient flow: %s", reason)
-        csvfile.write(output, pd.DataFrame(columns=COLUMNS))
+        csvfile.write(output, pd.DataFrame([{states.COLUMN: str(reason)}], columns=COLUMNS))
         return
     shape = (len(READINGS), 2, len(flow.table))
     found = np.full((len(measured.samples), *shape), np.nan)

@@ -76,6 +76,12 @@ ELSEWHERE = (
     _figure(
         "external_networks_figure", "Layer cushions of all networks", "", "external/layer_cushions"
     ),
+    _figure(
+        "external_flows_figure",
+        "Dominant gradient flow of all networks",
+        "",
+        "external/gradient_flows",
+    ),
 )
 
 _BY_NAME = {artefact.name: artefact for artefact in (*ARTEFACTS, *ELSEWHERE)}
