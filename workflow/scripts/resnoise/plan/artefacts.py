@@ -84,7 +84,8 @@ ELSEWHERE = (
     ),
 )
 
-_BY_NAME = {artefact.name: artefact for artefact in (*ARTEFACTS, *ELSEWHERE)}
+ALL = (*ARTEFACTS, *ELSEWHERE)
+_BY_NAME = {artefact.name: artefact for artefact in ALL}
 # Titles of further tables and figures beyond the paper's: of each network that was trained
 # elsewhere, of Figure 3 at every snapshot, of further runs.
 _FURTHER = {
