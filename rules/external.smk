@@ -95,7 +95,7 @@ use rule external_network as external_gradient_flow with:
     resources:
         **computing(runtime=240),
     params:
-        **measured_elsewhere("call_flow", spec=call_flow_spec()),
+        **measured_elsewhere("call_flow", spec=call_flow_spec(), files=external_flow_options),
 
 
 use rule external_network as external_margin with:

@@ -1,8 +1,11 @@
 """Dominant gradient flow of any network: by its definition, and where it is not defined."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import public_networks
 import pytest
 import torch
@@ -11,14 +14,18 @@ from any_networks import pictures, ready, small_densenet, small_vgg, small_vit
 from flow_by_definition import shares_by_definition
 from torch import Tensor, nn
 
-from resnoise.metrics.call_flow import CallFlow, NoFlow
+from resnoise.data.dataset import Dataset
+from resnoise.devices import Computing
+from resnoise.metrics.call_flow import CallFlow, NoFlow, measure_run
 from resnoise.metrics.linearised import linearise
 from resnoise.metrics.path_gradients import dominant_shares, feature_gradients
 from resnoise.networks import build
 from resnoise.networks.resnet import ResNet
 from resnoise.specs.flow import BLOCK_OUTPUT, READINGS
+from resnoise.specs.metrics import CallFlowSpec, ExternalSpec
 from resnoise.specs.run import NetworkSpec
 from resnoise.trained.conventions import rename
+from resnoise.trained.external import ExternalNetwork
 from resnoise.trained.shapes import Structure
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -198,5 +205,23 @@ def test_networks_without_a_flow_are_refused_with_the_reason(name: str) -> None:
     make, classes, reason = REFUSED[name]
     net = ready(make())
     size = 8 if name == "pixels" else 16
-    with pytest.raises(NoFlow, match=reason):
+    with pytest.raises(NoFlow, match=f"^no dominant gradient flow is defined: .*{reason}"):
         CallFlow(net, pictures(2, size), classes)
+
+
+def test_a_file_without_a_flow_says_why_unless_it_must_have_one(tmp_path: Path) -> None:
+    net = ready(Around(lambda x: x, 4))
+    images = np.random.default_rng(0).integers(256, size=(4, 8, 8, 3), dtype=np.uint8)
+    labels, half = np.arange(4) % 3, np.full(3, 0.5)
+    dataset = Dataset(images, labels, images, labels, ("a", "b", "c"), half, half, "0", "1")
+    spec = ExternalSpec("mine", "make", (), {}, True, "auto", None, None)
+    run = ExternalNetwork(spec, lambda: net, dict(net.state_dict()), 3, dataset, {})
+    file, wanted = tmp_path / "a.csv", CallFlowSpec(2, 0, False, "float64")
+    measure_run(run, wanted, [file], Computing("cpu"))
+    (row,) = pd.read_csv(file).to_dict("records")
+    assert row["state"].startswith("shortcuts run around all activations")
+    assert math.isnan(row["f_mean"])
+    file.unlink()
+    with pytest.raises(NoFlow):
+        measure_run(run, wanted, [file], Computing("cpu"), required=True)
+    assert not file.exists()

@@ -58,7 +58,15 @@ _ROUNDING = 1e-4
 
 
 class NoFlow(ResnoiseError):  # noqa: N818 - a property of the network, not a mistake
-    """Dominant gradient flow is not defined for a network; the message says why."""
+    """Dominant gradient flow is not defined for a network.
+
+    Attributes:
+        reason: why.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"no dominant gradient flow is defined: {reason}")
+        self.reason = reason
 
 
 class CallFlow:
@@ -258,6 +266,7 @@ def measure_run(
     spec: CallFlowSpec,
     outputs: Sequence[Path],
     computing: Computing,
+    required: bool = False,
 ) -> None:
     """Write f_l of a network by all readings.
 
@@ -274,8 +283,10 @@ def measure_run(
         spec: which pictures, and how exact.
         outputs: the CSV file to write.
         computing: where to compute.
+        required: whether it is an error if the flow is not defined.
 
     Raises:
+        NoFlow: the flow is not defined but required.
         ResnoiseError: more pictures are wanted than the training set has.
     """
     (output,) = outputs
@@ -285,9 +296,11 @@ def measure_run(
     classes = len(run.dataset.class_names)
     try:
         flow = CallFlow(network.to(dtype), measured.example().to(dtype), classes)
-    except NoFlow as reason:
-        _log.warning("no dominant gradient flow: %s", reason)
-        csvfile.write(output, pd.DataFrame([{states.COLUMN: str(reason)}], columns=COLUMNS))
+    except NoFlow as error:
+        if required:
+            raise
+        _log.warning("%s", error)
+        csvfile.write(output, pd.DataFrame([{states.COLUMN: error.reason}], columns=COLUMNS))
         return
     shape = (len(READINGS), 2, len(flow.table))
     found = np.full((len(measured.samples), *shape), np.nan)
