@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -181,9 +182,13 @@ def test_flows_of_all_networks_are_in_one_figure(tmp_path: Path) -> None:
     (table,) = drawing.tables
     assert list(table["network"]) == ["one", "one", "two", "two"]
     assert list(table["place"]) == [0.25, 0.5] * 2
-    line = drawing.figure.axes[0].lines[0]
-    assert list(line.get_ydata()) == [0.25, 0.75]
+    line, other = drawing.figure.axes[0].lines
+    assert list(line.get_ydata()) == list(other.get_ydata()) == [0.25, 0.75]
     drawing.save(*(tmp_path / f"f.{kind}" for kind in ("pdf", "png", "csv")))
+    dead = external_gradient_flows.make(network(tmp_path, "dead", "dead")[-1:], **FLOW_KEYS)
+    crosses = dead.figure.axes[0].lines[-1]
+    assert (crosses.get_marker(), list(crosses.get_xdata())) == ("x", [0.25, 0.5])
+    plt.close(dead.figure)
     empty = external_gradient_flows.make(files[2:], **FLOW_KEYS)
     assert "not defined" in empty.figure.axes[0].texts[0].get_text()
     empty.save(*(tmp_path / f"e.{kind}" for kind in ("pdf", "png", "csv")))

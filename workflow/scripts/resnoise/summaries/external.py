@@ -103,6 +103,8 @@ def _flow(folder: Path, layers: str, reading: str) -> tuple[pd.DataFrame, str]:
     """Return the flow of the layers that count, and "" or why the network has none."""
     columns = ("reading", "layer", "layers", "place", "f_mean", "f_mean_error", states.COLUMN)
     rows = csvfile.read(folder / FLOW, "a gradient flow", columns)
+    # An empty cell is no state.
+    rows[states.COLUMN] = rows[states.COLUMN].astype(object).fillna("")
     if rows["layer"].isna().any():
         return rows.iloc[:0], rows[states.COLUMN].iloc[0]
     return of_layers(rows, layers, reading), ""
