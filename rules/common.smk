@@ -426,9 +426,25 @@ def external_options(wildcards, output):
     return [text for option, path in options if path for text in (option, path)]
 
 
+def external_flow_options(wildcards, output):
+    """Return these options and, if the file is a target by itself, that it must have numbers.
+
+    For the targets `external` and `all`, a network without a gradient flow is no error.
+    """
+    targets = map(os.path.relpath, workflow.dag.targetfiles)
+    needed = ["--must-be-defined"] if os.path.relpath(output.csv[0]) in targets else []
+    return [*external_options(wildcards, output), *needed]
+
+
 def external_spec(wildcards):
     """Return the specification of a network trained elsewhere as JSON."""
     return specs.section_spec(EXTERNAL[wildcards.external], metric_specs.ExternalSpec).to_json()
+
+
+def call_flow_spec():
+    """Return the specification of the gradient flow of a network trained elsewhere as JSON."""
+    section = {**CONFIG["gradient_flow"], "every_snapshot": False}
+    return specs.section_spec(section, metric_specs.CallFlowSpec).to_json()
 
 
 def of_external(*names):

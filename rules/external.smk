@@ -10,6 +10,7 @@ MEASURED_ELSEWHERE = (
     "layer_cushion.csv",
     "interlayer_cushion.csv",
     "noise_stability.csv",
+    "gradient_flow.csv",
     "margin.csv",
 )
 # All networks together.
@@ -85,6 +86,18 @@ use rule external_network as external_noise_stability with:
         **measured_elsewhere("noise_stability", spec=metric_spec("noise_stability")),
 
 
+use rule external_network as external_gradient_flow with:
+    """Measure the dominant gradient flow of a network trained elsewhere. A killed job continues."""
+    output:
+        csv=with_digest("<results>/external/{external}/gradient_flow.csv"),
+    pathvars:
+        job="external_gradient_flow",
+    resources:
+        **computing(runtime=240),
+    params:
+        **measured_elsewhere("call_flow", spec=call_flow_spec(), files=external_flow_options),
+
+
 use rule external_network as external_margin with:
     """Measure the margins of a network trained elsewhere."""
     output:
@@ -148,6 +161,19 @@ use rule figure as external_networks_figure with:
         **made_by("figures.external_layer_cushions"),
 
 
+use rule figure as external_flows_figure with:
+    """Dominant gradient flow of all networks trained elsewhere in one figure, and as CSV table."""
+    input:
+        files=of_external("gradient_flow.csv"),
+        records=of_external("network.json"),
+    output:
+        **figure("external_flows_figure", **TOGETHER),
+    pathvars:
+        figure="external_flows_figure",
+    params:
+        **made_by("figures.external_gradient_flows", **keys("gradient_flow", "reading", "layers")),
+
+
 use rule table as external_networks_table with:
     """One line for each network trained elsewhere: test error, size, cushions, noise, margins."""
     input:
@@ -159,4 +185,4 @@ use rule table as external_networks_table with:
     pathvars:
         table="external_networks_table",
     params:
-        **made_by("tables.external_networks"),
+        **made_by("tables.external_networks", **keys("gradient_flow", "reading", "layers")),

@@ -5,7 +5,9 @@
 Interlayer cushions between its blocks, by random vectors to a standard error of 1 %, with the most
 memory that the process takes beyond what it took before; and layer cushions of 1,000 pictures of
 32 x 32 pixels against the bare forward passes in the same batches, which alternate. The weights are
-random; with trained ones, estimates take more vectors.
+random unless a state dict of such a network and pictures, as for the key data.path, are given:
+
+    ... any_network_speed.py --weights resnet18.pt --folder cifar10.tar
 """
 
 import argparse
@@ -13,16 +15,23 @@ import platform
 import resource
 import statistics
 import time
+from pathlib import Path
 
 import torch
 from torch import nn
 from torchvision.models import resnet18
 
+from resnoise.data.pictures import read
 from resnoise.metrics.interlayer_cushion import choose
 from resnoise.metrics.layer_cushion import Meter
 from resnoise.metrics.resumable import LARGEST_BATCH
 from resnoise.specs.metrics import InterlayerCushionSpec
+from resnoise.trained.state_dict import read_state_dict
 
+MEAN, STD = (
+    torch.tensor(values)[:, None, None]
+    for values in ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+)
 # The outputs of the stem and of the blocks.
 BLOCKS = ["maxpool", *(f"layer{group}.{block}" for group in range(1, 5) for block in range(2))]
 
@@ -34,6 +43,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--memory-mb", type=int, default=500, help="for activations")
+    parser.add_argument("--weights", type=Path, help="state dict with torchvision's names")
+    parser.add_argument("--folder", type=Path, help="folder or tar file of pictures")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
@@ -41,8 +52,13 @@ def main() -> None:
     net.conv1, net.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
     with torch.no_grad():  # running statistics
         net.train()(torch.randn(64, 3, 32, 32))
-    net = net.eval().to(memory_format=torch.channels_last)
     inputs = torch.randn(arguments.pictures, 3, 32, 32)
+    if arguments.weights:
+        net.load_state_dict(read_state_dict(arguments.weights, {}))
+        chosen = read(arguments.folder).train_images[:: 5000 // arguments.pictures or 1]
+        inputs = torch.from_numpy(chosen[: arguments.pictures]).permute(0, 3, 1, 2) / 255
+        inputs = (inputs - MEAN) / STD
+    net = net.eval().to(memory_format=torch.channels_last)
     inputs = inputs.contiguous(memory_format=torch.channels_last)
     millions = sum(weight.numel() for weight in net.parameters()) / 1e6
     print(f"{platform.processor() or platform.machine()}, PyTorch {torch.__version__}")

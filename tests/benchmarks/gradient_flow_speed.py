@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from resnoise.data import dataset
 from resnoise.initialisations import initialise
 from resnoise.metrics import path_gradients as gradient_flow
-from resnoise.metrics.flow_readings import compared, dominant
+from resnoise.metrics.flow_readings import compared, dominant, parts
 from resnoise.metrics.linearised import Linearised, linearise
 from resnoise.metrics.resumable import choose_samples
 from resnoise.networks import build
@@ -125,13 +125,15 @@ def one_by_one(net: nn.Module, inputs: Tensor, gradients: Tensor) -> Tensor:
     for block in net.blocks():
         found.append(block(found[-1]))
     features, found = found[-1].mean((2, 3)), found[:-1]
-    parts = []
+    gradients_by_path = []
     for j in range(features.shape[1]):
         mediated = (features[:, j] * gradients[:, j]).sum()
-        parts.append(torch.autograd.grad(mediated, found, retain_graph=True))
-    layers = [torch.stack(of_layer) for of_layer in zip(*parts, strict=True)]
+        gradients_by_path.append(torch.autograd.grad(mediated, found, retain_graph=True))
+    layers = [torch.stack(of_layer) for of_layer in zip(*gradients_by_path, strict=True)]
     shares = [
-        torch.stack([dominant(*compared(flow, reading))[0].double().mean(1) for flow in layers], 1)
+        torch.stack(
+            [dominant(*compared(parts(flow), reading))[0].double().mean(1) for flow in layers], 1
+        )
         for reading in READINGS
     ]
     return torch.stack(shares)
@@ -174,14 +176,14 @@ def measure_precision(
         rounded = Linearised(layers, at.features, at.logits)
         ratios, flows = [], []
         for picture in range(len(inputs)):
-            parts = gradient_flow.path_gradients(
+            of_layers = gradient_flow.path_gradients(
                 rounded,
                 gradients.to(dtype),
                 slice(picture, picture + 1),
                 gradient_flow.Transposes(native=True),
             )
-            for flow in parts:
-                own, rest = compared(flow, reading)
+            for flow in of_layers:
+                own, rest = compared(parts(flow), reading)
                 ratios.append((own / rest).abs().mean((2, 3)).double().flatten())
                 flows.append(torch.stack(dominant(own, rest)).flatten(1))
         results[dtype] = ratios, flows

@@ -19,6 +19,7 @@ from resnoise.metrics import registered
 from resnoise.metrics.transfer_check import transfer_run
 from resnoise.specs.base import Spec
 from resnoise.specs.metrics import (
+    CallFlowSpec,
     EvaluationSpec,
     GradientFlowSpec,
     InterlayerCushionSpec,
@@ -62,6 +63,7 @@ METRICS = {
         InterlayerCushionSpec(**{**SAMPLES, "samples": 4}, **PROBES), 1e-5, 1e-6
     ),
     "gradient_flow": Bound(GradientFlowSpec(8, 0, "float64", (1,)), 1e-8, 1e-12, files=2),
+    "call_flow": Bound(CallFlowSpec(8, 0, False, "float64"), 1e-8, 1e-12),
     "margin": Bound(None, 1e-3, 1e-5),
     "bounds": Bound(None, 1e-6, 1e-12, keys={"samples": 8, "sample_seed": 0}),
 }

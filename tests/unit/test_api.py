@@ -15,8 +15,13 @@ import resnoise
 from resnoise.data.dataset import Dataset
 from resnoise.devices import Computing
 from resnoise.errors import ResnoiseError
-from resnoise.metrics import interlayer_cushion, layer_cushion
-from resnoise.specs.metrics import ExternalSpec, InterlayerCushionSpec, LayerCushionSpec
+from resnoise.metrics import call_flow, interlayer_cushion, layer_cushion
+from resnoise.specs.metrics import (
+    CallFlowSpec,
+    ExternalSpec,
+    InterlayerCushionSpec,
+    LayerCushionSpec,
+)
 from resnoise.trained import external
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
@@ -49,6 +54,10 @@ def test_the_numbers_are_those_of_the_workflow(tmp_path: Path) -> None:
         small_mobilenet(), images(), relative_error=0.05, max_probes=200, mean=MEAN, std=STD
     )
     pd.testing.assert_frame_equal(found, expected, rtol=1e-3, atol=1e-6)
+    call_flow.measure_run(network, CallFlowSpec(3, 0, False, "float32"), [csv], computing)
+    expected = pd.read_csv(csv, keep_default_na=False)
+    found = resnoise.gradient_flow(small_mobilenet(), images(), labels, mean=MEAN, std=STD)
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

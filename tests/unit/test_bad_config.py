@@ -247,6 +247,13 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], str, str, str]] = [
         "'A'",
         "that no other network",
     ),
+    (
+        "a network called like a file",
+        external(name="Networks.csv"),
+        "external[0].name",
+        "'Networks.csv'",
+        "not that of a file with results of all networks (gradient_flows.*, layer_cushions.*, ",
+    ),
     ("no such network", external(path="b.pt"), "external[0].path", "'b.pt'", "a file that exists"),
     ("a folder as network", external(path="out"), "external[0].path", "'out'", "a file that"),
     (

@@ -291,6 +291,30 @@ def test_a_comparison_is_a_page_tables_and_curves(
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
 
 
+def test_networks_trained_elsewhere_are_compared(tmp_path: Path) -> None:
+    roots = [make_root(tmp_path / name, 0.1, 0.5) for name in ("one", "two")]
+    for root, cushion in zip(roots, (0.2, 0.5), strict=True):
+        for network in ("mine", "theirs") if cushion == 0.2 else ("mine",):
+            layers = pd.DataFrame({"layer": [1], "name": ["conv1"], "median": [cushion]})
+            csvfile.write(root / "external" / network / "layer_cushion_summary.csv", layers)
+        row = {"name": "mine", "layer_cushion_median": cushion, "gradient_flow": NAN}
+        missing = "tokens" if cushion == 0.2 else "dense blocks"
+        networks = pd.DataFrame([{**row, "gradient_flow_missing": missing}])
+        csvfile.write(root / "external" / "networks.csv", networks)
+    compare(*roots, tmp_path / "out")
+    for name in ("networks", "mine/layer_cushion_summary"):
+        compared = pd.read_csv(tmp_path / f"out/external/{name}.csv")
+        assert compared["difference"].tolist() == pytest.approx([0.3])
+    text = (tmp_path / "out/comparison.md").read_text("utf-8")
+    assert "### mine: layer cushions" in text and "### All networks side by side" in text
+    assert "`external/theirs/layer_cushion_summary.csv` is not in the variant." in text
+    page = (tmp_path / "out/comparison.html").read_text("utf-8")
+    anchors = re.findall(r'id="([\w-]+)"', page)
+    assert len({*anchors}) == len(anchors)
+    # One network is in both folders.
+    assert sum(anchor.endswith("mine-layer_cushion_summary") for anchor in anchors) == 1
+
+
 def test_without_saved_configurations_the_records_still_say_what_differs(tmp_path: Path) -> None:
     baseline, variant = (make_root(tmp_path / name, rate, 1) for name, rate in (("a", 1), ("b", 2)))
     for root in (baseline, variant):

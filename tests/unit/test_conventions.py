@@ -17,7 +17,7 @@ from resnoise.metrics import interlayer_cushion, layer_cushion
 from resnoise.metrics.blocks import chain
 from resnoise.metrics.jacobian_norm import ExactNorm, has_closed_form
 from resnoise.specs.metrics import ExternalSpec, InterlayerCushionSpec
-from resnoise.trained import conventions, external
+from resnoise.trained import conventions, external, user_network
 from resnoise.trained.candidates import Fit, rank
 from resnoise.trained.external import read
 
@@ -263,9 +263,9 @@ REFUSED = {
     ),
     "other blocks": (
         "kuangliu",
-        lambda w: {**w, "layer1.0.se.fc1.weight": torch.ones(1, 4, 1, 1)},
+        lambda w: {**w, "layer1.0.gate.weight": torch.ones(1, 4, 1, 1)},
         {},
-        "unexpected key 'layer1.0.se.fc1.weight', known are names of ResNets",
+        "unexpected key 'layer1.0.gate.weight', known are names of ResNets",
     ),
     "a plain network with projections": (
         "kuangliu",
@@ -328,3 +328,65 @@ def test_the_page_lists_the_names_that_are_known() -> None:
     groups = {f"{name}.0".replace("#", "1") for name in conventions.GROUPS}
     groups = {name.replace("conv1", "conv2") for name in groups}
     assert [name for name in sorted(known | groups) if f"`{name}`" not in page] == []
+
+
+# A ResNet with further parts, as a Python file would define it.
+FURTHER = """
+import torch
+from torch import nn
+
+class Block(nn.Module):
+    def __init__(self, norm, squeeze):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(4, 4, 3, padding=1, bias=False), norm(4)
+        self.conv2, self.bn2 = nn.Conv2d(4, 4, 3, padding=1, bias=False), norm(4)
+        self.se = nn.Sequential(nn.Conv2d(4, 2, 1), nn.Conv2d(2, 4, 1)) if squeeze else None
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
+        if self.se is not None:
+            y = y * torch.sigmoid(self.se(y.mean((2, 3), keepdim=True)))
+        return torch.relu(x + y)
+
+class Net(nn.Module):
+    def __init__(self, norm=nn.BatchNorm2d, squeeze=False, stem=None):
+        super().__init__()
+        self.conv1 = stem or nn.Conv2d(3, 4, 3, padding=1, bias=False)
+        self.bn1, self.layer1 = norm(4), nn.Sequential(Block(norm, squeeze))
+        self.fc = nn.Linear(4, 10)
+
+    def forward(self, x):
+        return self.fc(self.layer1(torch.relu(self.bn1(self.conv1(x)))).mean((2, 3)))
+
+def groups():
+    return Net(lambda channels: nn.GroupNorm(2, channels))
+
+def squeeze():
+    return Net(squeeze=True)
+
+def stem():
+    return Net(stem=nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("factory", "reason"),
+    [
+        ("groups", r"bn1 has no running_mean, as batch normalisation has it and that of groups"),
+        ("squeeze", r"'layer1\.0\.se\.0\.weight' is a tensor of squeeze-and-excitation"),
+        ("stem", r"'conv1\.2\.weight' is a tensor of a stem of several convolutions"),
+    ],
+)
+def test_further_parts_are_refused_by_name_and_read_with_a_python_file(
+    factory: str, reason: str, tmp_path: Path
+) -> None:
+    module = tmp_path / f"further_{factory}.py"
+    module.write_text(FURTHER, "utf-8")
+    network = user_network.build(module, factory)
+    path, data = saved(tmp_path, network.state_dict()), pictures_of(network.eval())
+    hint = "; a Python file that defines the network makes it measurable: give module and factory"
+    with pytest.raises(ResnoiseError, match=reason + ".*" + hint):
+        external.read(spec(), path, data)
+    found = external.read(spec(factory=factory), path, data, module)
+    state = found.network("final", CPU).state_dict()
+    assert all(torch.equal(state[name], value) for name, value in network.state_dict().items())

@@ -76,6 +76,18 @@ def test_dead_and_exploded_layers_are_named(files: tuple[Path, Path]) -> None:
     plt.close(figure)
 
 
+@pytest.mark.parametrize(
+    ("residual", "title"), [(True, "mine (residual)"), (False, "mine (plain)"), (None, "mine")]
+)
+def test_the_title_says_what_is_known(
+    files: tuple[Path, Path], residual: bool | None, title: str
+) -> None:
+    write_json(files[1], {"name": "mine", "depth": 20, "residual": residual})
+    figure = external_layer_cushion.make(files[:1]).figure
+    assert figure.axes[0].get_title() == title
+    plt.close(figure)
+
+
 def test_damaged_files_are_an_error(files: tuple[Path, Path]) -> None:
     files[1].write_text("{", "utf-8")
     with pytest.raises(ResnoiseError, match=r"network\.json: damaged"):

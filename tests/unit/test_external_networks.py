@@ -4,16 +4,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
 from resnoise.errors import ResnoiseError
+from resnoise.figures import external_gradient_flows
 from resnoise.storage import csvfile
 from resnoise.storage.digests import write_json
 from resnoise.tables import external_networks
 
-NAMES = ("layer_cushion.csv", "interlayer_cushion.csv", "noise_stability.csv", "margin.csv")
+NAMES = (
+    *("layer_cushion.csv", "interlayer_cushion.csv", "noise_stability.csv", "margin.csv"),
+    "gradient_flow.csv",
+)
+FLOW_KEYS = {"reading": "single", "layers": "block-outputs"}
 Rows = Sequence[tuple[Any, ...]]
 
 # Two layers on three pictures, the second of which is dead on one.
@@ -31,6 +37,13 @@ NOISE = [
     ("input_noise", 0.1, 1, 2, 0.03),
     ("input_noise", 0.1, 2, 2, 0.05),
     ("activation_contraction", None, 2, 2, 9.0),
+]
+FLOWS = [
+    ("single", 1, "block output", 0.25),
+    ("single", 2, "block output", 0.75),
+    # Not of the layers and of the reading that count.
+    ("single", 3, "inside block", 0.9),
+    ("set", 1, "block output", 0.9),
 ]
 
 
@@ -57,6 +70,7 @@ def network(folder: Path, name: str, state: str = "", error: float | None = 0.25
         lost(margins, "part", "median", "relative_median").assign(
             median=[np.nan if state else row[1] for row in margins]
         ),
+        lost(FLOWS, "reading", "layer", "place", "f_mean").assign(layers=4, f_mean_error=0.1),
     )
     for file, table in zip(NAMES, tables, strict=True):
         csvfile.write(own / file, table)
@@ -70,7 +84,7 @@ def lines(text: str) -> list[list[str]]:
 
 
 def test_a_network_has_its_numbers_in_a_row(tmp_path: Path) -> None:
-    made = external_networks.make(network(tmp_path, "mine"), None)
+    made = external_networks.make(network(tmp_path, "mine"), None, **FLOW_KEYS)
     (table,) = made.tables
     (row,) = table.to_dict("records")
     assert row == pytest.approx(
@@ -87,6 +101,8 @@ def test_a_network_has_its_numbers_in_a_row(tmp_path: Path) -> None:
             "weight_noise": 0.7,
             "input_noise": 0.4,
             "noise_size": 0.1,
+            "gradient_flow": 0.5,
+            "gradient_flow_missing": "",
             "margin_median": 2.0,
             "margin_relative_median": 0.125,
         }
@@ -103,6 +119,7 @@ def test_a_network_has_its_numbers_in_a_row(tmp_path: Path) -> None:
         "interlayer cushion: smallest": "0.300",
         "noise on weights": "0.700",
         "noise on inputs": "0.400",
+        "gradient flow": "0.500",
         "margin": "2.00",
         "relative margin": "0.125",
     }
@@ -112,7 +129,7 @@ def test_a_network_has_its_numbers_in_a_row(tmp_path: Path) -> None:
 @pytest.mark.parametrize("state", ["dead", "exploded"])
 def test_a_dead_network_has_dashes(tmp_path: Path, state: str) -> None:
     files = network(tmp_path, "lost", state, error=None) + network(tmp_path, "sound")
-    header, lost, sound = lines(external_networks.make(files, None).text)
+    header, lost, sound = lines(external_networks.make(files, None, **FLOW_KEYS).text)
     numbers = dict(zip(header, lost, strict=True))
     assert numbers.pop("network") == "lost" and numbers.pop("dead or exploded") == "2"
     assert numbers.pop("parameters") == "12,345" and numbers.pop("layers") == "20"
@@ -122,7 +139,7 @@ def test_a_dead_network_has_dashes(tmp_path: Path, state: str) -> None:
 
 def test_only_files_that_are_there_have_columns(tmp_path: Path) -> None:
     one, other = network(tmp_path, "one"), network(tmp_path, "other")
-    made = external_networks.make([one[0], other[0], other[3]], None)
+    made = external_networks.make([one[0], other[0], other[3]], None, **FLOW_KEYS)
     header, first, second = lines(made.text)
     kinds = ("layer cushion: smallest", "layer cushion: median", "margin", "relative margin")
     assert header == ["network", "test error", "parameters", "layers", *kinds]
@@ -133,14 +150,54 @@ def test_only_files_that_are_there_have_columns(tmp_path: Path) -> None:
 def test_a_network_without_spans_has_dashes(tmp_path: Path) -> None:
     files = network(tmp_path, "whole")
     csvfile.write(files[1], pd.read_csv(files[1]).iloc[:0])
-    header, cells = lines(external_networks.make(files, None).text)
+    header, cells = lines(external_networks.make(files, None, **FLOW_KEYS).text)
     found = dict(zip(header, cells, strict=True))
     assert found["interlayer cushion: mean"] == found["interlayer cushion: smallest"] == "-"
 
 
+def undefined(folder: Path) -> None:
+    """Write the file of a network for which the flow is not defined."""
+    rows = [{"state": "shortcuts run around all activations"}]
+    columns = ["reading", "layer", "layers", "place", "state", "f_mean", "f_mean_error"]
+    csvfile.write(folder / "gradient_flow.csv", pd.DataFrame(rows, columns=columns))
+
+
+def test_a_network_without_a_flow_says_why(tmp_path: Path) -> None:
+    files = network(tmp_path, "whole") + network(tmp_path, "other")
+    undefined(tmp_path / "other")
+    made = external_networks.make(files, None, **FLOW_KEYS)
+    header, whole, other = lines(made.text)
+    assert (whole[header.index("gradient flow")], other[header.index("gradient flow")]) == (
+        "0.500",
+        "-",
+    )
+    reason = "is not defined for other (shortcuts run around all activations)."
+    assert reason in made.text
+
+
+def test_flows_of_all_networks_are_in_one_figure(tmp_path: Path) -> None:
+    files = [network(tmp_path, name)[-1] for name in ("one", "two", "none")]
+    undefined(tmp_path / "none")
+    drawing = external_gradient_flows.make(files, **FLOW_KEYS)
+    (table,) = drawing.tables
+    assert list(table["network"]) == ["one", "one", "two", "two"]
+    assert list(table["place"]) == [0.25, 0.5] * 2
+    line, other = drawing.figure.axes[0].lines
+    assert list(line.get_ydata()) == list(other.get_ydata()) == [0.25, 0.75]
+    drawing.save(*(tmp_path / f"f.{kind}" for kind in ("pdf", "png", "csv")))
+    dead = external_gradient_flows.make(network(tmp_path, "dead", "dead")[-1:], **FLOW_KEYS)
+    crosses = dead.figure.axes[0].lines[-1]
+    assert (crosses.get_marker(), list(crosses.get_xdata())) == ("x", [0.25, 0.5])
+    plt.close(dead.figure)
+    empty = external_gradient_flows.make(files[2:], **FLOW_KEYS)
+    assert "not defined" in empty.figure.axes[0].texts[0].get_text()
+    empty.save(*(tmp_path / f"e.{kind}" for kind in ("pdf", "png", "csv")))
+    assert pd.read_csv(tmp_path / "e.csv").empty
+
+
 def test_it_is_written_for_people_and_programs(tmp_path: Path) -> None:
     outputs = [tmp_path / "networks.md", tmp_path / "networks.csv"]
-    external_networks.make(network(tmp_path, "mine"), None).save(*outputs)
+    external_networks.make(network(tmp_path, "mine"), None, **FLOW_KEYS).save(*outputs)
     assert "mine" in (tmp_path / "networks.html").read_text("utf-8")
     assert pd.read_csv(outputs[1])["name"].tolist() == ["mine"]
 
@@ -149,4 +206,4 @@ def test_an_older_record_is_named(tmp_path: Path) -> None:
     files = network(tmp_path, "mine")
     write_json(tmp_path / "mine" / "network.json", {"name": "mine"})
     with pytest.raises(ResnoiseError, match=r"network\.json: no 'test_error', delete it and rerun"):
-        external_networks.make(files, None)
+        external_networks.make(files, None, **FLOW_KEYS)

@@ -3,11 +3,12 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from flow_by_definition import shares_by_definition, written_out
 from torch import Tensor, nn
 
 from resnoise.errors import ResnoiseError
 from resnoise.metrics import path_gradients as gradient_flow
-from resnoise.metrics.flow_readings import compared, dominant
+from resnoise.metrics.flow_readings import compared, dominant, parts
 from resnoise.metrics.linearised import linearise
 from resnoise.metrics.path_gradients import (
     Transposes,
@@ -104,26 +105,6 @@ def brute_force(net: nn.Module, inputs: Tensor, labels: Tensor) -> list[Tensor]:
     return [torch.stack(of_layer) for of_layer in zip(*parts, strict=True)]
 
 
-def written_out(flow: Tensor, reading: str) -> list[tuple[Tensor, Tensor]]:
-    """Return both parts [B, H, W] of each test of a reading, term by term."""
-    paths, _, channels = flow.shape[:3]
-    found = []
-    if reading == "set":
-        for c in range(channels):
-            own = [flow[j, :, c] for j in range(paths) if j % channels == c]
-            others = [flow[j, :, c] for j in range(paths) if j % channels != c]
-            found.append((sum(own), sum(others)))
-        return found
-    for j in range(paths):
-        c = j % channels
-        if reading == "single":
-            others = [flow[other, :, c] for other in range(paths) if other != j]
-        else:
-            others = [flow[j, :, other] for other in range(channels) if other != c]
-        found.append((flow[j, :, c], sum(others)))
-    return found
-
-
 Shares = dict[str, tuple[Tensor, Tensor]]
 
 
@@ -183,7 +164,7 @@ def test_each_reading_compares_the_parts_that_it_says(
 ) -> None:
     numbers = torch.Generator().manual_seed(paths + channels)
     given = torch.randn(paths, 3, channels, 2, 4, generator=numbers, dtype=torch.float64)
-    own, rest = compared(given, reading)
+    own, rest = compared(parts(given), reading)
     expected = written_out(given, reading)
     assert own.shape == rest.shape == (3, len(expected), 2, 4)
     for number, (mine, others) in enumerate(expected):
@@ -194,10 +175,12 @@ def test_each_reading_compares_the_parts_that_it_says(
 def test_set_and_single_are_the_same_with_a_channel_for_each_path_and_differ_otherwise() -> None:
     numbers = torch.Generator().manual_seed(1)
     square = torch.randn(6, 2, 6, 3, 3, generator=numbers, dtype=torch.float64)
-    for one, two in zip(compared(square, "set"), compared(square, "single"), strict=True):
+    for one, two in zip(
+        compared(parts(square), "set"), compared(parts(square), "single"), strict=True
+    ):
         torch.testing.assert_close(one, two)
-    assert len(compared(square[:, :, :3], "set")[0][0]) == 3
-    assert len(compared(square[:, :, :3], "single")[0][0]) == 6
+    assert len(compared(parts(square[:, :, :3]), "set")[0][0]) == 3
+    assert len(compared(parts(square[:, :, :3]), "single")[0][0]) == 6
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -248,22 +231,10 @@ def test_shares_follow_from_the_gradients(architecture: str, reading: str) -> No
     by_mean, by_median = flow(net, inputs, labels)[reading]
     assert by_mean.shape == by_median.shape == (5, 6)
     for layer, gradients in enumerate(brute_force(net, inputs, labels)):
-        tests = written_out(gradients, reading)
         for picture in range(5):
-            dominant = {"mean": 0, "median": 0}
-            for own, rest in tests:
-                ratios = [
-                    0.0 if o == 0 and r == 0 else (abs(o / r) if r else float("inf"))
-                    for o, r in zip(
-                        own[picture].flatten().tolist(),
-                        rest[picture].flatten().tolist(),
-                        strict=True,
-                    )
-                ]
-                dominant["mean"] += sum(ratios) / len(ratios) > 1
-                dominant["median"] += sorted(ratios)[(len(ratios) - 1) // 2] > 1
-            assert by_mean[picture, layer] == pytest.approx(dominant["mean"] / len(tests))
-            assert by_median[picture, layer] == pytest.approx(dominant["median"] / len(tests))
+            mean, median = shares_by_definition(gradients[:, picture : picture + 1], reading)
+            assert by_mean[picture, layer] == pytest.approx(mean)
+            assert by_median[picture, layer] == pytest.approx(median)
 
 
 def test_entries_without_any_gradient_have_ratio_zero_and_without_rest_infinity() -> None:

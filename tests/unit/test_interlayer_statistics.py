@@ -195,6 +195,18 @@ def test_a_network_trained_elsewhere_has_a_table_of_its_own(tmp_path: Path) -> N
         read([tmp_path])
 
 
+def test_of_a_network_of_unknown_kind_none_is_named(tmp_path: Path) -> None:
+    write_json(tmp_path / "network.json", {"name": "mine", "depth": 20, "residual": None})
+    cushions = tmp_path / "interlayer_cushion.csv"
+    csvfile.write(cushions, made_up(9, 0.2).query("snapshot == 'final'"))
+    text = make([cushions], None).text
+    assert "network: mean +- std (minimum)" in text
+    assert "residual" not in text and "plain" not in text
+    figure = interlayer_cushion.make([cushions]).figure
+    assert figure.axes[0].get_title() == "mine, depth 20"
+    plt.close(figure)
+
+
 def test_runs_that_all_diverged_have_a_table_and_a_figure_that_say_so(tmp_path: Path) -> None:
     file = run(tmp_path, "plain", 8, 6, 0.1) / "interlayer_cushion.csv"
     csvfile.write(file, made_up(6, 0.1).iloc[:0])

@@ -133,9 +133,10 @@ def test_networks_trained_elsewhere_have_a_section_of_their_own(text: str, tmp_p
     assert "elsewhere" not in text
     report_pages.write(tmp_path)
     (tmp_path / "external").mkdir()
-    (tmp_path / "external/layer_cushions.png").write_bytes(report_pages.PNG)
+    for name in ("layer_cushions", "gradient_flows"):
+        (tmp_path / f"external/{name}.png").write_bytes(report_pages.PNG)
     write_page(tmp_path / "external/networks.md", "# Networks\n\n| network |\n|---|\n| mine |\n")
-    for name in ("networks", "layer_cushions"):
+    for name in ("networks", "layer_cushions", "gradient_flows"):
         csvfile.write(tmp_path / f"external/{name}.csv", pd.DataFrame({"network": ["mine"]}))
     others = [
         page.Item(

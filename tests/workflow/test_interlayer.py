@@ -17,6 +17,7 @@ interlayer_cushion:
   seeds: [1]
   samples: 6
   relative_error: 0.05
+gradient_flow: {samples: 4}
 external:
   - {name: mine, path: mine.pt}
 """
@@ -35,6 +36,7 @@ def test_cushions_are_measured_of_runs_and_of_the_same_weights_from_elsewhere(
     project.replace("config/tiny.yaml", "device: cpu", f"device: cpu{SECTIONS}")
     targets = [f"results/tiny/{name}" for name in TARGETS]
     targets += [f"results/tiny/external/mine/{name}" for name in EXTERNAL_TARGETS]
+    targets.append("results/tiny/external/gradient_flows.pdf")
     project.snakemake(*targets)
 
     rows = pd.read_csv(results / RESIDUAL / "interlayer_cushion.csv")
@@ -52,6 +54,9 @@ def test_cushions_are_measured_of_runs_and_of_the_same_weights_from_elsewhere(
     evaluation = pd.read_csv(results / RESIDUAL / "evaluation.csv").set_index("snapshot")
     assert record["test_error"] == evaluation.loc["final", "test_error"]
     assert len(pd.read_csv(folder / "layer_cushion_summary.csv")) == 8
+    # By three readings; the last convolution has no flow.
+    assert len(pd.read_csv(folder / "gradient_flow.csv")) == 3 * 6
+    assert len(pd.read_csv(folder.parent / "gradient_flows.csv")) == 6
     for name in ("interlayer_heatmap.png", "interlayer_heatmap.csv", "layer_cushion.png"):
         assert (folder / name).stat().st_size > 100
     assert not list(results.rglob("*_resume.safetensors"))

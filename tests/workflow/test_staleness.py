@@ -404,11 +404,13 @@ EXTERNAL_RULES = (
     "external_interlayer_cushion",
     "external_layer_cushion",
     "external_noise_stability",
+    "external_gradient_flow",
     "external_margin",
     "external_table",
     "external_figure",
     "external_layer_figure",
     "external_networks_figure",
+    "external_flows_figure",
     "external_networks_table",
 )
 # What two further runs make stale, and what they are measured for.
@@ -477,7 +479,12 @@ CAUSE = {**MEASURED, **OVER_CAUSES}
 DOSE = {**MEASURED, "gradient_flow": 1, **CONJECTURE}
 # Plain from KWI, residual, a dose and another cause.
 FOUR_RUNS = {**CONJECTURE, **{rule: 4 * n for rule, n in MEASURED.items()}, "gradient_flow": 3}
+GRADIENT_FLOW = ("gradient_flow ", "external_gradient_flow ")
 FLOW_TABLES = ("figure12_ratios ", "figure12_readings ")
+FLOW_SHOWN = (
+    *("figure12 ", *FLOW_TABLES, "claims ", "conjecture_flow "),
+    *("external_flows_figure", "external_networks_table"),
+)
 RECIPE = {
     "epochs": 3,
     "batch_size": 25,
@@ -662,16 +669,12 @@ KEYS: dict[str, list[Case]] = {
     "conjecture.bootstrap_replicates": [Case(10, ("conjecture_prediction ",))],
     "conjecture.bootstrap_seed": [Case(1, ("conjecture_prediction ",))],
     "conjecture.confidence": [Case(0.9, ("conjecture_prediction ", "conjecture_verdict "))],
-    "gradient_flow.samples": [Case(5, ("gradient_flow ",))],
-    "gradient_flow.sample_seed": [Case(1, ("gradient_flow ",))],
-    "gradient_flow.precision": [Case("float32", ("gradient_flow ",))],
+    "gradient_flow.samples": [Case(5, GRADIENT_FLOW)],
+    "gradient_flow.sample_seed": [Case(1, GRADIENT_FLOW)],
+    "gradient_flow.precision": [Case("float32", GRADIENT_FLOW)],
     "gradient_flow.shallow_share": [Case(0.3, (*FLOW_TABLES, "claims "))],
-    "gradient_flow.reading": [
-        Case("set", ("figure12 ", *FLOW_TABLES, "claims ", "conjecture_flow "))
-    ],
-    "gradient_flow.layers": [
-        Case("all", ("figure12 ", *FLOW_TABLES, "claims ", "conjecture_flow "))
-    ],
+    "gradient_flow.reading": [Case("set", FLOW_SHOWN)],
+    "gradient_flow.layers": [Case("all", FLOW_SHOWN)],
     # A run keeps its weights where its gradient flow is measured, and the only epoch of the
     # fully-fledged networks is the last, which is measured anyway.
     "gradient_flow.epochs": [Case([], ("train .*/(plain-8/kwi|residual-8/hmwi)",))],

@@ -26,6 +26,9 @@ def main() -> None:
     parser.add_argument(
         "--module", type=Path, help="Python file that defines the network; its code is executed"
     )
+    parser.add_argument(
+        "--must-be-defined", action="store_true", help="of call_flow: else it is an error"
+    )
     arguments = parser.parse_args()
     metric = None if arguments.name == NETWORK else registry.metric(arguments.name)
     plugins = [metric.module] if metric else []
@@ -48,9 +51,13 @@ def main() -> None:
         csvfile.write(outputs[0], module.measure(network, device))
     else:
         spec = getattr(specs, metric.spec).from_json(arguments.spec)
-        # Only spans begin and end somewhere.
-        keys = {"between": network.spec.between} if arguments.name == "interlayer_cushion" else {}
-        module.measure_run(network, spec, outputs, computing, **keys)
+        # Only spans begin and end somewhere, and only the flow may not be defined.
+        keys = {
+            "interlayer_cushion": {"between": network.spec.between},
+            "call_flow": {"required": arguments.must_be_defined},
+        }
+        more = keys.get(arguments.name, {})
+        module.measure_run(network, spec, outputs, computing, **more)
     measured = {"metric": arguments.name, "spec": json.loads(arguments.spec), "code": code}
     for output in outputs:
         stamp(output, {**network.digests, **measured})

@@ -1,14 +1,14 @@
 """Noise stability of plain and residual networks: the library behind the rules.
 
 Nothing in this package depends on Snakemake. The scripts beside it are thin command lines for it.
-``from resnoise import layer_cushions, interlayer_cushions, noise_stability, margins`` is for
-notebooks: see docs/any-network.md.
+For notebooks there is ``from resnoise import layer_cushions, interlayer_cushions, noise_stability,
+gradient_flow, margins``: see docs/any-network.md.
 """
 
 import importlib
 from typing import Any
 
-__all__ = ["interlayer_cushions", "layer_cushions", "margins", "noise_stability"]
+__all__ = ["gradient_flow", "interlayer_cushions", "layer_cushions", "margins", "noise_stability"]
 
 
 def __getattr__(name: str) -> Any:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from resnoise.errors import ResnoiseError
-from resnoise.metrics import interlayer_cushion, layer_cushion
+from resnoise.metrics import call_flow, interlayer_cushion, layer_cushion
 from resnoise.metrics import noise_stability as stability
 from resnoise.metrics.margin import margins as _margins
 from resnoise.metrics.noise import COLUMNS
@@ -175,6 +175,53 @@ def noise_stability(
     return pd.DataFrame(sums.rows(), columns=list(COLUMNS[1:]))
 
 
+def gradient_flow(
+    network: nn.Module,
+    images: "Tensor | NDArray[Any]",
+    labels: "Tensor | NDArray[Any] | Sequence[int]",
+    *,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    memory_mb: int = 500,
+) -> pd.DataFrame:
+    """Return the dominant gradient flow of every layer for which it is defined (appendix D.4).
+
+    It is the share of paths of a layer's channels whose gradient exceeds that of all others, by
+    three readings (``resnoise.metrics.flow_readings``). Means of ratios are sensitive to rounding:
+    give a network of float64, as ``network.double()``, where you can. One picture takes as many
+    backward passes as the last layer has inputs.
+
+    Args:
+        network: maps [N, C, H, W] to logits [N, classes]; a linear layer makes them of one entry
+            for each channel of the last convolution.
+        images: pictures, see above.
+        labels: [N], the right classes.
+        mean: of each channel of uint8 pictures, for pixels from 0 to 1.
+        std: standard deviations, given in the same way.
+        memory_mb: memory for activations in megabytes.
+
+    Returns:
+        Columns reading, layer (number of the layer before the activation, from 1), layers (number
+        of all layers), name (of the layer that reads the activation), group (from 1, by the size of
+        the activations), place ("inside block" where a shortcut runs around the activation),
+        channels, pictures, state, f_mean and f_median (share by the mean and by the median over
+        positions) and their standard errors.
+
+    Raises:
+        ResnoiseError: a network for which it is not defined, or pictures that cannot be measured;
+            the message says why.
+    """
+    with _measured(network, images, mean, std) as inputs:
+        with torch.no_grad():
+            classes = network(inputs[:1]).shape[1]
+        right = _labels(labels, len(inputs), classes).to(inputs.device)
+        flow = call_flow.CallFlow(network, inputs[:2], classes)
+        size = _batch(flow.picture_bytes(inputs[:1]), memory_mb, flow.largest)
+        parts = zip(torch.split(inputs, size), torch.split(right, size), strict=True)
+        shares = torch.cat([flow(*part) for part in parts], 2)
+    return call_flow.rows(flow.table, shares.cpu().numpy())
+
+
 def margins(
     network: nn.Module,
     images: "Tensor | NDArray[Any]",
@@ -200,22 +247,26 @@ def margins(
     Raises:
         ResnoiseError: pictures that cannot be measured, or labels that are no classes.
     """
-    right = torch.as_tensor(np.asarray(labels)).long()
     with _measured(network, images, mean, std) as inputs, torch.no_grad():
         parts = [network(part).double().cpu() for part in torch.split(inputs, LARGEST_BATCH)]
     logits = torch.cat(parts)
-    if right.shape != logits.shape[:1] or not bool(
-        ((right >= 0) & (right < logits.shape[1])).all()
-    ):
-        raise ResnoiseError(
-            f"labels: shape {tuple(right.shape)} given, allowed: {len(logits)} integers from 0 to "
-            f"{logits.shape[1] - 1}"
-        )
+    right = _labels(labels, *logits.shape)
     found = _margins(logits, right)
     relative = found / torch.linalg.vector_norm(logits, dim=1)
     return pd.DataFrame(
         {"sample": np.arange(len(found)), "margin": found.numpy(), "relative": relative.numpy()}
     )
+
+
+def _labels(labels: "Tensor | NDArray[Any] | Sequence[int]", pictures: int, classes: int) -> Tensor:
+    """Return the right classes as int64 [pictures]."""
+    right = torch.as_tensor(np.asarray(labels)).long()
+    if right.shape != (pictures,) or not bool(((right >= 0) & (right < classes)).all()):
+        raise ResnoiseError(
+            f"labels: shape {tuple(right.shape)} given, allowed: {pictures} integers from 0 to "
+            f"{classes - 1}"
+        )
+    return right
 
 
 @contextlib.contextmanager

@@ -140,6 +140,8 @@ METRICS = {
         "resnoise.metrics.interlayer_cushion", spec="InterlayerCushionSpec"
     ),
     "gradient_flow": Metric("resnoise.metrics.gradient_flow", spec="GradientFlowSpec"),
+    # Of networks trained elsewhere.
+    "call_flow": Metric("resnoise.metrics.call_flow", spec="CallFlowSpec"),
     "weight_statistics": Metric("resnoise.metrics.weight_statistics", spec="WeightStatisticsSpec"),
     "margin": Metric("resnoise.metrics.margin", figure="resnoise.figures.margin"),
     "bounds": Metric("resnoise.metrics.bounds"),

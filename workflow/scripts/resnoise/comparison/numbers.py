@@ -13,7 +13,7 @@ from resnoise.tables.text import PENDING, markdown_table, number
 # Columns of numbers that identify a row, and are not measurements.
 _PLACES = {"depth", "layer", "block", "groups"}
 # Ends of the names of columns of text that say what was found in a row, and do not identify it.
-_FINDINGS = (states.COLUMN, "exceptions", "not_compared")
+_FINDINGS = (states.COLUMN, "exceptions", "not_compared", "_missing")
 MEASURES = ("baseline", "variant", "difference", "relative", "spread", "beyond_spread")
 # Of a table with more rows than this, only a part is shown; the CSV file has all rows.
 _SHOWN = 40

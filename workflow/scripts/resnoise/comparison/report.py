@@ -9,11 +9,11 @@ from typing import TypeVar
 import pandas as pd
 
 from resnoise.comparison import claims, configurations, numbers
-from resnoise.comparison.roots import CLAIMS, RUNS_TABLE, ResultsRoot, open_root
+from resnoise.comparison.roots import CLAIMS, ELSEWHERE, RUNS_TABLE, ResultsRoot, open_root
 from resnoise.config.load import SAVED
 from resnoise.errors import ResnoiseError
 from resnoise.figures import compared_curves, style
-from resnoise.plan.artefacts import ARTEFACTS
+from resnoise.plan.artefacts import ALL
 from resnoise.report import page
 from resnoise.storage.files import atomic_path, write_text
 from resnoise.summaries.runs import read_histories
@@ -133,10 +133,12 @@ def _tables(
     baseline: ResultsRoot, variant: ResultsRoot, output: Path, absent: list[str]
 ) -> list[Section]:
     """Compare all tables that both folders have."""
-    wanted = {artefact.data: artefact.title for artefact in ARTEFACTS if not artefact.is_figure}
+    wanted = {artefact.data: artefact.title for artefact in ALL if not artefact.is_figure}
     wanted[RUNS_TABLE] = "Further runs"
     for name in dict.fromkeys([*baseline.metrics(), *variant.metrics()]):
         wanted[name] = f"Metric {Path(name).stem}"
+    for name in dict.fromkeys([*baseline.elsewhere(), *variant.elsewhere()]):
+        wanted[name] = f"{Path(name).parent.name}: {ELSEWHERE[Path(name).name]}"
     sections = []
     for name, title in wanted.items():
         pair = _pair(baseline, variant, name, partial(ResultsRoot.table, name=name), absent)
@@ -148,7 +150,9 @@ def _tables(
             absent.append(f"`{name}`: {error}.")
             continue
         _write_csv(found, output / name)
-        anchor = Path(name).stem
+        folder, _, stem = name.removesuffix(".csv").rpartition("/")
+        # Every network has the same tables.
+        anchor = f"{folder}/{stem}".replace("/", "-") if folder.startswith("external/") else stem
         sections.append(Section(anchor, title, numbers.markdown(found, name)))
     return sections
 
@@ -174,7 +178,7 @@ def _curves(baseline: ResultsRoot, variant: ResultsRoot, output: Path, absent: l
 def _figures(baseline: ResultsRoot, variant: ResultsRoot) -> list[tuple[str, str, str]]:
     """Return name, title and file of the figures that both folders have and that differ."""
     found = []
-    for artefact in ARTEFACTS:
+    for artefact in ALL:
         files = [root.path / artefact.file for root in (baseline, variant)]
         if artefact.is_figure and all(file.exists() for file in files):
             first, second = (file.read_bytes() for file in files)

@@ -9,12 +9,17 @@ import pandas as pd
 from resnoise.config import yamlfile
 from resnoise.config.load import SAVED
 from resnoise.errors import ResnoiseError
-from resnoise.plan.artefacts import ARTEFACTS
+from resnoise.plan.artefacts import ALL
 from resnoise.storage import csvfile
 from resnoise.storage.digests import read_json
 
 CLAIMS = "claims.csv"
 RUNS_TABLE = "runs.csv"
+# Of each network that was trained elsewhere -> what they are.
+ELSEWHERE = {
+    "layer_cushion_summary.csv": "layer cushions",
+    "interlayer_blocks.csv": "interlayer cushions of blocks",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +58,11 @@ class ResultsRoot:
         """Return the names of the tables of metrics, such as "metrics/margin.csv"."""
         return sorted(f"metrics/{file.name}" for file in self.path.glob("metrics/*.csv"))
 
+    def elsewhere(self) -> list[str]:
+        """Return the names of the tables of single networks that were trained elsewhere."""
+        found = (file for name in ELSEWHERE for file in self.path.glob(f"external/*/{name}"))
+        return sorted(file.relative_to(self.path).as_posix() for file in found)
+
     def runs(self) -> dict[str, dict[str, Any]]:
         """Return relative folder -> parts of the record, for all finished runs.
 
@@ -84,7 +94,7 @@ def open_root(path: Path) -> ResultsRoot:
     if not path.is_dir():
         raise ResnoiseError(f"{path}: there is no folder of this name, expected a results folder")
     root = ResultsRoot(path)
-    tables = [CLAIMS, RUNS_TABLE, *(artefact.data for artefact in ARTEFACTS)]
+    tables = [CLAIMS, RUNS_TABLE, *(artefact.data for artefact in ALL)]
     if not any((path / name).exists() for name in (SAVED, *tables)) and not root.runs():
         raise ResnoiseError(
             f"{path}: not a results folder, expected {SAVED}, a table such as table1.csv, or "

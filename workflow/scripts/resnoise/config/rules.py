@@ -10,7 +10,7 @@ from resnoise import registry
 from resnoise.config.messages import show
 from resnoise.config.schema import ROOT, SCHEMA_PATH, defaults, is_integer, is_real, read_schema
 from resnoise.errors import ResnoiseError
-from resnoise.plan import grid
+from resnoise.plan import artefacts, grid
 from resnoise.storage.store import FOLDER
 
 # Outputs must not go here: they would mix with the code, and deleting them could delete the code.
@@ -216,6 +216,13 @@ def _external_rules(networks: Any, problems: Mapping[str, str]) -> Iterator[tupl
                     f"{show(name)} given, allowed: a name that no other network of external has",
                 )
             seen.add(name.casefold())
+            stems = {artefacts.stem(shown.name) for shown in artefacts.ELSEWHERE}
+            if name.casefold().partition(".")[0] in stems and "." in name:
+                yield (
+                    f"{key}.name",
+                    f"{show(name)} given, allowed: a name that is not that of a file with results "
+                    f"of all networks ({', '.join(f'{stem}.*' for stem in sorted(stems))})",
+                )
         for field in ("module", "path"):
             file = network[field]
             allowed = None if file is None else _plain_path(file)

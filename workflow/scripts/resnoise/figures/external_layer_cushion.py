@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from resnoise.figures import style
 from resnoise.metrics import states
 from resnoise.summaries.external import RECORD, read_layers
-from resnoise.summaries.runs import read_network
+from resnoise.summaries.runs import ANY_KIND, read_network
 
 INCHES_PER_LAYER = 0.15
 
@@ -23,7 +23,7 @@ def draw(table: pd.DataFrame, name: str, kind: str) -> Figure:
     Args:
         table: table from ``resnoise.summaries.external.read_layers``.
         name: name of the network.
-        kind: "residual" or "plain", for the colour.
+        kind: "residual", "plain" or "network", for the colour.
     """
     colour = style.COLOURS[kind]
     figure, axis = plt.subplots(
@@ -40,7 +40,7 @@ def draw(table: pd.DataFrame, name: str, kind: str) -> Figure:
     axis.grid(axis="y", visible=False)
     axis.set_ylim(len(table) + 0.7, 0.3)
     axis.set_xlabel(r"layer cushion $\|Wx\|\,/\,(\|W\|_F\,\|x\|)$ of a picture")
-    axis.set_title(f"{name} ({kind})", fontsize=9)
+    axis.set_title(name if kind == ANY_KIND else f"{name} ({kind})", fontsize=9)
     labels = ("5 % to 95 % of the pictures", "median", "minimum")
     figure.legend(
         [*axis.collections, *axis.lines], labels, loc="outside upper center", ncols=3, fontsize=7

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from resnoise.figures import style
 from resnoise.metrics import states
-from resnoise.summaries.interlayer_cushion import KINDS, NETWORK, read, summarise
+from resnoise.summaries.interlayer_cushion import ALL_KINDS, KINDS, NETWORK, read, summarise
+from resnoise.summaries.runs import ANY_KIND
 
 NAMES = {"fully_fledged": "fully-fledged", "simplified": "simplified"}
 _MARKERS = {states.DEAD: "x", states.EXPLODED: "+"}
@@ -40,7 +41,7 @@ def draw(summary: pd.DataFrame) -> Figure:
     )
     for line, ((family, depth), rows) in zip(axes, networks, strict=True):
         maps = _maps(rows)
-        known = np.concatenate([_positive(maps[kind]) for kind in KINDS if kind in maps])
+        known = np.concatenate([_positive(maps[kind]) for kind in ALL_KINDS if kind in maps])
         shared = LogNorm(known.min(), known.max()) if len(known) else LogNorm(0.1, 1)
         # Networks trained elsewhere may have groups of unequal sizes, so no lines separate them.
         groups = 3 if family in NAMES else 1
@@ -49,12 +50,11 @@ def draw(summary: pd.DataFrame) -> Figure:
                 axis.set_visible(False)
                 continue
             values = maps[name]
-            if name in KINDS:
+            if name in ALL_KINDS:
                 _heat_map(axis, values, groups, "viridis", shared, r"mean $\mu_{i,j}$")
                 _name_states(axis, rows[rows["kind"] == name])
-                axis.set_title(
-                    f"{NAMES.get(str(family), family)} {name}, depth {depth}", fontsize=9
-                )
+                own = "" if name == ANY_KIND else f" {name}"
+                axis.set_title(f"{NAMES.get(str(family), family)}{own}, depth {depth}", fontsize=9)
             else:
                 # The scale is symmetric about 1, so that the colour shows which mean is larger.
                 logarithms = np.abs(np.log(_positive(values)))
@@ -72,17 +72,17 @@ def draw(summary: pd.DataFrame) -> Figure:
 
 
 def _maps(rows: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
-    """Return name -> map, as arrays [first, last]: "residual", "plain" (means) and "ratio".
+    """Return name -> map, as arrays [first, last]: means by kind, and "ratio".
 
     A kind of network without runs has no map; without both kinds there is no ratio.
     """
     maps = {}
-    for kind in KINDS:
+    for kind in ALL_KINDS:
         part = rows[rows["kind"] == kind]
         if len(part):
             table = part.pivot(index="first", columns="last", values="mean")
             maps[kind] = table.to_numpy(dtype=np.float64)
-    if len(maps) == len(KINDS):
+    if all(kind in maps for kind in KINDS):
         maps["ratio"] = maps["residual"] / maps["plain"]
     return maps
 

@@ -20,8 +20,8 @@ from resnoise.storage.digests import stamp
 from resnoise.storage.files import atomic_path
 
 # As in the paper, plain networks are blue and residual ones red. In grey print this blue is dark
-# and this red is light.
-COLOURS = {"plain": "#0b3c8c", "residual": "#e8503a"}
+# and this red is light. Networks that may be either are grey.
+COLOURS = {"plain": "#0b3c8c", "residual": "#e8503a", "network": "0.35"}
 LINE_STYLES = ("-", "--", ":", "-.")
 # Of a legend that may have no place without curves.
 OVER_CURVES: dict[str, Any] = {"frameon": True, "framealpha": 0.85, "edgecolor": "none"}
@@ -79,7 +79,7 @@ def name_state(axis: Axes, place: tuple[float, float], kind: str, state: str) ->
     Args:
         axis: where to write.
         place: x as a share of the axis' width, and y as the number of the layer.
-        kind: "plain" or "residual".
+        kind: "plain", "residual" or "network".
         state: from ``resnoise.metrics.states``.
     """
     axis.text(

@@ -10,9 +10,8 @@ few; otherwise it is estimated from J^T u for random signs u, by backward differ
 that needs many, in part from a sketch, as in ``resnoise.metrics.spans``.
 """
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from resnoise.metrics.calls import Calls
+from resnoise.metrics.calls import Calls, frozen
 from resnoise.metrics.cushions import Cushions, cushions
 from resnoise.metrics.layers import norms
 from resnoise.metrics.points import cuts, named
@@ -114,7 +113,7 @@ class PointMeter:
         return Cushions(*(np.concatenate([getattr(one, name) for one in found]) for name in fields))
 
     def _one(self, x: Tensor, sample: int) -> Cushions:
-        with _frozen(self.points.calls.network):
+        with frozen(self.points.calls.network):
             positions, ends, numerator = self._responses(x)
             estimates = self._norms(x, sample)
         return cushions(positions[:-1], ends, numerator, estimates)
@@ -175,7 +174,7 @@ class PointMeter:
                 held[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
             return tensor
 
-        with _frozen(self.points.calls.network), saved_tensors_hooks(pack, lambda x: x):
+        with frozen(self.points.calls.network), saved_tensors_hooks(pack, lambda x: x):
             tensors = self._graph(picture, 1)
         points = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
         # The points, their copies and their gradients.
@@ -263,19 +262,6 @@ class PointMeter:
         with forward.dual_level():
             self.points.run(_copied(x, SKETCH), see)
         return found
-
-
-@contextlib.contextmanager
-def _frozen(network: nn.Module) -> Iterator[None]:
-    """Leave out derivatives with respect to weights, which would take time and memory."""
-    wanted = [weight for weight in network.parameters() if weight.requires_grad]
-    for weight in wanted:
-        weight.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for weight in wanted:
-            weight.requires_grad_(True)
 
 
 def _copied(x: Tensor, copies: int) -> Tensor:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from resnoise.metrics.call_graph import behind, cut_layers
 from resnoise.metrics.calls import Call, Calls, unfused
 from resnoise.metrics.layers import norms, ratio
 from resnoise.metrics.noise import (
@@ -55,6 +56,7 @@ class CallNoise(Sums):
         """
         self.network = Calls(network, example)
         self.largest = None if self.network.independent else 1
+        self._cuts = cut_layers(self.network, example[:1])
         super().__init__(spec, self.network.calls, self.network.calls)
         for name in ("noise", "noise_flips"):
             # The same arrays: noise relative to T(W) is noise relative to W.
@@ -68,8 +70,7 @@ class CallNoise(Sums):
             inputs: [B, C, H, W].
             samples: [B], numbers of the pictures, which decide the noise.
         """
-        responses, sizes, logits = self._clean(inputs)
-        dead = torch.stack(sizes, 1) == 0
+        responses, dead, logits = self._clean(inputs)
         clean = [*responses[:-1], logits]
         for call in self.network.calls:
             for target in _MEASURED:
@@ -77,8 +78,8 @@ class CallNoise(Sums):
             if call.number < len(clean):
                 self._add_smoothness(call, inputs, clean, dead, samples)
 
-    def _clean(self, inputs: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
-        """Return all responses, the norms of all layers' inputs, and the logits, without noise."""
+    def _clean(self, inputs: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
+        """Return all responses, which are dead [B, layers], and the logits, without noise."""
         responses: list[Tensor] = []
         sizes: list[Tensor] = []
         contractions = _Contractions(responses, len(inputs))
@@ -90,10 +91,12 @@ class CallNoise(Sums):
 
         with contractions:
             logits = self.network.run(inputs, after=see)
+        dead = behind(torch.stack(sizes, 1) == 0, self._cuts)
         for number, values in contractions.found.items():
+            known = values.masked_fill(dead[:, number - 1] & values.isfinite(), torch.nan)
             place = (number - 1,)
-            self.moments["activation_contraction"].add(place, values.cpu().numpy()[:, None])
-        return responses, sizes, logits
+            self.moments["activation_contraction"].add(place, known.cpu().numpy()[:, None])
+        return responses, dead, logits
 
     def _noisy(
         self, call: Call, inputs: Tensor, clean: list[Tensor], noise: Tensor, on_input: bool

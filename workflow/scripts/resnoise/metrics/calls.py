@@ -292,3 +292,16 @@ def unfused() -> Iterator[None]:
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+
+
+@contextlib.contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Leave out derivatives with respect to weights, which would take time and memory."""
+    wanted = [weight for weight in network.parameters() if weight.requires_grad]
+    for weight in wanted:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in wanted:
+            weight.requires_grad_(True)

@@ -14,7 +14,7 @@ from resnoise import devices, registry
 from resnoise.data.dataset import Dataset
 from resnoise.devices import Computing
 from resnoise.errors import ResnoiseError
-from resnoise.metrics import states
+from resnoise.metrics.flow_readings import averaged
 from resnoise.metrics.linearised import Linearised, linearise
 from resnoise.metrics.path_gradients import dominant_shares, feature_gradients
 from resnoise.metrics.resumable import choose_samples
@@ -161,13 +161,7 @@ def _flow_rows(
             "pictures": pictures,
         }
     )
-    for name, shares in zip(("f_mean", "f_median"), shares_by, strict=True):
-        values = shares.cpu().numpy()
-        table[states.COLUMN] = [states.common(layer) for layer in values.T]
-        defined = pd.DataFrame(states.numbers(values))
-        # One picture has no standard deviation.
-        table[name], table[f"{name}_error"] = defined.mean(), defined.sem()
-    return table
+    return averaged(table, *(shares.cpu().numpy() for shares in shares_by))
 
 
 def _entry_rows(gradients: Tensor) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from resnoise.devices import Computing
 from resnoise.metrics import states
+from resnoise.metrics.call_graph import cut_layers
 from resnoise.metrics.calls import Call, Calls
 from resnoise.metrics.layers import Layer, is_own, layers, norms, ratio
 from resnoise.metrics.resumable import Measurement, activation_bytes
@@ -63,8 +64,9 @@ class Meter:
         calls = Calls(network, example)
         self.names = [call.name for call in calls.calls]
         self.largest = None if calls.independent else 1
+        cuts = cut_layers(calls, example[:1])
         weights = [call.weight_norm() for call in calls.calls]
-        self._measure = functools.partial(_of_calls, calls, weights)
+        self._measure = functools.partial(_of_calls, calls, cuts, weights)
         self._picture_bytes = calls.picture_bytes
 
     @torch.no_grad()
@@ -130,20 +132,25 @@ def layer_cushions(network: nn.Module, inputs: Tensor) -> Tensor:
     return cushions
 
 
-def _of_calls(calls: Calls, weights: Sequence[float], inputs: Tensor) -> Tensor:
+def _of_calls(
+    calls: Calls, cuts: Sequence[bool], weights: Sequence[float], inputs: Tensor
+) -> Tensor:
     """Return the cushions of all layers of any network, float64 [B, layers].
 
-    A layer is dead on a picture if its input or its weights, whose norms are given, are 0.
+    A layer is dead on a picture if its input or its weights, whose norms are given, are 0, and
+    behind an input that is 0 and is a cut.
     """
     pictures = len(inputs)
     cushions = inputs.new_zeros((pictures, len(calls.calls)), dtype=torch.float64)
-    none_lost = torch.zeros(pictures, dtype=torch.bool, device=inputs.device)
+    lost = torch.zeros(pictures, dtype=torch.bool, device=inputs.device)
 
     def measure(call: Call, x: Tensor, output: Tensor) -> None:
         column = call.number - 1
         response = norms(call.by_picture(call.response(output), pictures))
         size = norms(call.by_picture(x, pictures))
-        cushions[:, column] = ratio(response, weights[column] * size, none_lost)
+        if cuts[column]:
+            lost.logical_or_(size == 0)
+        cushions[:, column] = ratio(response, weights[column] * size, lost)
 
     calls.run(inputs, after=measure)
     return cushions

@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn.grad import conv2d_input
 
 from resnoise.errors import NativeUnavailable
-from resnoise.metrics.flow_readings import compared, dominant
+from resnoise.metrics.flow_readings import parts, share
 from resnoise.metrics.linearised import Layer, Linearised, Shortcut
 from resnoise.native.input_gradient import NativeInputGradient, supported
 from resnoise.specs.flow import READINGS
@@ -97,20 +97,12 @@ def _shares(network: Linearised, gradients: Tensor, pictures: range, native: boo
     for start in pictures[::chunk]:
         own_pictures = slice(start, min(start + chunk, pictures.stop))
         layers = [
-            torch.stack([_share(flow, reading) for reading in READINGS])
-            for flow in path_gradients(network, gradients, own_pictures, transposes)
+            torch.stack([share(given, reading) for reading in READINGS])
+            for given in map(parts, path_gradients(network, gradients, own_pictures, transposes))
         ]
         shares = torch.stack(layers[::-1], dim=3)
         found.append(shares.masked_fill(lost(network, own_pictures), torch.nan))
     return torch.cat(found, dim=2)
-
-
-def _share(flow: Tensor, reading: str) -> Tensor:
-    """Return f_l of a layer by one reading, by mean and by median, float64 [2, pictures]."""
-    own, rest = compared(flow, reading)
-    size = own.abs().flatten(1).sum(1) + rest.abs().flatten(1).sum(1)
-    state = torch.where(size == 0, torch.nan, torch.where(size.isfinite(), 0, torch.inf)).double()
-    return torch.stack([one.double().mean(1) + state for one in dominant(own, rest)])
 
 
 def lost(network: Linearised, pictures: slice) -> Tensor:

@@ -76,6 +76,12 @@ ELSEWHERE = (
     _figure(
         "external_networks_figure", "Layer cushions of all networks", "", "external/layer_cushions"
     ),
+    _figure(
+        "external_flows_figure",
+        "Dominant gradient flow of all networks",
+        "",
+        "external/gradient_flows",
+    ),
 )
 
 # Of the part that tests the paper's conjecture (docs/conjecture.md).
@@ -95,7 +101,8 @@ CONJECTURE = (
     _table("conjecture_verdict", "Whether the conjecture survives", "", "conjecture/verdict"),
 )
 
-_BY_NAME = {artefact.name: artefact for artefact in (*ARTEFACTS, *ELSEWHERE, *CONJECTURE)}
+ALL = (*ARTEFACTS, *ELSEWHERE, *CONJECTURE)
+_BY_NAME = {artefact.name: artefact for artefact in ALL}
 # Titles of further tables and figures beyond the paper's: of each network that was trained
 # elsewhere, of Figure 3 at every snapshot, of further runs.
 _FURTHER = {

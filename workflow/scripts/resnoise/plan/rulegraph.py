@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping
 from html import escape
 
 from resnoise.errors import ResnoiseError
-from resnoise.plan.artefacts import ARTEFACTS
+from resnoise.plan.artefacts import ALL
 
 # Rule -> the rules that make its input.
 Graph = dict[str, set[str]]
 
-_SHOWN = [artefact.name for artefact in ARTEFACTS]
+_SHOWN = [artefact.name for artefact in ALL]
 # The stage of rules that are in no other one.
 _MEASUREMENTS = "Measurements"
 _TABLES = "Tables and figures"

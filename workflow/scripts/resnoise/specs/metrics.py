@@ -82,3 +82,10 @@ class GradientFlowSpec(Spec):
     sample_seed: int
     precision: str
     epochs: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class CallFlowSpec(SampledSpec):
+    """Dominant gradient flow of a network trained elsewhere (config section ``gradient_flow``)."""
+
+    precision: str

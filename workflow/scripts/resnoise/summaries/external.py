@@ -14,11 +14,13 @@ from resnoise.metrics import states
 from resnoise.storage import csvfile
 from resnoise.storage.digests import read_json
 from resnoise.summaries import interlayer_cushion
+from resnoise.summaries.gradient_flow import of_layers
 from resnoise.summaries.layer_cushion import FILE, QUANTILES
 from resnoise.summaries.noise_stability import middle
 from resnoise.summaries.runs import read_network
 
 RECORD = "network.json"
+FLOW = "gradient_flow.csv"
 
 
 def read_layers(folder: Path) -> pd.DataFrame:
@@ -65,7 +67,50 @@ def layers_of_all(folders: Iterable[Path]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def overview(files: Iterable[Path]) -> pd.DataFrame:
+def flows_of_all(
+    folders: Iterable[Path], layers: str, reading: str
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return the dominant gradient flow of several networks below each other.
+
+    Columns: network (its name), place (number of the layer / number of layers), and those of
+    ``resnoise.metrics.call_flow``, whose place is called within.
+
+    Args:
+        folders: the networks' folders, with ``gradient_flow.csv`` and ``network.json``.
+        layers: which layers count, a key of ``resnoise.specs.flow.PLACES``.
+        reading: how the flow is read.
+
+    Returns:
+        The rows of the layers that count, and why networks that have none have none, by name.
+
+    Raises:
+        ResnoiseError: a file is missing or damaged.
+    """
+    tables, missing = [], {}
+    for folder in folders:
+        name = read_network(folder / RECORD)[0]
+        rows, reason = _flow(folder, layers, reading)
+        if reason:
+            missing[name] = reason
+        rows = rows.rename(columns={"place": "within"})
+        rows.insert(0, "network", name)
+        rows.insert(1, "place", rows["layer"] / rows["layers"])
+        tables.append(rows)
+    return pd.concat(tables, ignore_index=True), missing
+
+
+def _flow(folder: Path, layers: str, reading: str) -> tuple[pd.DataFrame, str]:
+    """Return the flow of the layers that count, and "" or why the network has none."""
+    columns = ("reading", "layer", "layers", "place", "f_mean", "f_mean_error", states.COLUMN)
+    rows = csvfile.read(folder / FLOW, "a gradient flow", columns)
+    # An empty cell is no state.
+    rows[states.COLUMN] = rows[states.COLUMN].astype(object).fillna("")
+    if rows["layer"].isna().any():
+        return rows.iloc[:0], rows[states.COLUMN].iloc[0]
+    return of_layers(rows, layers, reading), ""
+
+
+def overview(files: Iterable[Path], layers: str, reading: str) -> pd.DataFrame:
     """Return a row for every network, with columns for the kinds of files that are given.
 
     Columns: name, test_error, parameters, depth (number of its layers with weights, without those
@@ -77,6 +122,8 @@ def overview(files: Iterable[Path]) -> pd.DataFrame:
       single blocks, of the means over pictures);
     - from ``noise_stability.csv``: weight_noise and input_noise (median over layers of the relative
       change of the logits / noise_size), noise_size (the middle one of the sizes of the noise);
+    - from ``gradient_flow.csv``: gradient_flow (mean of f_l over the layers that count) and
+      gradient_flow_missing ("" or why it is not defined);
     - from ``margin.csv``: margin_median and margin_relative_median (that of margin / norm of the
       logits) of the test pictures.
 
@@ -85,6 +132,8 @@ def overview(files: Iterable[Path]) -> pd.DataFrame:
     Args:
         files: measurements of networks, in the order of the rows, each with ``network.json`` beside
             it.
+        layers: layers that count in the flow, a key of ``resnoise.specs.flow.PLACES``.
+        reading: how the flow is read.
 
     Raises:
         ResnoiseError: a file is missing or damaged.
@@ -95,7 +144,11 @@ def overview(files: Iterable[Path]) -> pd.DataFrame:
         row = rows.setdefault(folder, {})
         if not row:
             row |= _facts(folder / RECORD)
-        row |= _MEASURED[file.name](folder)
+        if file.name == FLOW:
+            flow, reason = _flow(folder, layers, reading)
+            row |= {"gradient_flow": flow["f_mean"].mean(), "gradient_flow_missing": reason}
+        else:
+            row |= _MEASURED[file.name](folder)
     return pd.DataFrame([*rows.values()])
 
 

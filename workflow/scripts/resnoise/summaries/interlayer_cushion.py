@@ -10,11 +10,13 @@ import pandas as pd
 
 from resnoise.metrics import states
 from resnoise.storage import csvfile
-from resnoise.summaries.runs import read_metrics, read_network
+from resnoise.summaries.runs import ANY_KIND, read_metrics, read_network
 
 FILE = "interlayer_cushion.csv"
 
 KINDS = ("residual", "plain")
+# The kinds that a network trained elsewhere may have.
+ALL_KINDS = (*KINDS, ANY_KIND)
 
 FAMILIES = {"fully_fledged": "Fully-fledged networks", "simplified": "Simplified networks"}
 

@@ -41,8 +41,13 @@ def read_metrics(folders: Iterable[Path], name: str) -> pd.DataFrame:
     return _concatenate(folders, name, "a metric of a run")
 
 
+# The kind of a network of which it is not known whether it is residual or plain.
+ANY_KIND = "network"
+_KINDS = {True: "residual", False: "plain", None: ANY_KIND}
+
+
 def read_network(record: Path) -> tuple[str, int, str]:
-    """Read name, depth and kind ("residual" or "plain") of a network trained elsewhere.
+    """Read name, depth and kind ("residual", "plain" or ``ANY_KIND``) of one trained elsewhere.
 
     Args:
         record: its ``network.json``.
@@ -52,7 +57,7 @@ def read_network(record: Path) -> tuple[str, int, str]:
     """
     facts = read_json(record)
     try:
-        return facts["name"], facts["depth"], "residual" if facts["residual"] else "plain"
+        return facts["name"], facts["depth"], _KINDS[facts["residual"]]
     except KeyError as error:
         raise ResnoiseError(f"{record}: no {error}, delete it and rerun") from error
 

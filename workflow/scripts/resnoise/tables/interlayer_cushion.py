@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from resnoise.summaries.interlayer_cushion import (
+    ALL_KINDS,
     ARCHITECTURES,
     FAMILIES,
     KINDS,
@@ -14,13 +15,15 @@ from resnoise.summaries.interlayer_cushion import (
     read,
     summarise,
 )
+from resnoise.summaries.runs import ANY_KIND
 from resnoise.tables.text import PENDING, Table, fixed, markdown_table
 
 
 def blocks(summary: pd.DataFrame, paper: Mapping[str, Any] | None) -> pd.DataFrame:
     """Return a row for every family, depth and block, with residual and plain side by side.
 
-    Columns: family, depth, block; for each kind ``_mean``, ``_standard_deviation``, ``_minimum``,
+    Columns: family, depth, block; for each kind (or for "network" alone, where the kind of a
+    network trained elsewhere is not known) ``_mean``, ``_standard_deviation``, ``_minimum``,
     ``_pictures``, ``_state`` ("dead" or "exploded" if no picture has a cushion) and ``_minimal``;
     ratio (of the two means); paper_mean and
     paper_standard_deviation, which are filled only for the block that the paper measured: the
@@ -38,10 +41,12 @@ def blocks(summary: pd.DataFrame, paper: Mapping[str, Any] | None) -> pd.DataFra
     single = single.rename(columns={"first": "block"})
     kept = ["mean", "standard_deviation", "minimum", "pictures", "state", "minimal"]
     table = single[[*NETWORK, "block"]].drop_duplicates()
-    for kind in KINDS:
+    known = KINDS if ANY_KIND not in set(single["kind"]) else (ANY_KIND,)
+    for kind in known:
         part = single[single["kind"] == kind].set_index([*NETWORK, "block"])[kept]
         table = table.join(part.add_prefix(f"{kind}_"), on=[*NETWORK, "block"])
-    table["ratio"] = table["residual_mean"] / table["plain_mean"]
+    both = all(kind in known for kind in KINDS)
+    table["ratio"] = table["residual_mean"] / table["plain_mean"] if both else float("nan")
     table = table.sort_values([*NETWORK, "block"], ignore_index=True)
     for name in ("mean", "standard_deviation"):
         table[f"paper_{name}"] = float("nan")
@@ -60,7 +65,8 @@ def markdown(table: pd.DataFrame, title: str) -> str:
     if table.empty:
         parts.append("No run has cushions: all of them diverged.")
     for (family, depth), rows in table.groupby(NETWORK, sort=False):
-        kinds = [kind for kind in KINDS if rows[f"{kind}_pictures"].notna().any()]
+        counts = rows.filter(regex="_pictures$").dropna(axis="columns", how="all")
+        kinds = [kind for kind in ALL_KINDS if f"{kind}_pictures" in counts]
         both = len(kinds) == 2
         header = ["block", *(f"{kind}: mean +- std (minimum)" for kind in kinds)]
         header += ["residual / plain"] if both else []

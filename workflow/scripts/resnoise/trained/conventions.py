@@ -59,6 +59,18 @@ ACTIVATED = ("convShortcut", "shortcut.conv")
 # Shortcuts in a list that begins with average pooling, which has no tensors.
 _POOLED = re.compile(r"(?:downsample|shortcut|right)\.1$")
 
+# Tensors of ResNets with further parts, which names alone do not describe.
+_OTHERS = {
+    "squeeze-and-excitation": re.compile(r".+\.(?:(?:se|se_\w+|senet|squeeze\w*)\.|fc[12]\.)"),
+    "a stem of several convolutions": re.compile(
+        r"(?:conv1|conv|stem|pre)\.\d+\.|(?:conv|bn)[2-9]\."
+    ),
+}
+_BY_CODE = (
+    "a Python file that defines the network makes it measurable: give module and factory beside "
+    "path, as docs/any-network.md shows"
+)
+
 _NORM_TENSORS = {"running_mean", "running_var"}
 # Both may be absent: old files lack the counter, and evaluation does not need it.
 _TENSORS = {"weight", "bias", "num_batches_tracked", *_NORM_TENSORS}
@@ -118,11 +130,20 @@ def rename(weights: Weights, path: Path) -> Named:
             known = module in roots or module in places
             if not known or name not in _TENSORS:
                 key = f"{module}.{name}" if module else name
+                for what, pattern in _OTHERS.items():
+                    if places and pattern.match(key):
+                        raise ResnoiseError(f"{path}: {key!r} is a tensor of {what}; {_BY_CODE}")
                 raise ResnoiseError(
                     f"{path}: unexpected key {key!r}, known are names of ResNets, such as "
                     "conv1.weight, layer1.0.conv1.weight and fc.weight; give rename for others, "
                     "and module and factory for another architecture"
                 )
+        weight = tensors.get("weight")
+        if weight is not None and weight.dim() == 1 and not _NORM_TENSORS & tensors.keys():
+            raise ResnoiseError(
+                f"{path}: {module} has no running_mean, as batch normalisation has it and that of "
+                f"groups, for example, has not; {_BY_CODE}"
+            )
     _check_parts(roots, places, weights, path)
     common = {**_root_names(modules, roots), **_block_names(modules, places)}
     keys = {f"{common[m]}.{name}": f"{m}.{name}" for m in modules for name in modules[m]}

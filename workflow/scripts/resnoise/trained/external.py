@@ -282,11 +282,11 @@ def _noted(network: ExternalNetwork) -> ExternalNetwork:
 def describe(network: ExternalNetwork, output: Path, device: torch.device) -> None:
     """Write facts about a network as JSON. Its test error shows if ``mean`` and ``std`` are right.
 
-    The keys are name, depth, residual, parameters (their number), sha256 (of the file), data_digest
-    (of the pictures), mean and std (per channel, of the standardisation), pictures (size of the
-    test set), test_loss and test_error, which are null if the network and the pictures differ
-    in the number of classes, or if its outputs overflow, compared (structures that the file may
-    have and their test errors on some pictures, the chosen one first) and notes.
+    The keys are name, depth, residual (null if unknown), parameters (their number), sha256 (of the
+    file), data_digest (of the pictures), mean and std (per channel, of the standardisation),
+    pictures (size of the test set), test_loss and test_error, which are null if the network and the
+    pictures differ in the number of classes, or if its outputs overflow, compared (structures that
+    the file may have and their test errors on some pictures, the chosen one first) and notes.
     """
     module = network.network("final", device)
     normalise = network.normalisation(device)
@@ -319,7 +319,8 @@ def describe(network: ExternalNetwork, output: Path, device: torch.device) -> No
         {
             "name": network.spec.name,
             "depth": network.depth,
-            "residual": network.spec.residual,
+            # Of a network of the user's code it is not known.
+            "residual": None if "module" in network.digests else network.spec.residual,
             "parameters": sum(p.numel() for p in module.parameters()),
             "sha256": network.digests["file"],
             "data_digest": network.digests["data"],
