@@ -13,7 +13,13 @@ from resnoise.storage.files import exclusive
 
 @pytest.fixture(scope="session")
 def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that all processes of this test session share."""
+    """A folder that all processes of this test session share.
+
+    With RESNOISE_TEST_PROJECTS it is that folder, so that sessions that test the same checkout, one
+    after the other, make the finished projects once.
+    """
+    if folder := os.environ.get("RESNOISE_TEST_PROJECTS"):
+        return Path(folder)
     own = tmp_path_factory.getbasetemp()
     return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 

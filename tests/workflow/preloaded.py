@@ -36,7 +36,7 @@ SNAKEMAKE = ("snakemake.cli",)
 _CLIENT = """\
 #!{python} -IS
 import array, json, os, socket, sys
-if os.environ.get("OMP_NUM_THREADS", "1") != "1" or not {served}:
+if not ({served}):
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 with socket.socket(socket.AF_UNIX) as connection:
     connection.connect({address!r})
@@ -64,7 +64,9 @@ def folder() -> Path:
 @functools.cache
 def programs() -> Path:
     """Return a folder whose ``python`` runs scripts with the libraries of jobs; starts a server."""
-    return _client("jobs", "sys.argv[1:] and sys.argv[1].endswith('.py')", JOBS).parent
+    one_thread = "os.environ.get('OMP_NUM_THREADS', '1') == '1'"
+    script = "sys.argv[1:] and sys.argv[1].endswith('.py')"
+    return _client("jobs", f"{one_thread} and {script}", JOBS).parent
 
 
 @functools.cache
@@ -110,6 +112,8 @@ def serve(address: str, *modules: str) -> None:
             connection, _ = listening.accept()
             if os.fork() == 0:
                 listening.close()
+                # What Snakemake calls to start another Snakemake, as those of a cluster's jobs.
+                sys.executable = str(Path(address).with_name("python"))
                 _handle(connection)
             connection.close()
 

@@ -14,9 +14,6 @@ import sys
 from importlib.metadata import distribution
 from pathlib import Path
 
-import yaml
-from packaging.requirements import Requirement
-
 ACTIVATE = """\
 echo "$1" >> '{folder}/activated'
 export PATH="$1/bin:$PATH"
@@ -36,6 +33,8 @@ def install(folder: Path) -> Path:
 
 def required(names: list[str]) -> set[str]:
     """Return distributions and what they require, in turn."""
+    from packaging.requirements import Requirement
+
     found: set[str] = set()
     waiting = list(names)
     while waiting:
@@ -73,6 +72,9 @@ def main(arguments: list[str]) -> None:
     elif arguments == ["config", "--get", "channel_priority", "--json"]:
         print(json.dumps({"get": {"channel_priority": "strict"}}))
     elif arguments[:2] == ["env", "create"]:
+        # Not above, because each job asks conda several things and makes no environment.
+        import yaml
+
         values = dict(itertools.pairwise(arguments))
         dependencies = yaml.safe_load(Path(values["--file"]).read_text("utf-8"))["dependencies"]
         (packages,) = [item["pip"] for item in dependencies if isinstance(item, dict)]

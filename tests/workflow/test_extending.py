@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import preloaded
 import pytest
 from projects import ROOT, Project
 
@@ -29,11 +30,11 @@ COMMANDS = [
 
 def run(project: Project, command: str) -> str:
     """Run a command of the page and return what it printed."""
-    folder = Path(sys.executable).parent
+    folders = (str(preloaded.programs()), str(Path(sys.executable).parent), os.environ["PATH"])
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=project.root,
-        env={**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"},
+        env={**os.environ, "PATH": os.pathsep.join(folders)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -196,7 +196,7 @@ def test_every_rule_gives_the_bits_of_a_local_run(everything: Project, tmp_path:
     project.configure_external()
     # With Snakemake's own log, which tells what ran on this host.
     printed = project.snakemake(
-        "--profile", "slurm", "--printshellcmds", *QUICK, *EVERYTHING_TARGETS, ordinary=True
+        "--profile", "slurm", "--printshellcmds", *QUICK, *EVERYTHING_TARGETS
     )
     assert "Traceback" not in printed
     assert faults.results(project) == faults.results(everything)
