@@ -402,6 +402,10 @@ def test_jobs_of_a_configuration_are_those_of_its_sections(
     assert twins.plan.drift == "2 16"
     both = jobs.configured(config, tmp_path)
     assert {job.folder for job in both} >= {twins.folder}
+    # Waiting for runs that nobody asked for would never end.
+    doses = jobs.configured(config, tmp_path, ["conjecture"])
+    assert "id-entries_alpha=0.5" in {job.initialisation for job in doses}
+    assert "id-entries_alpha=0.5" not in {job.initialisation for job in both}
     assert len({job.folder for job in both}) == len({job.log for job in both}) == len(both)
 
 

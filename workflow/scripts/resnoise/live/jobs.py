@@ -14,6 +14,8 @@ from resnoise.specs.run import RunSpec
 TWINS = "twins"
 # Section of the configuration -> function that returns its runs.
 SETS = {**grid.SECTIONS, "runs": grid.further_runs, "conjecture": grid.conjecture_runs}
+# Shown only if asked for, because the target ``all`` does not train them.
+APART = {"conjecture"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,9 +73,10 @@ def configured(
     Args:
         config: a loaded configuration.
         results: the results folder.
-        sections: only the jobs of these sections (keys of ``SETS``, or "twins"); None for all.
+        sections: only the jobs of these sections (keys of ``SETS``, or "twins"); None for all but
+            those of ``APART``.
     """
-    wanted = [*SETS, TWINS] if sections is None else sections
+    wanted = [*(SETS.keys() - APART), TWINS] if sections is None else sections
     runs = [run for name in wanted if name != TWINS for run in SETS[name](config)]
     jobs = []
     for run in sorted({*runs}, key=_order):
