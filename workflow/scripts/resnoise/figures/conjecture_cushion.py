@@ -25,4 +25,4 @@ def make(files: Sequence[Path], *, initialisation: str) -> style.Drawing:
     """
     rows = cushions(files)
     table = over_doses(rows[rows["architecture"] == "plain"], initialisation, [*MEASURES])
-    return style.Drawing(doses.draw(table, MEASURES, log=True), table)
+    return style.Drawing(doses.draw(table, MEASURES, log=False), table)
