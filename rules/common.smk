@@ -644,7 +644,7 @@ def metric_run_files(name):
     return run_files(grid.metric_runs(CONFIG), name)
 
 
-def conjecture_runs(*names):
+def conjecture_run_files(*names):
     """Return files with these names of every run that tests the paper's conjecture."""
     runs = grid.conjecture_runs(CONFIG)
     return [file for name in names for file in run_files(runs, name)]

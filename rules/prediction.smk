@@ -5,8 +5,8 @@
 use rule table as conjecture_bounds with:
     """Generalisation bounds of all runs (Arora et al. 2018), and measures to compare them with."""
     input:
-        files=conjecture_runs("run.json"),
-        measurements=conjecture_runs(
+        files=conjecture_run_files("run.json"),
+        measurements=conjecture_run_files(
             "evaluation.csv",
             "layer_cushion.csv",
             "interlayer_cushion.csv",
