@@ -175,7 +175,7 @@ use rule figure as external_flows_figure with:
 
 
 use rule table as external_networks_table with:
-    """One line for each network trained elsewhere: test error, size, cushions, noise, margins."""
+    """One line for each network trained elsewhere: test error, size, cushions, flow, noise, margins."""
     input:
         files=of_external(*MEASURED_ELSEWHERE),
         records=of_external("network.json"),

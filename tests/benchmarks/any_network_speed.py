@@ -55,9 +55,10 @@ def main() -> None:
     inputs = torch.randn(arguments.pictures, 3, 32, 32)
     if arguments.weights:
         net.load_state_dict(read_state_dict(arguments.weights, {}))
-        chosen = read(arguments.folder).train_images[:: 5000 // arguments.pictures or 1]
-        inputs = torch.from_numpy(chosen[: arguments.pictures]).permute(0, 3, 1, 2) / 255
-        inputs = (inputs - MEAN) / STD
+        images = torch.from_numpy(read(arguments.folder).train_images)
+        # Pictures are ordered by class.
+        chosen = images[torch.randperm(len(images))[: arguments.pictures]]
+        inputs = (chosen.permute(0, 3, 1, 2) / 255 - MEAN) / STD
     net = net.eval().to(memory_format=torch.channels_last)
     inputs = inputs.contiguous(memory_format=torch.channels_last)
     millions = sum(weight.numel() for weight in net.parameters()) / 1e6

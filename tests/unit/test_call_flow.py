@@ -176,6 +176,17 @@ class Around(Ends):
         return z
 
 
+class Detached(Ends):
+    """Its code asks for no derivatives."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda x: x.mean((2, 3)), 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            return super().forward(x)
+
+
 REFUSED: dict[str, tuple[Callable[[], nn.Module], int, str]] = {
     "tokens": (small_vit, 3, "not one entry for each channel of the last convolution"),
     "concatenation": (small_densenet, 3, "not one entry for each channel"),
@@ -192,6 +203,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], int, str]] = {
     ),
     "classes": (lambda: Ends(lambda x: x.mean((2, 3)), 4), 10, "has 3 classes and the pictures"),
     "shortcut": (lambda: Around(lambda x: x, 4), 3, "shortcuts run around all activations"),
+    "no derivative": (Detached, 3, "no derivative leads from the logits to the picture"),
     "probabilities": (
         lambda: nn.Sequential(Ends(lambda x: x.mean((2, 3)), 4), nn.LogSoftmax(1)),
         3,

@@ -15,9 +15,9 @@ The paper's definition needs these, and networks without them are refused:
 - all of the gradient passes through some x_l (``resnoise.metrics.call_graph``). Those count as
   outputs of blocks; around the others, which are inside blocks, a shortcut runs.
 
-So pre-activation networks, whose shortcuts run around all activations, have no flow, and neither
-have networks that flatten pixels, that have several linear layers at their end, or that have
-tokens.
+So there is no flow for networks that flatten pixels, have several linear layers at their end, have
+tokens, or whose shortcuts run around all activations, as those of pre-activation networks without
+projections do.
 """
 
 import logging
@@ -95,6 +95,8 @@ class CallFlow:
             graph = trace(self.calls, example[:1])
         except RuntimeError as error:
             raise NoFlow(f"PyTorch cannot differentiate the network ({quoted(error)})") from error
+        if not graph.features.requires_grad:
+            raise NoFlow("no derivative leads from the logits to the picture")
         self._cuts = graph.cuts()
         self._head = self.calls.calls[-1].weight.detach()
         _check_end(self.calls, graph, classes)

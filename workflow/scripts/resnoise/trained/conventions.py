@@ -138,8 +138,7 @@ def rename(weights: Weights, path: Path) -> Named:
                     "conv1.weight, layer1.0.conv1.weight and fc.weight; give rename for others, "
                     "and module and factory for another architecture"
                 )
-        weight = tensors.get("weight")
-        if weight is not None and weight.dim() == 1 and not _NORM_TENSORS & tensors.keys():
+        if {"weight", "bias"} == tensors.keys() and all(t.dim() == 1 for t in tensors.values()):
             raise ResnoiseError(
                 f"{path}: {module} has no running_mean, as batch normalisation has it and that of "
                 f"groups, for example, has not; {_BY_CODE}"
