@@ -39,5 +39,5 @@ def make(files: Sequence[Path], *, reading: str, layers: str) -> style.Drawing:
         reading: how dominant gradient flow is read.
         layers: which layers count.
     """
-    table, _ = flows_of_all((file.parent for file in files), layers, reading)
+    table = flows_of_all((file.parent for file in files), layers, reading)
     return style.Drawing(draw(table), table)

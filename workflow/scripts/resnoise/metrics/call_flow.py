@@ -190,7 +190,8 @@ class CallFlow:
                 if gradient is not None:
                     parts.add(path, gradient.flatten(2))
         silent = torch.stack([place.silent for place in graph.inputs], 1)
-        lost = behind(silent, self._cuts)
+        # Around activations within a block that are 0, the picture takes the shortcut.
+        lost = behind(silent & torch.tensor(self._cuts, device=silent.device), self._cuts)
         shares = []
         for call, parts in zip(self._layers, found, strict=True):
             share = torch.stack([flow_readings.share(parts, reading) for reading in READINGS])

@@ -67,10 +67,10 @@ def layers_of_all(folders: Iterable[Path]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def flows_of_all(
-    folders: Iterable[Path], layers: str, reading: str
-) -> tuple[pd.DataFrame, dict[str, str]]:
+def flows_of_all(folders: Iterable[Path], layers: str, reading: str) -> pd.DataFrame:
     """Return the dominant gradient flow of several networks below each other.
+
+    Only layers that count have rows, and networks without a flow have none.
 
     Columns: network (its name), place (number of the layer / number of layers), and those of
     ``resnoise.metrics.call_flow``, whose place is called within.
@@ -80,23 +80,16 @@ def flows_of_all(
         layers: which layers count, a key of ``resnoise.specs.flow.PLACES``.
         reading: how the flow is read.
 
-    Returns:
-        The rows of the layers that count, and why networks that have none have none, by name.
-
     Raises:
         ResnoiseError: a file is missing or damaged.
     """
-    tables, missing = [], {}
+    tables = []
     for folder in folders:
-        name = read_network(folder / RECORD)[0]
-        rows, reason = _flow(folder, layers, reading)
-        if reason:
-            missing[name] = reason
-        rows = rows.rename(columns={"place": "within"})
-        rows.insert(0, "network", name)
+        rows = _flow(folder, layers, reading)[0].rename(columns={"place": "within"})
+        rows.insert(0, "network", read_network(folder / RECORD)[0])
         rows.insert(1, "place", rows["layer"] / rows["layers"])
         tables.append(rows)
-    return pd.concat(tables, ignore_index=True), missing
+    return pd.concat(tables, ignore_index=True)
 
 
 def _flow(folder: Path, layers: str, reading: str) -> tuple[pd.DataFrame, str]:
