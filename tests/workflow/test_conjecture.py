@@ -27,3 +27,16 @@ def test_doses_and_causes_are_trained_measured_and_drawn(everything: Project) ->
         everything.results / "runs/plain-8/id-entries_alpha=0.5/seed1/gradient_flow.csv"
     )
     assert list(flow["snapshot"].unique()) == ["initial", "iteration1", "final"]
+
+
+def test_the_measures_of_all_runs_lead_to_a_verdict(everything: Project) -> None:
+    folder = everything.results / "conjecture"
+    bounds = pd.read_csv(folder / "bounds.csv")
+    assert len(bounds) == 4 and bounds["path"].notna().all()
+    correlations = pd.read_csv(folder / "prediction.csv")
+    everywhere = correlations[correlations["comparison"] == "all runs"]
+    assert everywhere["runs"].max() == 4 and everywhere["tau"].notna().any()
+    assert (folder / "prediction_figure.png").stat().st_size > 1000
+    # After two epochs no run has a small risk, so that nothing is known at equal risk.
+    assert {*pd.read_csv(folder / "verdict.csv")["verdict"]} == {"undecided"}
+    assert "The conjecture is undecided on this data" in (folder / "verdict.md").read_text("utf-8")
