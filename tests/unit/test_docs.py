@@ -152,7 +152,7 @@ def quoted(origin: str) -> list[str]:
     found = [
         line
         for language, text in documents.blocks(TROUBLESHOOTING)
-        if language == f"text {origin}"
+        if language == origin
         for line in text.splitlines()
     ]
     assert found
@@ -162,7 +162,7 @@ def quoted(origin: str) -> list[str]:
 def test_every_message_has_an_origin() -> None:
     origins = {"resnoise", "snakemake", "snakemake-slurm", "other"}
     languages = {language for language, _ in documents.blocks(TROUBLESHOOTING)}
-    assert languages == {f"text {origin}" for origin in origins}
+    assert languages == {*origins}
 
 
 def test_quoted_messages_are_the_projects() -> None:

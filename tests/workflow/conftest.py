@@ -10,6 +10,14 @@ from projects import CORE, EVERYTHING_TARGETS, Project, fresh_project
 
 from resnoise.storage.files import exclusive
 
+# With a process for each file, one that began late would go on alone.
+LONGEST = ("test_slurm.py", "test_staleness.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the files that take longest begin first."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
 
 @pytest.fixture(scope="session")
 def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -23,6 +23,9 @@ def test_the_site_is_built_and_a_dead_link_stops_it(tmp_path: Path) -> None:
     subprocess.run(command, check=True, env=environment)
     page = (checkout / "site" / "docs" / "experiments" / "index.html").read_text("utf-8")
     assert page.count('class="arithmatex"') > 50 and "$L" not in page
+    # A block of code whose first line is not understood would swallow what follows.
+    pages = (checkout / "site").rglob("index.html")
+    assert [str(file) for file in pages if "```" in file.read_text("utf-8")] == []
     assert "results/quick/report.html" in (checkout / "site/reports/index.html").read_text("utf-8")
     assert (checkout / "site" / "results" / "quick" / "report.html").exists()
     with (checkout / "docs" / "results.md").open("a", encoding="utf-8") as stream:
