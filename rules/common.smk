@@ -461,10 +461,7 @@ def of_external(*names):
 
 def conjecture_files():
     """Return the tables (CSV) and figures (PDF) about the paper's conjecture."""
-    return [
-        f"{CONFIG['results']}/{Path(artefact.data).with_suffix('.pdf' if artefact.is_figure else '.csv')}"
-        for artefact in artefacts.CONJECTURE
-    ]
+    return [artefact_file(artefact) for artefact in artefacts.CONJECTURE]
 
 
 def external_files():
@@ -720,13 +717,15 @@ def elsewhere():
     return artefacts.ELSEWHERE if EXTERNAL else ()
 
 
+def artefact_file(artefact):
+    """Return the file of a figure (PDF) or table (CSV)."""
+    suffix = ".pdf" if artefact.is_figure else ".csv"
+    return f"{CONFIG['results']}/{Path(artefact.data).with_suffix(suffix)}"
+
+
 def artefact_files(figures):
     """Return the files of all figures (PDF) or, if `figures` is false, of all tables (CSV)."""
-    return [
-        f"{CONFIG['results']}/{Path(artefact.data).with_suffix('.pdf' if figures else '.csv')}"
-        for artefact in shown_artefacts()
-        if artefact.is_figure == figures
-    ]
+    return [artefact_file(one) for one in shown_artefacts() if one.is_figure == figures]
 
 
 def reported():

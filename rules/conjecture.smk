@@ -46,11 +46,8 @@ use rule figure as conjecture_flow with:
 use rule table as conjecture_runs with:
     """All runs that test the conjecture, side by side: doses, other causes, the paper's networks."""
     input:
-        files=[
-            *run_files(grid.conjecture_runs(CONFIG), "evaluation.csv"),
-            *run_files(grid.conjecture_runs(CONFIG), "layer_cushion.csv"),
-        ],
-        records=run_files(grid.conjecture_runs(CONFIG), "run.json"),
+        files=conjecture_run_files("evaluation.csv", "layer_cushion.csv"),
+        records=conjecture_run_files("run.json"),
         paper=[],
     output:
         **table("conjecture_runs", "<results>/conjecture", category="Conjecture"),

@@ -40,13 +40,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from resnoise.storage import csvfile
-from resnoise.summaries.conjecture import dose
+from resnoise.summaries.conjecture import RUN, dose
 from resnoise.summaries.evaluations import read_evaluations
 from resnoise.summaries.runs import read_metrics
 
 # Share of the training pictures whose margin is below gamma: q05 of ``metrics/margin.csv``.
 MARGIN_LOSS = 0.05
-RUN = ("architecture", "depth", "initialisation", "seed")
 # Column -> name for people. Of each, a larger value should mean that a network generalises worse.
 # Those that can be huge are logarithms, which changes no rank.
 MEASURES = {

@@ -27,7 +27,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from resnoise.summaries.bounds import MEASURES, RUN
+from resnoise.summaries.bounds import MEASURES
+from resnoise.summaries.conjecture import RUN
 
 Array = NDArray[np.float64]
 
