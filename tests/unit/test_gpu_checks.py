@@ -20,22 +20,21 @@ from resnoise.training.update import Outcome
 CPU = torch.device("cpu")
 
 
-def short(name: str) -> bool:
-    """Return whether a check is quick, and the first of those that differ in their last word only.
+def examples() -> list[str]:
+    """Return one check of each kind: the first of those that differ in their last word only.
 
-    On a CPU, other tests kill runs and measure, and memory is not measured.
+    On a CPU they show that each kind runs to its end, for what it compares is the same by itself.
     """
-    stem = name.rpartition(" ")[0]
+    return [*{name.rpartition(" ")[0] or name: name for name in reversed(CHECKS)}.values()]
+
+
+def marked(name: str) -> object:
+    """Return a check's name, marked where it takes long: other tests kill and measure on a CPU."""
     long = ("a_killed_run", "a_measurement_keeps", "training_takes", "a_metric_is_the_cpus")
-    if stem.startswith(long):
-        return False
-    return not stem or name == next(other for other in CHECKS if other.startswith(f"{stem} "))
+    return pytest.param(name, marks=pytest.mark.thorough) if name.startswith(long) else name
 
 
-@pytest.mark.parametrize(
-    "name",
-    [name if short(name) else pytest.param(name, marks=pytest.mark.thorough) for name in CHECKS],
-)
+@pytest.mark.parametrize("name", [*map(marked, examples())])
 def test_a_check_passes_where_the_device_is_the_cpu(name: str, tmp_path: Path) -> None:
     threads = torch.get_num_threads()
     try:

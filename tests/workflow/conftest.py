@@ -2,16 +2,18 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import staleness
+from plans import Planner
 from projects import CORE, EVERYTHING_TARGETS, Project, fresh_project
 
 from resnoise.storage.files import exclusive
 
 # With a process for each file, one that began late would go on alone.
-LONGEST = ("test_slurm.py", "test_staleness.py")
+LONGEST = ("test_slurm.py", "test_staleness_keys.py", "test_staleness.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -72,3 +74,23 @@ def made_once(folder: Path, run: Callable[[Project], None]) -> Project:
 def project(finished: Project, tmp_path: Path) -> Project:
     """A copy of the finished project, to change at will."""
     return finished.copy_to(tmp_path / "project")
+
+
+@pytest.fixture(scope="module")
+def done(everything: Project, tmp_path_factory: pytest.TempPathFactory) -> staleness.Finished:
+    """A copy of the project with every rule, which tests may edit if they take the edit back."""
+    return staleness.editable(everything, tmp_path_factory.mktemp("edited") / "project")
+
+
+@pytest.fixture(scope="module")
+def planner() -> Iterator[Planner]:
+    """Plans of edited code."""
+    with Planner() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def config_planner(done: staleness.Finished) -> Iterator[Planner]:
+    """Plans of the finished project with other configurations."""
+    with Planner(done.project.root) as found:
+        yield found

@@ -4,9 +4,11 @@ A plan takes seconds, most of them for imports. Here each is made by a fork of a
 imported Snakemake, by Snakemake's own command line.
 """
 
+import functools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -91,6 +93,32 @@ class Planner:
             text = printed.read()
             assert status == 0, text
             return text, json.load(changes)
+
+
+def run_again(project: Project, plan: list[Job], jobs: list[Job], *arguments: str) -> str:
+    """Run some jobs of a finished project again, and no others; return all that was printed.
+
+    Snakemake runs what lies between two jobs that it runs, so those that depend on another one come
+    after it, in a Snakemake of their own.
+    """
+    # From which the outputs would come back without being computed.
+    shutil.rmtree(project.root / "results" / "store")
+    makers = {output: job for job in plan for output in job.outputs}
+
+    @functools.cache
+    def needed(job: Job) -> set[Job]:
+        direct = {makers[name] for name in job.inputs if name in makers}
+        return direct.union(*map(needed, direct))
+
+    printed, waiting = "", [*jobs]
+    while waiting:
+        ready = [job for job in waiting if needed(job).isdisjoint(waiting)]
+        outputs = [output for job in ready for output in job.outputs]
+        for name in outputs:
+            (project.root / name).unlink()
+        printed += project.snakemake(*outputs, *arguments)
+        waiting = [job for job in waiting if job not in ready]
+    return printed
 
 
 def read_plan(printed: str) -> list[Job]:

@@ -2,7 +2,8 @@
 
 With this folder on PYTHONPATH, each process that runs a script of the checkout RECORDED_CHECKOUT
 writes a file there, in ``.processes``: its command line, the files that it opened, and the modules
-that it had loaded in the end, as files too. All below the checkout, relative to it.
+that it had loaded in the end, as files too, all below the checkout, relative to it; and whether it
+had imported PyTorch's compiler.
 
 A job compares its code with what the rule promises (option --code): it loads and reads all that it
 could need. That would hide what it does need, so the option is taken away here, and what is read
@@ -36,7 +37,8 @@ def _write() -> None:
     modules = [getattr(module, "__file__", None) for module in sys.modules.values()]
     files = {Path(file) for file in [*_opened, *filter(None, modules)]}
     used = [str(file.relative_to(_ROOT)) for file in files if file.is_relative_to(_ROOT)]
-    record = {"command": sys.argv, "used": sorted(used)}
+    compiler = "torch._dynamo" in sys.modules
+    record = {"command": sys.argv, "used": sorted(used), "compiler": compiler}
     folder = _ROOT / ".processes"
     folder.mkdir(exist_ok=True)
     (folder / f"{os.getpid()}.json").write_text(json.dumps(record), "utf-8")
