@@ -28,12 +28,15 @@ numbers overflow, with or without noise (``resnoise.metrics.states``).
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from resnoise.devices import Computing
 from resnoise.metrics.call_noise import CallNoise
@@ -168,9 +171,10 @@ class NoiseStability(Sums):
         purpose = f"response noise/{self.stages[index].number}"
         for repeat in range(repeats):
             noise = scaled_to(sample_noise(z, self.spec.noise_seed, purpose, repeat, samples), z)
-            tangents = torch.func.jvp(
-                lambda start: tuple(responses_from(self.stages, index, start)), (z,), (noise,)
-            )[1]
+            with _LinearByConvolution():
+                tangents = torch.func.jvp(
+                    lambda start: tuple(responses_from(self.stages, index, start)), (z,), (noise,)
+                )[1]
             for position, size in enumerate(sizes):
                 noisy = responses_from(self.stages, index, z + size * noise)
                 errors = [
@@ -185,6 +189,26 @@ class NoiseStability(Sums):
             self.moments["inverse_smoothness"].add(
                 (position, index, slice(index + 1, None)), values[position]
             )
+
+
+class _LinearByConvolution(TorchFunctionMode):
+    """Computes linear layers as convolutions of one pixel.
+
+    Their derivatives in forward mode are PyTorch's own code; those of linear layers import its
+    compiler, which takes two seconds, more than all else of a small measurement.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        if func is not F.linear:
+            return func(*args, **(kwargs or {}))
+        x, weight, bias = args
+        return F.conv2d(x[..., None, None], weight[..., None, None], bias)[..., 0, 0]
 
 
 def lost(inputs: Sequence[Tensor]) -> Tensor:
