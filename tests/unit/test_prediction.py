@@ -93,6 +93,12 @@ def test_what_depends_on_depth_alone_predicts_nothing_at_one_depth() -> None:
     assert correlate(other).loc[(EQUAL_RISK, "test_error", "parameters"), "seed"] == 0
 
 
+def test_of_a_measure_that_is_the_same_for_all_runs_nothing_is_known() -> None:
+    """Bounds are infinite where the training error is larger than the margin loss allows."""
+    found = correlate(runs(bound=np.inf)).loc[(EQUAL_RISK, "test_error", "bound")]
+    assert found.drop("runs").isna().all()
+
+
 def test_intervals_are_those_of_draws_of_runs_and_shrink_with_runs() -> None:
     few, many = runs(seeds=(1, 2)), runs(seeds=tuple(range(14)))
     widths = []

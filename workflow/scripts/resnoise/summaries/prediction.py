@@ -68,9 +68,10 @@ def correlations(
     """Return a row with the columns ``COLUMNS`` for each comparison, target and measure.
 
     runs is the number of runs that have the measure. tau, with the ends of its interval, is empty
-    if the measure or the target is the same for all runs; granulated is the mean of start and
-    depth. These columns and seed are the mean of tau over the factor's groups, empty if there is no
-    group in which the target differs.
+    if the measure or the target is the same for all runs (bounds may be infinite for all of them);
+    granulated is the mean of start and depth. These columns and seed are the mean of tau over the
+    factor's groups, empty if there is no group in which the target differs, or if the measure is
+    the same for all runs. Where it is the same in a group, but not in all, it predicts nothing: 0.
 
     Args:
         runs: rows from ``resnoise.summaries.bounds.read``.
@@ -117,10 +118,13 @@ def _correlate(
 ) -> tuple[Array, dict[str, Array]]:
     """Return tau over all runs and the mean over the groups of each factor, for each draw."""
     pairs = Pairs.of(runs[measure].to_numpy(np.float64), runs[target].to_numpy(np.float64))
+    differs = bool(pairs.first.any())
     found = {}
     for factor in FACTORS:
         groups = [
-            pairs.part(group).tau(draws[:, group], flat=0.0) for group in _groups(runs, factor)
+            pairs.part(group).tau(draws[:, group], flat=0.0)
+            for group in _groups(runs, factor)
+            if differs
         ]
         found[factor] = _mean(groups) if groups else np.full(len(draws), np.nan)
     return pairs.tau(draws), found
