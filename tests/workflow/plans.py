@@ -4,7 +4,6 @@ A plan takes seconds, most of them for imports. Here each is made by a fork of a
 imported Snakemake, by Snakemake's own command line.
 """
 
-import functools
 import json
 import os
 import re
@@ -12,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -95,7 +95,25 @@ class Planner:
             return text, json.load(changes)
 
 
-def run_again(project: Project, plan: list[Job], jobs: list[Job], *arguments: str) -> str:
+def whole_plan(project: Project, *targets: str) -> dict[str, Job]:
+    """Return by name all jobs that make targets, whether they have run or not."""
+    jobs = read_plan(project.snakemake("--dry-run", "--forceall", *targets or EVERYTHING_TARGETS))
+    return {job.name: job for job in jobs}
+
+
+def depending(jobs: Mapping[str, Job], names: set[str]) -> set[str]:
+    """Return the names of some of ``jobs`` and of all that depend on their outputs."""
+    found: set[str] = set()
+    while names:
+        found |= names
+        outputs = {output for name in names for output in jobs[name].outputs}
+        names = {name for name, job in jobs.items() if not outputs.isdisjoint(job.inputs)} - found
+    return found
+
+
+def run_again(
+    project: Project, plan: Mapping[str, Job], jobs: Iterable[Job], *arguments: str
+) -> str:
     """Run some jobs of a finished project again, and no others; return all that was printed.
 
     Snakemake runs what lies between two jobs that it runs, so those that depend on another one come
@@ -103,21 +121,14 @@ def run_again(project: Project, plan: list[Job], jobs: list[Job], *arguments: st
     """
     # From which the outputs would come back without being computed.
     shutil.rmtree(project.root / "results" / "store")
-    makers = {output: job for job in plan for output in job.outputs}
-
-    @functools.cache
-    def needed(job: Job) -> set[Job]:
-        direct = {makers[name] for name in job.inputs if name in makers}
-        return direct.union(*map(needed, direct))
-
-    printed, waiting = "", [*jobs]
+    printed, waiting = "", {job.name for job in jobs}
     while waiting:
-        ready = [job for job in waiting if needed(job).isdisjoint(waiting)]
-        outputs = [output for job in ready for output in job.outputs]
-        for name in outputs:
-            (project.root / name).unlink()
+        ready = {name for name in waiting if name not in depending(plan, waiting - {name})}
+        outputs = [output for name in sorted(ready) for output in plan[name].outputs]
+        for output in outputs:
+            (project.root / output).unlink()
         printed += project.snakemake(*outputs, *arguments)
-        waiting = [job for job in waiting if job not in ready]
+        waiting -= ready
     return printed
 
 

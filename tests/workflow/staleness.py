@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from plans import Job, read_plan
-from projects import EVERYTHING_TARGETS, Project
+from plans import Job, depending, whole_plan
+from projects import Project
 
 CONFIG = "config/tiny.yaml"
 LIBRARY = "workflow/scripts/resnoise/"
@@ -26,14 +26,7 @@ class Finished(NamedTuple):
 
     def depending(self, names: set[str]) -> set[str]:
         """Return jobs and all that depend on their outputs."""
-        found: set[str] = set()
-        while names:
-            found |= names
-            outputs = {output for name in names for output in self.jobs[name].outputs}
-            names = {
-                name for name, job in self.jobs.items() if not outputs.isdisjoint(job.inputs)
-            } - found
-        return found
+        return depending(self.jobs, names)
 
     def matching(self, *patterns: str) -> set[str]:
         """Return the jobs whose names match one of some patterns, each of which matches one."""
@@ -48,9 +41,8 @@ def editable(everything: Project, folder: Path) -> Finished:
     # The same network in another place.
     shutil.copy(project.root / "mine.pt", project.root / "other.pt")
     (project.root / "net.py").write_text("def make():\n    pass\n", "utf-8")
-    plan = read_plan(project.snakemake("--dry-run", "--forceall", *EVERYTHING_TARGETS))
-    jobs = {job.name: job for job in plan}
-    makers = {output: job.name for job in plan for output in job.outputs}
+    jobs = whole_plan(project)
+    makers = {output: name for name, job in jobs.items() for output in job.outputs}
     used: dict[str, set[str]] = {name: set() for name in jobs}
     records = [*(project.root / ".processes").glob("*.json")]
     for file in records:

@@ -10,8 +10,8 @@ import pytest
 import rule_files
 import stand_in_conda
 import yaml
-from plans import read_plan, run_again
-from projects import CORE, EVERYTHING_TARGETS, ROOT, Project, fresh_project
+from plans import run_again, whole_plan
+from projects import CORE, ROOT, Project, fresh_project
 
 pytestmark = pytest.mark.thorough
 
@@ -24,12 +24,12 @@ def test_scripts_run_in_their_environments_where_there_is_no_snakemake(
     That environments hold what the other rules import, too, is tested without running them.
     """
     project = everything.copy_to(tmp_path / "project")
-    plan = read_plan(project.snakemake("--dry-run", "--forceall", *EVERYTHING_TARGETS))
+    plan = whole_plan(project)
     rules = rule_files.making()
-    jobs = {(rules[job.rule].script, rules[job.rule].environment): job for job in plan}
+    jobs = {(rules[job.rule].script, rules[job.rule].environment): job for job in plan.values()}
     programs = stand_in_conda.install(tmp_path / "conda")
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    run_again(project, plan, [*jobs.values()], "--use-conda")
+    run_again(project, plan, jobs.values(), "--use-conda")
     assert faults.results(project) == faults.results(everything)
     environments = [*(project.root / ".snakemake" / "conda").glob("*/bin/python")]
     activated = (tmp_path / "conda" / "activated").read_text("utf-8").split()

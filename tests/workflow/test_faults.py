@@ -10,6 +10,7 @@ from pathlib import Path
 
 import faults
 import pytest
+from plans import whole_plan
 from projects import CORE, PLAIN, RESIDUAL, Project, digests, fresh_project
 
 pytestmark = pytest.mark.thorough
@@ -90,6 +91,8 @@ def test_killed_again_and_again_all_ends_the_same(everything: Project, tmp_path:
     expected = faults.results(everything)
     found = faults.results(project)
     assert found == {file: expected[file] for file in found}
+    outputs = {output for job in whole_plan(project, *KILLED).values() for output in job.outputs}
+    assert outputs <= {f"results/tiny/{file}" for file in found}
 
 
 @pytest.fixture

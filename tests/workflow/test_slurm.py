@@ -16,10 +16,9 @@ import pytest
 import rule_files
 import slurm
 import yaml
-from plans import read_plan, run_again
+from plans import run_again, whole_plan
 from projects import (
     CORE,
-    EVERYTHING_TARGETS,
     PLAIN,
     RESIDUAL,
     ROOT,
@@ -204,14 +203,14 @@ def test_a_job_of_every_rule_gives_the_bits_of_a_local_run(
     everything: Project, tmp_path: Path
 ) -> None:
     project = everything.copy_to(tmp_path / "project")
-    plan = read_plan(project.snakemake("--dry-run", "--forceall", *EVERYTHING_TARGETS))
+    plan = whole_plan(project)
     scripts = {name: rule.script for name, rule in rule_files.making().items()}
     here = {"table1", "report_page"}
-    elsewhere = {job.rule for job in plan if scripts[job.rule] not in SHORT}
-    jobs = {job.rule: job for job in plan if job.rule in elsewhere | here}
+    elsewhere = {job.rule for job in plan.values() if scripts[job.rule] not in SHORT}
+    jobs = {job.rule: job for job in plan.values() if job.rule in elsewhere | here}
     # With Snakemake's own log, which tells what ran on this host.
     options = ("--profile", "slurm", "--printshellcmds", *QUICK)
-    printed = run_again(project, plan, [*jobs.values()], *options)
+    printed = run_again(project, plan, jobs.values(), *options)
     assert "Traceback" not in printed
     assert faults.results(project) == faults.results(everything)
     rules, local = (

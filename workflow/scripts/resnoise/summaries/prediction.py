@@ -118,15 +118,15 @@ def _correlate(
 ) -> tuple[Array, dict[str, Array]]:
     """Return tau over all runs and the mean over the groups of each factor, for each draw."""
     pairs = Pairs.of(runs[measure].to_numpy(np.float64), runs[target].to_numpy(np.float64))
-    differs = bool(pairs.first.any())
+    unknown = np.full(len(draws), np.nan)
+    if not pairs.first.any():
+        return unknown, dict.fromkeys(FACTORS, unknown)
     found = {}
     for factor in FACTORS:
         groups = [
-            pairs.part(group).tau(draws[:, group], flat=0.0)
-            for group in _groups(runs, factor)
-            if differs
+            pairs.part(group).tau(draws[:, group], flat=0.0) for group in _groups(runs, factor)
         ]
-        found[factor] = _mean(groups) if groups else np.full(len(draws), np.nan)
+        found[factor] = _mean(groups) if groups else unknown
     return pairs.tau(draws), found
 
 
