@@ -23,15 +23,22 @@ DIGITS = {"source": "digits"}
 RECIPE = {"epochs": 4, "batch_size": 20}
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a few files."""
+    folder = tmp_path_factory.mktemp("place")
+    (folder / "pictures").mkdir()
+    (folder / "archive.tar.gz").touch()
+    (folder / "net.pt").touch()
+    (folder / "out").mkdir()
+    (folder / "out" / "archive.tar.gz").touch()
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run in a folder with a few files, because relative paths count from the working directory."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "pictures").mkdir()
-    (tmp_path / "archive.tar.gz").touch()
-    (tmp_path / "net.pt").touch()
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "archive.tar.gz").touch()
+def _elsewhere(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run in that folder, because relative paths count from the working directory."""
+    monkeypatch.chdir(place)
 
 
 def simplified(**recipe: Any) -> dict[str, Any]:

@@ -7,14 +7,18 @@ import importlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import preloaded
 from snakemake import cli, workflow
 
 
 def serve(checkout: str | None) -> None:
     """Make the plan that each line of JSON asks for; print its exit status."""
+    for name in preloaded.SNAKEMAKE:
+        preloaded.load(name)
     if checkout:
         _read_library(Path(checkout) / "workflow" / "scripts")
     for line in sys.stdin:
@@ -38,9 +42,23 @@ def serve(checkout: str | None) -> None:
                 Path(request["changes"]).write_text(json.dumps(changes), "utf-8")
 
             workflow.Workflow._build_dag = build_and_compare
-            cli.main()
+            # Not by Python's own end, which takes all modules apart.
+            os._exit(_status(cli.main))
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def _status(main: Callable[[], None]) -> int:
+    """Return the exit status of a command that ends by SystemExit, with all its output written."""
+    try:
+        main()
+    except SystemExit as end:
+        status = end.code
+    else:
+        status = 0
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return status if isinstance(status, int) else status is not None
 
 
 def _read_library(scripts: Path) -> None:
@@ -49,10 +67,8 @@ def _read_library(scripts: Path) -> None:
     for name in ("config.load", "plan.estimates", "claims.files", "claims.scale"):
         importlib.import_module(f"resnoise.{name}")
     provenance = importlib.import_module("resnoise.provenance")
-    registry = importlib.import_module("resnoise.registry")
-    plugins = {entry.module for entry in registry.INITIALISATIONS.values()}
-    for architecture in registry.ARCHITECTURES.values():
-        plugins.update(architecture.modules)
+    modules = (file.relative_to(scripts).with_suffix("") for file in scripts.rglob("*.py"))
+    plugins = [".".join(module.parts) for module in modules if module.name != "__init__"]
     for script in scripts.glob("*.py"):
         provenance.code_digest(script.name, "torch.yaml", *plugins)
 

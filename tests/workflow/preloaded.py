@@ -13,6 +13,7 @@ for its end, and ends with its status. If the client is killed, so is the comman
 import atexit
 import contextlib
 import functools
+import importlib
 import json
 import os
 import runpy
@@ -27,9 +28,10 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
-# What a server imports.
+# What a server imports, and functions of it that it calls, which leave what is found in memory.
 JOBS = ("torch", "safetensors.torch", "pandas", "matplotlib.pyplot", "scipy.stats", "yaml", "tqdm")
-SNAKEMAKE = ("snakemake.cli",)
+# Plugins are found where arguments are read; the others are imported where they are used.
+SNAKEMAKE = ("snakemake.cli:get_argument_parser", "jsonschema", "smart_open", "requests")
 
 # Without site-packages it starts in a hundredth of a second. What a server cannot do alike (threads
 # other than its own, something else than a script or a module) is left to an ordinary Python.
@@ -99,7 +101,7 @@ def _client(name: str, served: str, modules: tuple[str, ...]) -> Path:
 def serve(address: str, *modules: str) -> None:
     """Run a command for each connection, until the standard input is closed."""
     for name in modules:
-        __import__(name)
+        load(name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(address)
@@ -116,6 +118,14 @@ def serve(address: str, *modules: str) -> None:
                 sys.executable = str(Path(address).with_name("python"))
                 _handle(connection)
             connection.close()
+
+
+def load(name: str) -> None:
+    """Import a module, or import it and call a function of it ("module:function")."""
+    module, _, function = name.partition(":")
+    found = importlib.import_module(module)
+    if function:
+        getattr(found, function)()
 
 
 def _handle(connection: socket.socket) -> NoReturn:

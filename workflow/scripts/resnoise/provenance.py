@@ -104,7 +104,7 @@ def check(promised: str, load: bool) -> None:
     try:
         if load:
             _load(closure(script, *plugins))
-        for cached in (digest, closure, _read):
+        for cached in (digest, closure, _read, _is_project_module, _files):
             cached.cache_clear()
         found = code_digest(script, environment, *plugins)
     except (OSError, SyntaxError, ImportError) as error:
@@ -244,18 +244,20 @@ def _with_parents(name: str) -> Iterator[str]:
         yield ".".join(parts[:count])
 
 
+@functools.cache
 def _is_project_module(name: str) -> bool:
     path = SCRIPTS.joinpath(*name.split("."))
     return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 
 
-def _files(name: str) -> list[Path]:
+@functools.cache
+def _files(name: str) -> tuple[Path, ...]:
     """Return the source file of a script or module and, for a package, the data files beside it."""
     if name.endswith(".py"):
-        return [SCRIPTS / name]
+        return (SCRIPTS / name,)
     path = SCRIPTS.joinpath(*name.split("."))
     if not path.is_dir():
-        return [path.with_suffix(".py")]
+        return (path.with_suffix(".py"),)
     files = (file for file in path.iterdir() if file.is_file() and file.name[0] != ".")
     data = (file for file in files if file.suffix not in (".py", ".pyc"))
-    return [path / "__init__.py", *sorted(data)]
+    return (path / "__init__.py", *sorted(data))

@@ -7,29 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from resnoise import registry
+from resnoise.config import paths
 from resnoise.config.messages import show
-from resnoise.config.schema import ROOT, SCHEMA_PATH, defaults, is_integer, is_real, read_schema
+from resnoise.config.schema import SCHEMA_PATH, defaults, is_integer, is_real, read_schema
 from resnoise.errors import ResnoiseError
 from resnoise.plan import artefacts, grid
-from resnoise.storage.store import FOLDER
-
-# Outputs must not go here: they would mix with the code, and deleting them could delete the code.
-_CODE_FOLDERS = (
-    ".git",
-    ".snakemake",
-    "config",
-    "docs",
-    "envs",
-    "profiles",
-    "rules",
-    "slurm",
-    "ssh",
-    "tests",
-    "workflow",
-)
-
-# In bytes. File systems allow 255; Snakemake and this project append to names.
-_LONGEST_NAME = 200
 
 
 def broken_rules(
@@ -42,18 +24,14 @@ def broken_rules(
         problems: key -> message of the problems that the schema has found.
         raw: the configuration as it was given.
     """
-    for key in ("results", "store", "downloads"):
-        if key not in problems and config[key] is not None:
-            yield from _folder_rules(key, config[key])
-    if "container" not in problems and (allowed := _written_out(config["container"])):
+    yield from paths.output_rules(config, problems)
+    if "container" not in problems and (allowed := paths.written_out(config["container"])):
         yield "container", f"{show(config['container'])} given, allowed: {allowed}"
     if "data.source" not in problems:
         yield from _data_rules(config["data"])
         yield from _size_rules(config, raw, problems)
         if "results" not in problems:
             yield from _place_rules(config)
-    if not {"results", "store"} & problems.keys() and config["store"] is not None:
-        yield from _store_rules(config["results"], config["store"])
     yield from _external_rules(config["external"], problems)
     for index, runs in enumerate(config["runs"] if isinstance(config["runs"], list) else []):
         yield from _depth_rules(f"runs[{index}]", runs)
@@ -132,13 +110,13 @@ def _place_rules(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     results, pictures = (
         Path(os.path.normpath(Path.cwd() / place)) for place in (config["results"], path)
     )
-    if stat.S_ISDIR(_mode(path)) and results.is_relative_to(pictures):
+    if stat.S_ISDIR(paths.mode(path)) and results.is_relative_to(pictures):
         yield (
             "results",
             f"{show(config['results'])} given, allowed: a folder outside of data.path "
             f"({show(path)})",
         )
-    elif _mode(path) and pictures.is_relative_to(results):
+    elif paths.mode(path) and pictures.is_relative_to(results):
         yield (
             "data.path",
             f"{show(path)} given, allowed: a path outside of the results folder "
@@ -225,8 +203,8 @@ def _external_rules(networks: Any, problems: Mapping[str, str]) -> Iterator[tupl
                 )
         for field in ("module", "path"):
             file = network[field]
-            allowed = None if file is None else _plain_path(file)
-            if allowed is None and isinstance(file, str) and not stat.S_ISREG(_mode(file)):
+            allowed = None if file is None else paths.plain(file)
+            if allowed is None and isinstance(file, str) and not stat.S_ISREG(paths.mode(file)):
                 allowed = f"a file that exists (seen from {Path.cwd()})"
             if allowed:
                 yield f"{key}.{field}", f"{show(file)} given, allowed: {allowed}"
@@ -268,55 +246,12 @@ def _external_rules(networks: Any, problems: Mapping[str, str]) -> Iterator[tupl
             )
 
 
-def _folder_rules(key: str, value: str) -> Iterator[tuple[str, str]]:
-    """Yield a problem if ``value`` cannot be a folder, or if outputs there would mix with code."""
-    if allowed := _written_out(value):
-        yield key, f"{show(value)} given, allowed: {allowed}"
-        return
-    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in Path(value).parts):
-        yield (
-            key,
-            f"{show(value)} given, allowed: folders with names of at most {_LONGEST_NAME} bytes",
-        )
-        return
-    if (mode := _mode(value)) and not stat.S_ISDIR(mode):
-        yield key, f"{show(value)} given, allowed: a folder, but this is a file"
-    # The name as it is written, and where links lead.
-    places = [read(Path.cwd() / value) for read in (os.path.normpath, os.path.realpath)]
-    bases = {Path(read(base)) for read in (str, os.path.realpath) for base in (ROOT, Path.cwd())}
-    if any(_mixes(Path(place), base) for place in places for base in bases):
-        yield (
-            key,
-            f"{show(value)} given, allowed: a folder of its own, which does not contain the "
-            f"code or the working directory and is not in {', '.join(_CODE_FOLDERS)}",
-        )
-
-
-def _mixes(folder: Path, base: Path) -> bool:
-    """Whether outputs in a folder would be among the code in ``base``, or above it."""
-    # A folder of the code may be a link itself.
-    taken = [read(base / name) for name in _CODE_FOLDERS for read in (Path, Path.resolve)]
-    return base.is_relative_to(folder) or any(folder.is_relative_to(code) for code in taken)
-
-
-def _store_rules(results: str, store: str) -> Iterator[tuple[str, str]]:
-    """Yield a problem if results and store would be among each other's files."""
-    own, kept = (Path(os.path.normpath(Path.cwd() / value)) for value in (results, store))
-    inside = kept.is_relative_to(own) and kept != own / FOLDER
-    if inside or own.is_relative_to(kept):
-        yield (
-            "store",
-            f"{show(store)} given, allowed: a folder outside of the results folder "
-            f"{show(results)}, or the folder {FOLDER} in it",
-        )
-
-
 def _data_rules(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield problems of ``data.path`` and ``data.sha256``, which depend on the source."""
     source, path = data["source"], data["path"]
     entry = registry.source(source)
-    mode = _mode(path) if isinstance(path, str) else 0
-    allowed = _plain_path(path)
+    mode = paths.mode(path) if isinstance(path, str) else 0
+    allowed = paths.plain(path)
     if allowed:
         pass
     elif not entry.is_local:
@@ -335,32 +270,6 @@ def _data_rules(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             "data.sha256",
             f"{show(data['sha256'])} given, allowed: null, because the source {source} has no file",
         )
-
-
-def _plain_path(path: object) -> str | None:
-    """Return what is allowed if ``path`` would be read as something else than a path."""
-    if allowed := _written_out(path):
-        return allowed
-    if isinstance(path, str) and set(path) & set("{}<>"):
-        return "a path without the characters { } < >"
-    if isinstance(path, str) and path.startswith("-"):
-        return "a path that does not begin with - (an absolute one never does)"
-    return None
-
-
-def _written_out(path: object) -> str | None:
-    """Return what is allowed if a shell would replace a part of ``path``."""
-    if isinstance(path, str) and (path.startswith("~") or "$" in path):
-        return "a path that is written out, because ~ and $ are not replaced here"
-    return None
-
-
-def _mode(path: str) -> int:
-    """Return the mode (``st_mode``) of a file or folder, 0 if it does not exist."""
-    try:
-        return Path(path).stat().st_mode
-    except (OSError, ValueError):
-        return 0
 
 
 def _order_rules(key: str, values: Any, what: str) -> Iterator[tuple[str, str]]:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import yaml
 
 from resnoise import registry
+from resnoise.storage import yamldata
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -60,9 +60,7 @@ def read_schema(path: Path) -> dict[str, Any]:
     Every ``$ref`` is replaced by the definition that it refers to, updated with the keys beside the
     ``$ref``. A key with ``registry`` allows the names in that table of ``resnoise.registry``.
     """
-    # The loader written in C takes a tenth of the time, but some builds of PyYAML lack it.
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    schema = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
+    schema = yamldata.read(path)
     definitions = schema.pop("$defs", {})
 
     def resolve(node: Any) -> Any:

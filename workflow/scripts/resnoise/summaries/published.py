@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
+from resnoise.storage import yamldata
 
 # Initialisation -> name in config/paper.yaml, where plain networks of two initialisations are
 # compared. Those from T(HMWI) are called "residual", after the residual networks they are equal to.
@@ -12,5 +12,5 @@ PUBLISHED_AS = {"kwi": "plain", "t-hmwi": "residual"}
 
 def read_paper(file: Path) -> dict[str, Any]:
     """Read the numbers that the paper prints, as nested dictionaries (config/paper.yaml)."""
-    numbers: dict[str, Any] = yaml.safe_load(file.read_text("utf-8"))
+    numbers: dict[str, Any] = yamldata.read(file)
     return numbers
