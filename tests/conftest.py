@@ -1,22 +1,11 @@
-"""Settings and fixtures of all tests."""
+"""Settings of all tests."""
 
-from collections.abc import Iterator
+import os
 
-import pytest
 from hypothesis import settings
 
+# Several test processes run side by side, and more threads cost time on small tensors.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # No time limits, which fail on busy machines, and the same examples in every run.
 settings.register_profile("resnoise", deadline=None, derandomize=True)
 settings.load_profile("resnoise")
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """Compute with one thread: more cost time on small tensors."""
-    # Imported here, because not all tests need it.
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)

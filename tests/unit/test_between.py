@@ -24,8 +24,6 @@ from resnoise.networks import build
 from resnoise.specs.metrics import InterlayerCushionSpec
 from resnoise.specs.run import NetworkSpec
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def spec(**changes: Any) -> InterlayerCushionSpec:
     values = {"relative_error": 0.02, "max_probes": 20000, "probe_seed": 0, "precision": "float64"}

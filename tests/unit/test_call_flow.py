@@ -28,8 +28,6 @@ from resnoise.trained.conventions import rename
 from resnoise.trained.external import ExternalNetwork
 from resnoise.trained.shapes import Structure
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 LABELS = torch.arange(3)
 
 

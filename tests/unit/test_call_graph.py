@@ -15,8 +15,6 @@ from resnoise.metrics.calls import Calls
 from resnoise.metrics.layer_cushion import Meter
 from resnoise.specs.metrics import NoiseStabilitySpec
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 # Network -> layers whose input is a cut.
 CUTS: dict[str, tuple[Callable[[], nn.Module], list[str]]] = {
     "plain": (small_vgg, ["features.0", "features.4", "classifier"]),

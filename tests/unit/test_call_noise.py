@@ -20,9 +20,6 @@ SPEC = NoiseStabilitySpec(None, 0, False, (0.1, 0.5), 2, 3)
 SAMPLES = np.array([4, 7])
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def rows(net: nn.Module, inputs: Tensor) -> dict[tuple[str, float, str, int], dict]:
     stability = CallNoise(net, SPEC, inputs)
     stability.add(inputs, SAMPLES)

@@ -24,9 +24,6 @@ from resnoise.trained.external import read
 CPU = torch.device("cpu")
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def spec(**changes: Any) -> ExternalSpec:
     values: dict[str, Any] = {"name": "mine", "rename": {}, "residual": True, "shortcut": "auto"}
     values |= {"factory": None, "between": (), "mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}

@@ -23,9 +23,6 @@ VARIANTS = ("dominant-path", "dominant-path-lower-full")
 RECIPE = recipe_spec(config.load({}), "dominant-path")
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def network(variant: str, depth: int = 8, width: int = 3) -> DominantPathNet:
     """Return a float64 network with random parameters that let signals through."""
     net = build(NetworkSpec(variant, depth, width), 5).double()

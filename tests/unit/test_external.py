@@ -44,9 +44,6 @@ INTERLAYER = InterlayerCushionSpec(
 )
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def network(architecture: str = "full-residual", depth: int = 14, width: int = 4) -> nn.Module:
     torch.manual_seed(depth)
     net = build(NetworkSpec(architecture, depth, width), 3).eval()

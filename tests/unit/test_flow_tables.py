@@ -8,7 +8,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from resnoise.config import load as config
 from resnoise.config.schema import SCHEMA_PATH
@@ -68,7 +67,6 @@ def measured(run: TrainedRun, folder: Path, spec: GradientFlowSpec = SPEC) -> tu
 
 @pytest.fixture(scope="module")
 def flows(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("flows")
     runs = [trained_run(name) for name in ("plain", "residual", "full-plain", "full-residual")]
     runs.append(trained_run("residual", seed=2))

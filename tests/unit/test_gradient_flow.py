@@ -24,9 +24,6 @@ from resnoise.specs.run import NetworkSpec
 ARCHITECTURES = ("plain", "residual", "full-plain", "full-residual")
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def network(
     architecture: str, depth: int, width: int, dtype: torch.dtype, shortcut: str | None = None
 ) -> nn.Module:

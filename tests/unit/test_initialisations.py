@@ -25,9 +25,6 @@ ARCHITECTURES = ("plain", "residual", "full-plain", "full-residual")
 SEEDS = range(8)
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def network(
     initialisation: str, seed: int = 1, architecture: str = "plain", precision: str = "float64"
 ) -> nn.Module:

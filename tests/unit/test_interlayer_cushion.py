@@ -32,9 +32,6 @@ ARCHITECTURES = ("plain", "residual", "full-plain", "full-residual")
 EXACT = 1e-12
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def numbers(seed: int, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 

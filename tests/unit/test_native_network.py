@@ -32,15 +32,6 @@ def cache(tmp_path_factory):
         yield
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_torch_thread():
-    """Keep PyTorch's threads from waiting for cores that other test processes use."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def make_network(
     residual=True, depth=8, dtype=torch.float64, in_channels=3, classes=10, width=16, seed=0
 ) -> SimplifiedNet:

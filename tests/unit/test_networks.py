@@ -23,9 +23,6 @@ ARCHITECTURES = (*SIMPLIFIED, *FULLY_FLEDGED)
 DEPTHS = (8, 20, 32, 44)
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def network(architecture: str, depth: int = 8, width: int = 3, classes: int = 5) -> nn.Module:
     """Return a float64 network with random parameters and buffers, none of them special."""
     net = build(NetworkSpec(architecture, depth, width), classes).double()

@@ -24,9 +24,6 @@ ARCHITECTURES = ("plain", "residual", "full-plain", "full-residual")
 BATCH = 6
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def recipe(**changes: Any) -> RecipeSpec:
     usual = recipe_spec(config.load({}), "plain")
     return dataclasses.replace(usual, batch_size=BATCH, penalty=0.3, **changes)

@@ -64,7 +64,7 @@ def dangers(source: Path) -> list[str]:
             found.append("np.load with pickles")
         elif given.get("shell", "False") != "False":
             found.append(f"{name} with a shell")
-        elif name == "yaml.load" and given.get("Loader") not in ("loader", "_loader()", "_Loader"):
+        elif name == "yaml.load" and given.get("Loader") not in ("_LOADER", "_Loader"):
             found.append("yaml.load with an unknown loader")
     return found
 

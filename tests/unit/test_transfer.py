@@ -18,9 +18,6 @@ from resnoise.specs.run import NetworkSpec
 ODD = st.sampled_from([1, 3, 5, 7])
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def entries_by_definition(shape: tuple[int, int, int, int]) -> set[tuple[int, int, int, int]]:
     outputs, inputs, height, width = shape
     return {
