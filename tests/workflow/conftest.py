@@ -13,7 +13,7 @@ from projects import CORE, EVERYTHING_TARGETS, Project, fresh_project
 from resnoise.storage.files import exclusive
 
 # With a process for each file, one that began late would go on alone.
-LONGEST = ("test_slurm.py", "test_staleness_keys.py", "test_staleness.py")
+LONGEST = ("test_results.py", "test_slurm.py", "test_staleness_keys.py", "test_staleness.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

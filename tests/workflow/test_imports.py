@@ -2,10 +2,7 @@
 
 import json
 
-import pytest
 from projects import Project
-
-pytestmark = pytest.mark.thorough
 
 
 def test_no_job_imports_the_compiler(everything: Project) -> None:
