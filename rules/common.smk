@@ -286,10 +286,22 @@ def running(script, environment, *plugins):
     return lambda wildcards, output: promise(script, environment, *plugins)
 
 
+def run_plugins(architecture, initialisation):
+    """Return the modules that the training of a run loads by name."""
+    recipe = specs.recipe_spec(CONFIG, architecture)
+    return registry.plugin_modules(architecture, initialisation, recipe.conv_backend)
+
+
+def network_plugins(script, architecture, *plugins):
+    """Return the modules that a script loads by name: those of a network, and plugins."""
+    recipe = specs.recipe_spec(CONFIG, architecture)
+    return registry.network_modules(script, architecture, recipe.conv_backend, *plugins)
+
+
 @functools.cache
 def network_code(script, architecture, *plugins):
     """Return parameters for the code that a script loads by name, which `code` does not cover."""
-    modules = registry.network_modules(script, architecture, *plugins)
+    modules = network_plugins(script, architecture, *plugins)
     names = provenance.closure(script, *modules) - provenance.closure(script)
     entry = registry.architecture(architecture)
     kind = "residual" if entry.residual else "plain"
@@ -303,19 +315,19 @@ def measuring_code(metric, architecture):
 
 def measuring_promise(metric, architecture):
     """Return the option --code of a measurement."""
-    modules = registry.network_modules("measure.py", architecture, registry.METRICS[metric].module)
+    modules = network_plugins("measure.py", architecture, registry.METRICS[metric].module)
     return promise("measure.py", "torch.yaml", *modules)
 
 
 def run_code(wildcards):
     """Return parameters for the code of a run's own architecture and initialisation."""
-    plugins = registry.plugin_modules(wildcards.architecture, wildcards.initialisation)
+    plugins = run_plugins(wildcards.architecture, wildcards.initialisation)
     return network_code("train.py", wildcards.architecture, *plugins)
 
 
 def run_promise(wildcards, output):
     """Return the option --code of a training run."""
-    plugins = registry.plugin_modules(wildcards.architecture, wildcards.initialisation)
+    plugins = run_plugins(wildcards.architecture, wildcards.initialisation)
     return promise("train.py", "torch.yaml", *plugins)
 
 

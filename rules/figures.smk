@@ -40,7 +40,7 @@ rule network_layers:
             *{
                 module: None
                 for name in grid.DRAWN
-                for module in registry.network_modules("network_layers.py", name)
+                for module in network_plugins("network_layers.py", name)
             },
         ),
         pictures=pictures,

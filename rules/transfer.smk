@@ -23,9 +23,7 @@ rule transfer:
         script=script("transfer.py"),
         network=network_code("transfer.py", "residual"),
         expected=expected_run,
-        running=running(
-            "transfer.py", "torch.yaml", *registry.network_modules("transfer.py", "residual")
-        ),
+        running=running("transfer.py", "torch.yaml", *network_plugins("transfer.py", "residual")),
         pictures=pictures,
     shell:
         "python {params.script:q} --code {params.running:q} --expected {params.expected:q} --record {input.record:q} --weights {input.weights:q}"

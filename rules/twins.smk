@@ -27,13 +27,13 @@ rule twins:
         networks=[
             digest
             for network in grid.TWINS
-            for digest in network_code("twins.py", network[0], *registry.plugin_modules(*network))
+            for digest in network_code("twins.py", network[0], *run_plugins(*network))
         ],
         folder=lambda wildcards, output: os.path.dirname(output.drift[0]),
         running=running(
             "twins.py",
             "torch.yaml",
-            *(name for network in grid.TWINS for name in registry.plugin_modules(*network)),
+            *(name for network in grid.TWINS for name in run_plugins(*network)),
         ),
         store=store,
         graph=graph_option,

@@ -33,11 +33,16 @@ TEST_PICTURES, TRAINING_STEPS = 10_000, 391
 
 
 def network_run(
-    architecture: str, depth: int, data: Dataset, device: torch.device, replayed: bool
+    architecture: str,
+    depth: int,
+    data: Dataset,
+    device: torch.device,
+    replayed: bool,
+    conv_backend: str = "torch",
 ) -> Run:
     """Return a run of one of the paper's networks."""
     initialisation = "kwi" if architecture == "plain" else "hmwi"
-    spec = RunSpec(NetworkSpec(architecture, depth, 16), initialisation, 0, recipe("torch"))
+    spec = RunSpec(NetworkSpec(architecture, depth, 16), initialisation, 0, recipe(conv_backend))
     record = cuda_graph if replayed and device.type == "cuda" else None
     return Run(spec, data, device, None, record=record)
 

@@ -117,7 +117,9 @@ class Training:
             file = self.folder / name / CHECKPOINT
             if not file.exists():
                 continue
-            plugins = registry.plugin_modules(spec.network.architecture, spec.initialisation)
+            plugins = registry.plugin_modules(
+                spec.network.architecture, spec.initialisation, spec.recipe.conv_backend
+            )
             code = provenance.code_digest("train.py", "torch.yaml", *plugins)
             wanted = {"spec": spec.to_json(), "data": digest, "code": code}
             (run,) = tensorfile.load(file)[1]["runs"]

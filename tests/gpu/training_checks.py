@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 import examples
 import numpy as np
@@ -24,6 +25,8 @@ from resnoise.training.twins import DriftRecorder
 from resnoise.training.update import cuda_graph
 
 ARCHITECTURES = tuple(registry.ARCHITECTURES)
+# Networks that this project's fused kernels compute.
+FUSED = ("plain triton", "residual triton")
 CPU = torch.device("cpu")
 # Allowed relative errors of all gradients together. Float32 has a rounding error of 6e-8, and TF32,
 # which must be off, one of 5e-4.
@@ -47,8 +50,24 @@ def relative_error(found: Tensor, right: Tensor) -> float:
     return float((found - right).norm() / right.norm())
 
 
-@check(*ARCHITECTURES)
-def gradients_are_those_of_float64(place: Place, architecture: str) -> str:
+def run_spec(case: str, place: Place, **changes: Any) -> RunSpec:
+    """Return the run of an architecture, or of one and the word "triton"; see ``examples``.
+
+    In a rehearsal PyTorch computes it, because there are no fused kernels for a CPU.
+    """
+    architecture, _, fused = case.partition(" ")
+    backend = "triton" if fused and place.device.type == "cuda" else "torch"
+    return examples.run_spec(architecture, **{"conv_backend": backend, **changes})
+
+
+def check_backend(case: str, place: Place, files: RunFiles) -> None:
+    """Check that a run was computed by what was asked for."""
+    used = examples.record(files)["sessions"][-1]["conv_backend"]
+    assert used == run_spec(case, place).recipe.conv_backend, used
+
+
+@check(*ARCHITECTURES, *FUSED)
+def gradients_are_those_of_float64(place: Place, case: str) -> str:
     """Compare float32 and float64 gradients at depth 20 with those of float64 on the CPU.
 
     Activations that rounding moves across 0 make the error of float32 larger, with batch
@@ -58,7 +77,10 @@ def gradients_are_those_of_float64(place: Place, architecture: str) -> str:
     device = devices.set_up(place.device.type, threads(place))
     runs = {
         (where.type, precision): Run(
-            examples.run_spec(architecture, 20, precision=precision), data, where, None
+            run_spec(case, Place(where, place.folder), depth=20, precision=precision),
+            data,
+            where,
+            None,
         )
         for where in {CPU, device}
         for precision in ALLOWED
@@ -77,7 +99,7 @@ def gradients_are_those_of_float64(place: Place, architecture: str) -> str:
     right = found["cpu", "float64"]
     measured = []
     for precision, allowed in ALLOWED.items():
-        if architecture.startswith("full-"):
+        if case.startswith("full-"):
             allowed = max(allowed, 10 * relative_error(found["cpu", precision], right))
         error = relative_error(found[device.type, precision], right)
         measured.append(f"{precision} {error:.1e}")
@@ -85,29 +107,31 @@ def gradients_are_those_of_float64(place: Place, architecture: str) -> str:
     return ", ".join(measured)
 
 
-@check(*ARCHITECTURES)
-def two_runs_give_the_same_bits(place: Place, architecture: str) -> str:
+@check(*ARCHITECTURES, *FUSED)
+def two_runs_give_the_same_bits(place: Place, case: str) -> str:
     """Train twice, each operation called anew."""
     data = examples.pictures(place.folder, 150, 50)
-    spec = examples.run_spec(architecture)
+    spec = run_spec(case, place)
     one, two = (
         examples.trained(spec, data, place.folder / name, place.device.type)
         for name in ("one", "two")
     )
     assert examples.result(one) == examples.result(two)
+    check_backend(case, place, one)
     return risks(one)
 
 
-@check(*ARCHITECTURES)
-def a_replayed_graph_gives_the_same_bits(place: Place, architecture: str) -> str:
+@check(*ARCHITECTURES, *FUSED)
+def a_replayed_graph_gives_the_same_bits(place: Place, case: str) -> str:
     """Train with and without a CUDA graph, with another rate from epoch 4 and a smaller batch."""
     data = examples.pictures(place.folder, 150, 50)
-    spec = examples.run_spec(architecture, epochs=6)
+    spec = run_spec(case, place, epochs=6)
     usual, replayed = (
         examples.trained(spec, data, place.folder / str(graph), place.device.type, cuda_graph=graph)
         for graph in (False, True)
     )
     assert examples.result(usual) == examples.result(replayed)
+    check_backend(case, place, replayed)
     return risks(replayed)
 
 
@@ -153,8 +177,8 @@ def rows(files: RunFiles) -> int:
     return len(examples.history(files)) if files.history.exists() else 0
 
 
-@check("plain", "residual", "full-residual")
-def three_epochs_follow_the_cpu(place: Place, architecture: str) -> str:
+@check("plain", "residual", "full-residual", "residual triton")
+def three_epochs_follow_the_cpu(place: Place, case: str) -> str:
     """Compare the training curve with that of float64 on the CPU.
 
     Rounding errors grow while a network learns, so how far the CPU's own float32 comes away from
@@ -164,7 +188,7 @@ def three_epochs_follow_the_cpu(place: Place, architecture: str) -> str:
     cpu_threads = threads(place)
 
     def curve(device: str, precision: str) -> np.ndarray:
-        spec = examples.run_spec(architecture, precision=precision)
+        spec = run_spec(case, Place(torch.device(device), place.folder), precision=precision)
         folder = place.folder / f"{device}-{precision}"
         files = examples.trained(spec, data, folder, device, threads=cpu_threads)
         return np.array([float(row["risk"]) for row in examples.history(files)])

@@ -77,6 +77,23 @@ def test_torch_takes_over_with_a_reason(
     assert reason in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("architecture", "reason"),
+    [
+        ("full-residual", "no Triton code for full-residual networks"),
+        ("plain", "computes on a GPU, not on the device cpu"),
+    ],
+)
+def test_torch_takes_over_from_triton_with_a_reason(
+    architecture: str, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("triton")
+    recipe = dataclasses.replace(RECIPE, conv_backend="triton")
+    assert selected(architecture, recipe).name == "torch"
+    (record,) = caplog.records
+    assert record.levelname == "WARNING" and reason in record.message
+
+
 @pytest.mark.parametrize(("asked", "level"), [("native", "WARNING"), ("auto", "INFO")])
 def test_without_a_compiler_torch_takes_over(
     asked: str,

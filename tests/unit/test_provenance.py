@@ -26,15 +26,30 @@ from resnoise.provenance import (
     text_digest,
 )
 
+
+def network_code(architecture: registry.Architecture) -> tuple[str, ...]:
+    """Return all modules that may compute networks of an architecture."""
+    own = (architecture.own_code("auto"), architecture.own_code("triton"))
+    return (architecture.module, *filter(None, own))
+
+
 REAL = provenance.SCRIPTS
 RULES = REAL.parents[1] / "rules"
 PLUGINS = sorted(
-    {name for architecture in registry.ARCHITECTURES.values() for name in architecture.modules}
+    {
+        name
+        for architecture in registry.ARCHITECTURES.values()
+        for name in network_code(architecture)
+    }
     | {entry.module for entry in [*registry.INITIALISATIONS.values(), *registry.METRICS.values()]}
     | {source.module for source in registry.SOURCES.values()}
 )
 PLUGINS_OF_RUNS = [
-    *(name for architecture in registry.ARCHITECTURES.values() for name in architecture.modules),
+    *(
+        name
+        for architecture in registry.ARCHITECTURES.values()
+        for name in network_code(architecture)
+    ),
     *(entry.module for entry in registry.INITIALISATIONS.values()),
 ]
 REAL_SCRIPTS = sorted(file.name for file in REAL.glob("*.py"))
@@ -590,3 +605,14 @@ def test_every_job_is_told_which_code_it_must_find() -> None:
 
 def test_what_the_package_offers_to_notebooks_makes_no_result_stale() -> None:
     assert not {"resnoise", "resnoise.api"} & closure("train.py", *PLUGINS_OF_RUNS)
+
+
+@pytest.mark.parametrize("conv_backend", ["auto", "torch", "native", "triton"])
+def test_fused_kernels_are_code_of_the_runs_that_ask_for_them(conv_backend: str) -> None:
+    metric = registry.METRICS["evaluation"].module
+    for modules in (
+        registry.plugin_modules("plain", "kwi", conv_backend),
+        registry.network_modules("measure.py", "plain", conv_backend, metric),
+    ):
+        assert ("resnoise.native.fused" in modules) == (conv_backend == "triton")
+        assert ("resnoise.native.network" in modules) == (conv_backend != "triton")

@@ -350,7 +350,9 @@ def test_a_script_killed_at_random_moments_ends_with_the_same_bits(
     data_file: Path, data: Dataset, tmp_path: Path
 ) -> None:
     spec = run_spec("full-residual", epochs=60, snapshot_epochs=(7, 40))
-    plugins = registry.plugin_modules(spec.network.architecture, spec.initialisation)
+    plugins = registry.plugin_modules(
+        spec.network.architecture, spec.initialisation, spec.recipe.conv_backend
+    )
     code = provenance.code_digest("train.py", "torch.yaml", *plugins)
     whole = train(spec, data, tmp_path / "whole", code=code)
     files = RunFiles.in_folder(tmp_path / "killed")

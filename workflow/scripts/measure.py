@@ -30,8 +30,10 @@ def main(words: Sequence[str] | None = None) -> None:
     record = read_record(arguments.run / "run.json", pictures.digest, expected)
     # What the store has is of these weights, so it is not used if they are damaged or others.
     weights = read_all_weights(arguments.run, record)
-    script, architecture = Path(__file__).name, record.spec.network.architecture
-    modules = registry.network_modules(script, architecture, metric.module)
+    script, spec = Path(__file__).name, record.spec
+    modules = registry.network_modules(
+        script, spec.network.architecture, spec.recipe.conv_backend, metric.module
+    )
     code = commandline.code(script, "torch.yaml", *modules)
     outputs = commandline.by_suffix(arguments.output, ".csv")
     facts = {

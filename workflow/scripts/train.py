@@ -44,7 +44,9 @@ def main() -> None:
             parser.error(f"--{name} is needed")
     spec = RunSpec.from_json(arguments.spec)
     pictures = dataset.load(arguments.data, arguments.data_spec)
-    plugins = registry.plugin_modules(spec.network.architecture, spec.initialisation)
+    plugins = registry.plugin_modules(
+        spec.network.architecture, spec.initialisation, spec.recipe.conv_backend
+    )
     code = commandline.code(Path(__file__).name, "torch.yaml", *plugins)
     files = (arguments.weights, arguments.snapshots, arguments.history, arguments.record)
 

@@ -33,7 +33,9 @@ def main() -> None:
     plugins = {
         name
         for spec in specs
-        for name in registry.plugin_modules(spec.network.architecture, spec.initialisation)
+        for name in registry.plugin_modules(
+            spec.network.architecture, spec.initialisation, spec.recipe.conv_backend
+        )
     }
     pictures = dataset.load(arguments.data, arguments.data_spec)
     code = commandline.code(Path(__file__).name, "torch.yaml", *plugins)

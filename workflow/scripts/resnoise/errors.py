@@ -22,4 +22,4 @@ class ResnoiseError(Exception):
 
 
 class NativeUnavailable(ResnoiseError):  # noqa: N818 - a state that callers expect, not a mistake
-    """The library of C code cannot be used on this machine; the message says why."""
+    """The project's own code cannot compute a network here; the message says why."""

@@ -27,8 +27,9 @@ class Architecture:
         family: section of the configuration's ``training`` that holds its recipe.
         residual: True if the network has identity connections.
         native: module that computes the network in C where possible. It defines
-            ``backend(network, threads)`` and ``supported(network, height, width)``. None: PyTorch
-            always computes it.
+            ``backend(network, threads)`` and ``supported(network, height, width)``. None: there is
+            no such code.
+        fused: module that computes it on a graphics card in Triton, with the same functions.
         builder: name of the function ``build``, for modules that define several.
     """
 
@@ -36,12 +37,12 @@ class Architecture:
     family: str
     residual: bool
     native: str | None = None
+    fused: str | None = None
     builder: str = "build"
 
-    @property
-    def modules(self) -> tuple[str, ...]:
-        """Return the names of all modules that networks of this architecture need."""
-        return (self.module,) if self.native is None else (self.module, self.native)
+    def own_code(self, conv_backend: str) -> str | None:
+        """Return the module that may compute the network instead of PyTorch, if there is one."""
+        return self.fused if conv_backend == "triton" else self.native
 
 
 ARCHITECTURES = {
@@ -50,12 +51,14 @@ ARCHITECTURES = {
         family="simplified",
         residual=False,
         native="resnoise.native.network",
+        fused="resnoise.native.fused",
     ),
     "residual": Architecture(
         "resnoise.networks.simplified",
         family="simplified",
         residual=True,
         native="resnoise.native.network",
+        fused="resnoise.native.fused",
     ),
     "full-plain": Architecture(
         "resnoise.networks.fully_fledged", family="fully_fledged", residual=False
@@ -208,20 +211,27 @@ def architecture(name: str) -> Architecture:
     return found
 
 
-def plugin_modules(architecture_name: str, initialisation: str) -> tuple[str, ...]:
-    """Return the names of the modules that a run needs for its architecture and initialisation."""
+def plugin_modules(
+    architecture_name: str, initialisation: str, conv_backend: str
+) -> tuple[str, ...]:
+    """Return the names of the modules that a run loads by name, for these three of its settings."""
     name, _ = initialisation_parameters(initialisation)
-    return (*architecture(architecture_name).modules, INITIALISATIONS[name].module)
+    entry = architecture(architecture_name)
+    modules = (entry.module, entry.own_code(conv_backend), INITIALISATIONS[name].module)
+    return tuple(module for module in modules if module)
 
 
 @functools.cache
-def network_modules(script: str, architecture_name: str, *plugins: str) -> tuple[str, ...]:
+def network_modules(
+    script: str, architecture_name: str, conv_backend: str, *plugins: str
+) -> tuple[str, ...]:
     """Return the modules that a script loads by name: those of a network, and plugins."""
     entry = architecture(architecture_name)
-    modules = {*entry.modules, *plugins}
-    if "resnoise.training.backend" not in provenance.closure(script, *plugins):
-        # Only that module loads the C code, and this script does not use it.
-        modules.discard(str(entry.native))
+    modules = {entry.module, *plugins}
+    own_code = entry.own_code(conv_backend)
+    # Only the module ``backend`` loads that code.
+    if own_code and "resnoise.training.backend" in provenance.closure(script, *plugins):
+        modules.add(own_code)
     return tuple(sorted(modules))
 
 
@@ -247,10 +257,10 @@ def load_architecture(name: str) -> ModuleType:
     return importlib.import_module(architecture(name).module)
 
 
-def load_native(name: str) -> ModuleType | None:
-    """Import and return the module that computes an architecture in C, None if there is none."""
-    native = architecture(name).native
-    return importlib.import_module(native) if native else None
+def load_own_code(name: str, conv_backend: str) -> ModuleType | None:
+    """Import and return the module that computes an architecture, None if only PyTorch does."""
+    module = architecture(name).own_code(conv_backend)
+    return importlib.import_module(module) if module else None
 
 
 @dataclasses.dataclass(frozen=True)

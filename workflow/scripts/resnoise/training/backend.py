@@ -1,4 +1,4 @@
-"""How loss and gradients of a mini-batch are computed: by PyTorch or by the project's C code."""
+"""How loss and gradients of a mini-batch are computed: by PyTorch, or by the project's own code."""
 
 import logging
 from typing import Protocol
@@ -18,7 +18,7 @@ class Backend(Protocol):
     """What the training loop needs of a network.
 
     Attributes:
-        name: "torch" or "native", for the run's record.
+        name: "torch", "native" or "triton", for the run's record.
     """
 
     name: str
@@ -79,22 +79,30 @@ def select(network: nn.Module, spec: RunSpec, height: int, width: int) -> Backen
         height: rows of the pictures.
         width: columns of the pictures.
     """
-    recipe = spec.recipe
-    if recipe.conv_backend == "torch":
-        return TorchBackend(network, recipe)
-    native = registry.load_native(spec.network.architecture)
+    if spec.recipe.conv_backend == "torch":
+        return TorchBackend(network, spec.recipe)
+    try:
+        return _own(network, spec, height, width)
+    except NativeUnavailable as error:
+        level = logging.INFO if spec.recipe.conv_backend == "auto" else logging.WARNING
+        _log.log(level, "convolutions by PyTorch: %s", error)
+        return TorchBackend(network, spec.recipe)
+
+
+def _own(network: nn.Module, spec: RunSpec, height: int, width: int) -> Backend:
+    """Return the project's own backend for a network; arguments as for ``select``.
+
+    Raises:
+        NativeUnavailable: it cannot compute this network here; the message says why.
+    """
+    recipe, architecture = spec.recipe, spec.network.architecture
+    code = "Triton code" if recipe.conv_backend == "triton" else "native code"
     if recipe.precision == "bfloat16" or recipe.compile:
-        reason = "native code has neither bfloat16 nor torch.compile"
-    elif native is None:
-        reason = f"there is no native code for {spec.network.architecture} networks"
-    else:
-        reason = native.supported(network, height, width)
-    if native is not None and reason is None:
-        try:
-            backend: Backend = native.backend(network, torch.get_num_threads())
-            return backend
-        except NativeUnavailable as error:
-            reason = str(error)
-    level = logging.WARNING if recipe.conv_backend == "native" else logging.INFO
-    _log.log(level, "convolutions by PyTorch: %s", reason)
-    return TorchBackend(network, recipe)
+        raise NativeUnavailable(f"{code} has neither bfloat16 nor torch.compile")
+    module = registry.load_own_code(architecture, recipe.conv_backend)
+    if module is None:
+        raise NativeUnavailable(f"there is no {code} for {architecture} networks")
+    if reason := module.supported(network, height, width):
+        raise NativeUnavailable(reason)
+    backend: Backend = module.backend(network, torch.get_num_threads())
+    return backend

@@ -1,0 +1,85 @@
+"""Fused Triton kernels against PyTorch; test_fused.py runs this with Triton's interpreter."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from test_backend import RECIPE
+
+from resnoise import devices
+from resnoise.data import dataset
+from resnoise.data.samples import Samples
+from resnoise.native import fused
+from resnoise.networks.simplified import build
+from resnoise.specs.run import NetworkSpec, RunSpec
+from resnoise.storage import tensorfile
+from resnoise.training.loop import train
+from resnoise.training.run import RunFiles
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(("channels", "residual"), [(1, False), (3, True)])
+def test_loss_and_gradients_are_those_of_autograd_in_float64(channels: int, residual: bool) -> None:
+    torch.manual_seed(0)
+    network = build(8, 16, 10, channels, residual)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    exact = build(8, 16, 10, channels, residual).double()
+    exact.load_state_dict(network.state_dict())
+    inputs = torch.randn(3, channels, 8, 8).contiguous(memory_format=torch.channels_last)
+    labels = torch.tensor([1, 5, 7])
+    output = exact(inputs.double())
+    expected = F.cross_entropy(output, labels)
+    expected.backward()
+    backend = fused.backend(devices.place(network, CPU, "float32"), 1)
+    backend.loss_and_gradients(inputs.flip(0), labels)
+    # The second call overwrites what the first one has left.
+    loss, wrong = backend.loss_and_gradients(inputs, labels)
+    assert float(loss) == pytest.approx(float(expected), rel=1e-6)
+    assert int(wrong) == int((output.argmax(1) != labels).sum())
+    torch.testing.assert_close(backend.logits(inputs).double(), output, rtol=1e-5, atol=1e-6)
+    for (name, found), right in zip(network.named_parameters(), exact.parameters(), strict=True):
+        assert found.grad is not None and right.grad is not None, name
+        assert found.grad.stride() == found.stride(), name
+        assert (found.grad - right.grad).norm() < 1e-5 * right.grad.norm(), name
+
+
+def test_a_run_by_fused_kernels_is_that_of_pytorch_to_rounding(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(0)
+    images = numbers.integers(0, 256, (10, 8, 8, 1), np.uint8)
+    samples = Samples(images[:8], np.arange(8) % 2, images[8:], np.arange(2), ("a", "b"))
+    dataset.save(tmp_path / "data.safetensors", samples, "noise")
+    pictures = dataset.load(tmp_path / "data.safetensors")
+    weights = {}
+    for name in ("triton", "torch"):
+        recipe = dataclasses.replace(RECIPE, batch_size=5, crop_padding=1, conv_backend=name)
+        spec = RunSpec(NetworkSpec("residual", 8, 16), "hmwi", 1, recipe)
+        files = RunFiles.in_folder(tmp_path / name)
+        train([spec], pictures, [files], device="cpu", threads=1, code="code")
+        (session,) = json.loads(files.record.read_text("utf-8"))["sessions"]
+        assert session["conv_backend"] == name
+        weights[name] = tensorfile.load(files.weights)[0]
+    for key, array in weights["triton"].items():
+        np.testing.assert_allclose(array, weights["torch"][key], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("width", "size", "dtype", "reason"),
+    [
+        (8, 8, torch.float32, "a power of two from 16 on, not 8"),
+        (48, 8, torch.float32, "a power of two from 16 on, not 48"),
+        (16, 6, torch.float32, "multiples of 4, not 6x6 pixels"),
+        (16, 8, torch.float64, "float32, not in torch.float64"),
+        (16, 8, torch.float32, None),
+    ],
+)
+def test_what_they_cannot_compute_has_a_reason(
+    width: int, size: int, dtype: torch.dtype, reason: str | None
+) -> None:
+    found = fused.supported(build(8, width, 10, 3, False).to(dtype), size, size)
+    assert found == reason if reason is None else reason in found
