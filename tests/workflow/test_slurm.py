@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 PROFILE = "slurm/config.yaml"
 # Long enough to be hit, and asking for a graphics card, which the node claims to have.
-EDITS = {"epochs: 2,": "epochs: 400,", "device: cpu": "device: auto"}
+EDITS = {"epochs: 2,": "epochs: 200,", "device: cpu": "device: auto"}
 # What a test cannot wait for, and how to ask a Slurm without accounting.
 QUICK = (
     "--slurm-status-command=squeue",
