@@ -76,6 +76,13 @@ onerror:
 include: "rules/templates.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
+
+
+if CONFIG["finished_runs"]:
+
+    include: "rules/take.smk"
+
+
 include: "rules/transfer.smk"
 include: "rules/twins.smk"
 include: "rules/cushions.smk"

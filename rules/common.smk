@@ -33,6 +33,7 @@ from resnoise.specs import metrics as metric_specs
 from resnoise.specs.run import RUN_FILES
 from resnoise.specs.theory import TrivialCaseSpec
 from resnoise.storage.checksum import compare
+from resnoise.storage.checksum import file_digest
 from resnoise.storage.digests import read_json, write_json
 from resnoise.trained import user_code
 

@@ -60,6 +60,27 @@ def samples(section: str, number: int) -> dict[str, Any]:
 # What is wrong with it, the key that the message begins with, the value given, what is allowed.
 CONTRADICTIONS: list[tuple[str, dict[str, Any], str, str, str]] = [
     (
+        "finished runs in a folder without runs",
+        {"finished_runs": "out"},
+        "finished_runs",
+        "'out'",
+        "a results folder with finished runs",
+    ),
+    (
+        "finished runs in a file",
+        {"finished_runs": "net.pt"},
+        "finished_runs",
+        "'net.pt'",
+        "a results folder with finished runs",
+    ),
+    (
+        "finished runs in a variable",
+        {"finished_runs": "$HOME/results"},
+        "finished_runs",
+        "'$HOME/results'",
+        "a path that is written out",
+    ),
+    (
         "batch larger than the digits",
         {"data": DIGITS, **simplified(batch_size=1443)},
         "training.simplified.batch_size",

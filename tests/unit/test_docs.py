@@ -144,7 +144,8 @@ def test_targets_and_files_of_experiments_are_made_by_rules() -> None:
 
 def test_the_picture_of_the_rules_has_all_that_make_files() -> None:
     shown = re.findall(r">(\w+)</text>", (ROOT / "docs" / "rulegraph.svg").read_text("utf-8"))
-    assert RULES - COLLECTING - set(shown) == set()
+    # One rule is there only where runs are taken instead of being trained.
+    assert RULES - COLLECTING - set(shown) == {"take"}
 
 
 def quoted(origin: str) -> list[str]:

@@ -36,7 +36,7 @@ def examples() -> list[str]:
 
 def marked(name: str) -> object:
     """Return a check's name, marked where it takes long: other tests kill and measure on a CPU."""
-    long = ("a_killed_run", "a_measurement_keeps", "training_takes", "a_metric_is_the_cpus")
+    long = ("a_killed", "a_measurement", "training_takes", "a_metric", "twins_stay", "three_epochs")
     return pytest.param(name, marks=pytest.mark.thorough) if name.startswith(long) else name
 
 

@@ -1,7 +1,10 @@
 """The target conjecture on the tiny configuration, in the project in which every rule has run."""
 
 import pandas as pd
+import pytest
 from projects import Project
+
+pytestmark = pytest.mark.thorough
 
 
 def test_doses_and_causes_are_trained_measured_and_drawn(everything: Project) -> None:

@@ -63,6 +63,7 @@ def test_options_are_snakemakes(project: Project, capsys: pytest.CaptureFixture[
     assert wrong == []
 
 
+@pytest.mark.thorough
 def test_targets_can_be_made(project: Project, programs: Path) -> None:
     # One start of Snakemake for all targets of one configuration: what single commands change in
     # it decides how, not what there is.

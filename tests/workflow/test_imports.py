@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
 from projects import Project
+
+pytestmark = pytest.mark.thorough
 
 
 def test_no_job_imports_the_compiler(everything: Project) -> None:

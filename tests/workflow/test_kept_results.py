@@ -11,6 +11,7 @@ import faults
 import pytest
 from projects import CORE, PLAIN, RESIDUAL, Project
 
+from resnoise.plan.artefacts import ARTEFACTS
 from resnoise.storage import tensorfile
 
 pytestmark = pytest.mark.thorough
@@ -108,7 +109,9 @@ def test_a_study_computes_only_what_its_keys_change(everything: Project, tmp_pat
     project = everything.copy_to(tmp_path / "project")
     since = now(project)
     change = "training={fully_fledged: {learning_rate: 0.05}}"
-    project.snakemake("all", "--config", change)
+    # All that is measured, and fewer pages of it than the target all.
+    tables = [artefact.name for artefact in ARTEFACTS if not artefact.is_figure]
+    project.snakemake(*tables, "--config", change)
     (study,) = (project.results / "studies").iterdir()
     logs = {log for log in study.rglob("logs/*/*.log") if log.stat().st_mtime > since}
     taken = {log for log in logs if FROM_THE_STORE in log.read_text("utf-8")}

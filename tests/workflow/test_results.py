@@ -6,6 +6,8 @@ from projects import PLAIN, RESIDUAL, Project
 
 from resnoise.plan.artefacts import ARTEFACTS
 
+pytestmark = pytest.mark.thorough
+
 
 def evaluation(project: Project, run: str) -> pd.DataFrame:
     """Return the evaluation of a run, by snapshot."""

@@ -44,6 +44,8 @@ def output_rules(
             yield from _folder_rules(key, config[key], code)
     if not {"results", "store"} & problems.keys() and config["store"] is not None:
         yield from _store_rules(config["results"], config["store"])
+    if not {"results", "finished_runs"} & problems.keys() and config["finished_runs"] is not None:
+        yield from _finished_rules(config["results"], config["finished_runs"])
 
 
 def _folder_rules(
@@ -90,6 +92,24 @@ def _store_rules(results: str, store: str) -> Iterator[tuple[str, str]]:
             "store",
             f"{show(store)} given, allowed: a folder outside of the results folder "
             f"{show(results)}, or the folder {FOLDER} in it",
+        )
+
+
+def _finished_rules(results: str, finished: str) -> Iterator[tuple[str, str]]:
+    """Yield a problem if finished runs cannot be taken from a folder."""
+    if allowed := written_out(finished):
+        yield "finished_runs", f"{show(finished)} given, allowed: {allowed}"
+    elif not (stat.S_ISDIR(mode(finished)) and any(Path(finished).glob("runs/*/*/seed*/run.json"))):
+        yield (
+            "finished_runs",
+            f"{show(finished)} given, allowed: a results folder with finished runs (seen from "
+            f"{Path.cwd()})",
+        )
+    elif os.path.realpath(finished) == os.path.realpath(results):
+        yield (
+            "finished_runs",
+            f"{show(finished)} given, allowed: another folder than results, whose runs would be "
+            "replaced while they are read",
         )
 
 

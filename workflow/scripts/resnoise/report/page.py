@@ -328,7 +328,7 @@ def _run_facts(record: Mapping[str, Any]) -> dict[str, Any]:
         "seed": spec["seed"],
         "epochs": record["epochs_done"],
         "asked": spec["recipe"]["epochs"],
-        "status": record["status"],
+        "status": ", ".join([record["status"], *_taken(record)]),
         "seconds": record["seconds"],
         "duration": duration(record["seconds"]),
         "sessions": len(sessions),
@@ -340,6 +340,14 @@ def _run_facts(record: Mapping[str, Any]) -> dict[str, Any]:
         "code": record["code_digest"],
         "data": record["data_digest"],
     }
+
+
+def _taken(record: Mapping[str, Any]) -> list[str]:
+    """Return in words that a run was taken from elsewhere, and on which pictures it was trained."""
+    if "trained_on" not in record:
+        return []
+    same = record["trained_on"] == record["data_digest"]
+    return ["trained elsewhere" if same else "trained elsewhere on other pictures"]
 
 
 def _data(file: Path) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from resnoise.specs.run import RUN_FILES, plain_twin
 from resnoise.storage.digests import check_csv, digest_file, read_json, read_stamp
 from resnoise.storage.store import Store
 from resnoise.trained.record import Record, read_all_weights, read_record
+from resnoise.trained.taken import TRAINED_ON
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +93,10 @@ def _twins(drift: Path, spec: dict[str, Any]) -> tuple[dict[str, Any], dict[str,
 def _run(folder: Path) -> Record:
     """Return the record of a finished run, after a check of all its files."""
     file = folder / "run.json"
-    record = read_record(file, read_json(file)["data_digest"])
+    facts = read_json(file)
+    if TRAINED_ON in facts:
+        raise ResnoiseError(f"{file}: not trained here")
+    record = read_record(file, facts["data_digest"])
     check_csv(folder / "history.csv")
     read_all_weights(folder, record)
     return record

@@ -1,0 +1,38 @@
+# Runs that another results folder has, included where the key `finished_runs` names one: they are taken
+# instead of being trained (docs/reproducibility.md).
+
+
+# A run that is not there is trained.
+ruleorder: take > train
+
+
+rule take:
+    """Copy a finished run, to be measured on the pictures of this configuration."""
+    input:
+        # Its time does not count, as for all that comes from elsewhere; its content is a parameter.
+        finished=ancient(f"{CONFIG['finished_runs']}/{RUN}/run.json"),
+        data="<results>/data.safetensors",
+    output:
+        weights=f"<results>/{RUN}/weights.safetensors",
+        snapshots=f"<results>/{RUN}/snapshots.safetensors",
+        history=with_digest(f"<results>/{RUN}/history.csv"),
+        record=f"<results>/{RUN}/run.json",
+    log:
+        f"<logs>/{grid.LOG}",
+    benchmark:
+        "<benchmarks>/take/{architecture}-{depth}-{initialisation}-seed{seed}.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=rising(1000),
+        runtime=rising(10),
+    params:
+        *code("take.py", "data.yaml"),
+        script=script("take.py"),
+        spec=run_spec,
+        finished=lambda wildcards, input: file_digest(Path(input.finished)),
+        running=running("take.py", "data.yaml"),
+        pictures=pictures,
+    shell:
+        "python {params.script:q} --code {params.running:q} --spec {params.spec:q} {params.pictures:q}"
+        " --finished {input.finished:q} --record {output.record:q} > {log:q} 2>&1"

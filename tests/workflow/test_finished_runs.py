@@ -1,0 +1,40 @@
+"""Runs of another results folder are measured, and not trained again."""
+
+import numpy as np
+import pandas as pd
+from projects import CORE, PLAIN, RESIDUAL, Project
+
+from resnoise.storage import tensorfile
+from resnoise.storage.digests import read_json
+
+CONFIG = "config/tiny.yaml"
+SCHEDULE = "workflow/scripts/resnoise/training/schedule.py"
+
+
+def test_finished_runs_are_taken_and_measured_on_other_pictures(project: Project) -> None:
+    elsewhere = project.root / "elsewhere"
+    project.results.rename(elsewhere)
+    project.replace(CONFIG, "test_per_class: 5}", "test_per_class: 6}\nfinished_runs: elsewhere")
+    project.replace(CONFIG, "seeds: [1]", "seeds: [1, 2]")
+    project.snakemake(*CORE)
+    for run in (PLAIN, RESIDUAL):
+        weights, before = (
+            tensorfile.load(folder / run / "weights.safetensors")[0]
+            for folder in (project.results, elsewhere)
+        )
+        for name, array in before.items():
+            np.testing.assert_array_equal(weights[name], array)
+        record = read_json(project.results / run / "run.json")
+        assert record["trained_on"] != record["data_digest"]
+        assert "trained_on" not in read_json(project.results / run.replace("1", "2") / "run.json")
+    table = pd.read_csv(project.results / "table1.csv")
+    assert list(table["seeds"]) == [2, 2]
+    assert project.stale() == {}
+    # What would train them here does not count.
+    project.replace(SCHEDULE, "epoch - 1 >=", "epoch >=")
+    stale = project.stale()
+    assert (stale["train"], stale["evaluate"]) == (2, 2) and "take" not in stale
+
+    project.replace(CONFIG, "finished_runs: elsewhere", "finished_runs: results/tiny")
+    printed = project.snakemake("--dry-run", *CORE, fails=True)
+    assert "finished_runs: 'results/tiny' given, allowed: another folder than results" in printed
