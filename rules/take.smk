@@ -1,5 +1,5 @@
-# Runs that another results folder has, included where the key `finished_runs` names one: they are taken
-# instead of being trained (docs/reproducibility.md).
+# Runs that are taken from the results folder in the key `finished_runs` instead of being trained
+# (docs/reproducibility.md). Included where the key names one.
 
 
 # A run that is not there is trained.

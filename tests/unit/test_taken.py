@@ -74,7 +74,7 @@ def test_a_taken_run_is_one_of_these_pictures_and_says_where_it_was_trained(
 
 
 def test_another_run_is_refused_by_name(source: Path, tmp_path: Path) -> None:
-    with pytest.raises(ResnoiseError, match="with seed 1 instead of 2"):
+    with pytest.raises(ResnoiseError, match="with seed 1 instead of 2; ask for the same"):
         take(source, tmp_path / "taken", dataclasses.replace(SPEC, seed=2), OTHER_DATA)
     assert not (tmp_path / "taken").exists()
 

@@ -4,6 +4,7 @@ import dataclasses
 import logging
 from pathlib import Path
 
+from resnoise.errors import ResnoiseError
 from resnoise.specs.run import RunSpec
 from resnoise.storage import tensorfile
 from resnoise.storage.digests import (
@@ -15,7 +16,7 @@ from resnoise.storage.digests import (
 )
 from resnoise.storage.files import atomic_path
 from resnoise.storage.identity import check_beside
-from resnoise.trained.record import read_all_weights, read_record
+from resnoise.trained.record import differences, read_all_weights, read_record
 
 _log = logging.getLogger(__name__)
 
@@ -39,8 +40,14 @@ def take(source: Path, folder: Path, spec: RunSpec, data: str) -> None:
     Raises:
         ResnoiseError: a file is missing or damaged, or it is another run.
     """
-    facts = read_json(source / "run.json")
-    record = read_record(source / "run.json", str(facts.get("data_digest")), spec)
+    file = source / "run.json"
+    facts = read_json(file)
+    record = read_record(file, str(facts.get("data_digest")))
+    if record.spec != spec:
+        raise ResnoiseError(
+            f"{file}: another run than the one asked for, with {differences(record.spec, spec)}; "
+            "ask for the same, or leave finished_runs out"
+        )
     weights = read_all_weights(source, record)
     history = source / "history.csv"
     check_csv(history)
