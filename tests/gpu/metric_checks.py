@@ -75,7 +75,7 @@ CASES = [f"{metric} {network}" for metric in METRICS for network in NETWORKS]
 def a_metric_is_the_cpus(place: Place, case: str) -> str:
     """Measure one run on the CPU and on the device, and compare all numbers."""
     metric, architecture = case.split()
-    run = trained_run(place.folder, architecture)
+    run = trained_run(place, architecture)
     bound = METRICS[metric]
     cpu = measured(run, metric, "cpu", place.folder)
     device = measured(run, metric, place.device.type, place.folder)
@@ -86,11 +86,14 @@ def a_metric_is_the_cpus(place: Place, case: str) -> str:
     return f"{worst:.1e} of what is allowed, in {sum(len(table) for table in cpu)} rows"
 
 
-def trained_run(folder: Path, architecture: str) -> TrainedRun:
-    """Return a run that was trained on the CPU, where it has the same bits every time."""
-    data = examples.pictures(folder, 100, 50)
-    examples.trained(examples.run_spec(architecture), data, folder / "run", "cpu")
-    return trained_runs.read(folder / "run", data)
+def trained_run(place: Place, architecture: str) -> TrainedRun:
+    """Return a run that was trained on the CPU, where it has the same bits every time.
+
+    In a rehearsal its pictures are small, because both measurements are on the CPU then.
+    """
+    data = examples.pictures(place.folder, 100, 50, side=32 if place.device.type == "cuda" else 16)
+    examples.trained(examples.run_spec(architecture), data, place.folder / "run", "cpu")
+    return trained_runs.read(place.folder / "run", data)
 
 
 def measured(run: TrainedRun, metric: str, device: str, folder: Path) -> list[pd.DataFrame]:
@@ -129,7 +132,7 @@ def deviation(found: pd.DataFrame, right: pd.DataFrame, bound: Bound) -> float:
 @check()
 def a_transferred_network_is_equal(place: Place) -> str:
     """Transfer a residual network to the plain one on the device."""
-    run = trained_run(place.folder, "residual")
+    run = trained_run(place, "residual")
     files = place.folder / "run"
     report = place.folder / "report.json"
     transfer_run(
@@ -150,7 +153,7 @@ def a_transferred_network_is_equal(place: Place) -> str:
 @check("layer_cushion", "noise_stability", "interlayer_cushion")
 def a_measurement_keeps_to_its_memory(place: Place, metric: str) -> str:
     """Measure with little memory for activations, and look at what was taken."""
-    run = trained_run(place.folder, "residual")
+    run = trained_run(place, "residual")
     spec = METRICS[metric].spec
     assert spec is not None
     spec = dataclasses.replace(spec, samples=20, every_snapshot=False)

@@ -37,8 +37,9 @@ def test_loss_and_gradients_are_those_of_autograd_in_float64(channels: int, resi
     expected = F.cross_entropy(output, labels)
     expected.backward()
     backend = fused.backend(devices.place(network, CPU, "float32"), 1)
-    backend.loss_and_gradients(inputs.flip(0), labels)
-    # The second call overwrites what the first one has left.
+    if residual:
+        # What is left of a call is overwritten by the next one.
+        backend.loss_and_gradients(inputs.flip(0), labels)
     loss, wrong = backend.loss_and_gradients(inputs, labels)
     assert float(loss) == pytest.approx(float(expected), rel=1e-6)
     assert int(wrong) == int((output.argmax(1) != labels).sum())
@@ -51,13 +52,13 @@ def test_loss_and_gradients_are_those_of_autograd_in_float64(channels: int, resi
 
 def test_a_run_by_fused_kernels_is_that_of_pytorch_to_rounding(tmp_path: Path) -> None:
     numbers = np.random.default_rng(0)
-    images = numbers.integers(0, 256, (10, 8, 8, 1), np.uint8)
-    samples = Samples(images[:8], np.arange(8) % 2, images[8:], np.arange(2), ("a", "b"))
+    images = numbers.integers(0, 256, (6, 8, 8, 1), np.uint8)
+    samples = Samples(images[:4], np.arange(4) % 2, images[4:], np.arange(2), ("a", "b"))
     dataset.save(tmp_path / "data.safetensors", samples, "noise")
     pictures = dataset.load(tmp_path / "data.safetensors")
     weights = {}
     for name in ("triton", "torch"):
-        recipe = dataclasses.replace(RECIPE, batch_size=5, crop_padding=1, conv_backend=name)
+        recipe = dataclasses.replace(RECIPE, batch_size=3, crop_padding=1, conv_backend=name)
         spec = RunSpec(NetworkSpec("residual", 8, 16), "hmwi", 1, recipe)
         files = RunFiles.in_folder(tmp_path / name)
         train([spec], pictures, [files], device="cpu", threads=1, code="code")
