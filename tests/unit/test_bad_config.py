@@ -592,7 +592,7 @@ def _set(raw: dict[str, Any], key: str, value: Any) -> None:
     functools.reduce(below, path, raw)[name] = value
 
 
-@settings(max_examples=300, database=None)
+@settings(max_examples=150, database=None)
 @given(configurations(mistakes=True))
 def test_mutated_configurations_give_messages_and_nothing_else(raw: dict[str, Any]) -> None:
     before = repr(raw)
@@ -605,7 +605,7 @@ def test_mutated_configurations_give_messages_and_nothing_else(raw: dict[str, An
     assert repr(raw) == before
 
 
-@settings(max_examples=200, database=None)
+@settings(max_examples=100, database=None)
 @given(configurations(mistakes=False))
 def test_only_contradictions_are_refused_in_valid_values(raw: dict[str, Any]) -> None:
     try:

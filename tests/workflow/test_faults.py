@@ -81,7 +81,7 @@ def test_killed_again_and_again_all_ends_the_same(everything: Project, tmp_path:
     project.configure_everything()
     project.configure_external()
     draw = random.Random(6)
-    for number in range(5):
+    for number in range(4):
         process = faults.start(project, *KILLED)
         time.sleep(draw.uniform(3, 10))
         # Every other time, jobs go on while the next Snakemake makes the same files.
