@@ -302,6 +302,17 @@ def test_a_diverged_job(job: Job) -> None:
     assert (status.state, status.progress, status.note) == (State.DIVERGED, 3, "epoch 3, step 7")
 
 
+def test_a_taken_run_may_be_of_other_code_where_runs_are_taken(job: Job) -> None:
+    assert job.plan
+    write_record(job, code_digest="other", trained_on="pictures")
+    assert look(job).state is State.OUTDATED
+    taken = dataclasses.replace(job, plan=dataclasses.replace(job.plan, taken=True))
+    status = look(taken)
+    assert (status.state, status.note) == (State.DONE, "trained elsewhere")
+    write_record(job, code_digest="other")
+    assert look(taken).state is State.OUTDATED
+
+
 def test_a_result_of_other_code_or_another_specification_is_outdated(job: Job) -> None:
     assert job.plan
     write_record(job, code_digest="other")

@@ -216,6 +216,17 @@ def test_a_changed_file_is_named_and_not_shown(tmp_path: Path, name: str) -> Non
         report_pages.build(tmp_path)
 
 
+def test_runs_that_were_taken_are_named(tmp_path: Path) -> None:
+    report_pages.write(tmp_path)
+    one, two = (report_pages.record(seed, "done") for seed in (1, 2))
+    one["trained_on"], two["trained_on"] = one["data_digest"], "other"
+    for seed, record in enumerate((one, two), 1):
+        write_json(tmp_path / f"runs/plain-20/kwi/seed{seed}/run.json", record)
+    text = report_pages.build(tmp_path)
+    assert "<td>done, trained elsewhere</td>" in text
+    assert "<td>done, trained elsewhere on other pictures</td>" in text
+
+
 @pytest.mark.parametrize("content", [{}, {"spec": 1, "sessions": []}, {"sessions": 1}])
 def test_a_record_of_something_else_is_named(tmp_path: Path, content: dict[str, Any]) -> None:
     report_pages.write(tmp_path)

@@ -16,13 +16,13 @@ from resnoise.data.dataset import Dataset
 from resnoise.data.prepare import prepare
 from resnoise.errors import ResnoiseError
 from resnoise.plan.specs import recipe_spec
-from resnoise.specs.run import RUN_FILES, DataSpec, NetworkSpec, RunSpec
+from resnoise.specs.run import RUN_FILES, TRAINED_ON, DataSpec, NetworkSpec, RunSpec
 from resnoise.storage.digests import read_json
 from resnoise.storage.identity import check_beside
 from resnoise.storage.store import Store
 from resnoise.trained.adopt import adopt
 from resnoise.trained.record import read_all_weights, read_record
-from resnoise.trained.taken import TRAINED_ON, take
+from resnoise.trained.taken import take
 from resnoise.training.loop import train
 from resnoise.training.run import RunFiles
 

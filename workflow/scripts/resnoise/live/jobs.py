@@ -27,11 +27,13 @@ class Plan:
         code: digest of its code.
         drift: for twins, the settings for recording their drift, as they are in their checkpoint;
             None for a single run.
+        taken: whether a run that another version of the code has trained is taken.
     """
 
     spec: RunSpec
     code: str
     drift: str | None = None
+    taken: bool = False
 
     @property
     def identity(self) -> dict[str, str]:
@@ -81,7 +83,9 @@ def configured(
     jobs = []
     for run in sorted({*runs}, key=_order):
         plugins = _plugins(config, run.architecture, run.initialisation)
-        plan = Plan(run_spec(config, *run), code_digest("train.py", "torch.yaml", *plugins))
+        code = code_digest("train.py", "torch.yaml", *plugins)
+        taken = config["finished_runs"] is not None
+        plan = Plan(run_spec(config, *run), code, taken=taken)
         jobs.append(_run(results, run, plan))
     if TWINS in wanted:
         plugins = tuple(name for pair in grid.TWINS for name in _plugins(config, *pair))

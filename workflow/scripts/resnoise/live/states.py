@@ -41,7 +41,7 @@ from resnoise.durations import duration
 from resnoise.errors import ResnoiseError, quoted
 from resnoise.live.checkpoints import Checkpoint
 from resnoise.live.jobs import Job, Plan
-from resnoise.specs.run import RunSpec
+from resnoise.specs.run import TRAINED_ON, RunSpec
 from resnoise.storage.files import check_regular
 from resnoise.training.log_lines import INTERVAL, Finished, Log, Start
 
@@ -283,14 +283,17 @@ class _Evidence:
 
 def _finished(job: Job, record: dict[str, Any], last: Finished | None) -> Status:
     """Return the status of a job with a record; ``last`` is the last row of its history."""
-    if job.plan and (
-        record["code_digest"] != job.plan.code or RunSpec.from_dict(record["spec"]) != job.plan.spec
-    ):
-        return _outdated(job, job.plan)
+    taken = TRAINED_ON in record
+    if job.plan:
+        right = job.plan.taken if taken else record["code_digest"] == job.plan.code
+        if not right or RunSpec.from_dict(record["spec"]) != job.plan.spec:
+            return _outdated(job, job.plan)
     state = State.DIVERGED if record["status"] == "diverged" else State.DONE
     note = ""
     if state is State.DIVERGED:
         note = "epoch {epoch}, step {step}".format(**record["diverged_at"])
+    elif taken:
+        note = "trained elsewhere"
     elif len(record["sessions"]) > 1:
         note = f"in {len(record['sessions'])} parts"
     return Status(

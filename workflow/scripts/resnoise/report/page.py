@@ -22,6 +22,7 @@ from resnoise.data import dataset
 from resnoise.durations import duration
 from resnoise.errors import ResnoiseError, quoted
 from resnoise.report.facts import Facts
+from resnoise.specs.run import TRAINED_ON
 from resnoise.storage import csvfile
 from resnoise.storage.digests import check_csv, read_json
 from resnoise.storage.files import write_text
@@ -344,9 +345,9 @@ def _run_facts(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _taken(record: Mapping[str, Any]) -> list[str]:
     """Return in words that a run was taken from elsewhere, and on which pictures it was trained."""
-    if "trained_on" not in record:
+    if TRAINED_ON not in record:
         return []
-    same = record["trained_on"] == record["data_digest"]
+    same = record[TRAINED_ON] == record["data_digest"]
     return ["trained elsewhere" if same else "trained elsewhere on other pictures"]
 
 

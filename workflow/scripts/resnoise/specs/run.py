@@ -20,6 +20,8 @@ RUN_FILES = (
     "history.csv.sha256",
     "run.json",
 )
+# Key of the record of a run from elsewhere: digest of the pictures that it was trained on.
+TRAINED_ON = "trained_on"
 
 
 @dataclasses.dataclass(frozen=True)

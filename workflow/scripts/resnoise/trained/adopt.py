@@ -7,11 +7,10 @@ from typing import Any
 
 from resnoise.errors import ResnoiseError
 from resnoise.specs import results
-from resnoise.specs.run import RUN_FILES, plain_twin
+from resnoise.specs.run import RUN_FILES, TRAINED_ON, plain_twin
 from resnoise.storage.digests import check_csv, digest_file, read_json, read_stamp
 from resnoise.storage.store import Store
 from resnoise.trained.record import Record, read_all_weights, read_record
-from resnoise.trained.taken import TRAINED_ON
 
 _log = logging.getLogger(__name__)
 

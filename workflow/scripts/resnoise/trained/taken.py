@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 
 from resnoise.errors import ResnoiseError
-from resnoise.specs.run import RunSpec
+from resnoise.specs.run import TRAINED_ON, RunSpec
 from resnoise.storage import tensorfile
 from resnoise.storage.digests import (
     check_csv,
@@ -19,9 +19,6 @@ from resnoise.storage.identity import check_beside
 from resnoise.trained.record import differences, read_all_weights, read_record
 
 _log = logging.getLogger(__name__)
-
-# Key of a record: digest of the pictures that a taken run was trained on.
-TRAINED_ON = "trained_on"
 
 
 def take(source: Path, folder: Path, spec: RunSpec, data: str) -> None:
