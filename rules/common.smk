@@ -289,8 +289,7 @@ def running(script, environment, *plugins):
 
 def run_plugins(architecture, initialisation):
     """Return the modules that the training of a run loads by name."""
-    recipe = specs.recipe_spec(CONFIG, architecture)
-    return registry.plugin_modules(architecture, initialisation, recipe.conv_backend)
+    return specs.run_plugins(CONFIG, architecture, initialisation)
 
 
 def network_plugins(script, architecture, *plugins):

@@ -7,7 +7,7 @@ from typing import Any
 
 from resnoise import registry
 from resnoise.plan import grid
-from resnoise.plan.specs import recipe_spec, run_spec, twin_spec
+from resnoise.plan.specs import run_plugins, run_spec, twin_spec
 from resnoise.provenance import code_digest
 from resnoise.specs.run import RunSpec
 
@@ -82,25 +82,19 @@ def configured(
     runs = [run for name in wanted if name != TWINS for run in SETS[name](config)]
     jobs = []
     for run in sorted({*runs}, key=_order):
-        plugins = _plugins(config, run.architecture, run.initialisation)
+        plugins = run_plugins(config, run.architecture, run.initialisation)
         code = code_digest("train.py", "torch.yaml", *plugins)
         taken = config["finished_runs"] is not None
         plan = Plan(run_spec(config, *run), code, taken=taken)
         jobs.append(_run(results, run, plan))
     if TWINS in wanted:
-        plugins = tuple(name for pair in grid.TWINS for name in _plugins(config, *pair))
+        plugins = tuple(name for pair in grid.TWINS for name in run_plugins(config, *pair))
         code = code_digest("twins.py", "torch.yaml", *plugins)
         drift = "{every_step_epochs} {mask_pictures}".format(**config[TWINS])
         for depth, seed in grid.twin_pairs(config):
             plan = Plan(twin_spec(config, depth, seed), code, drift)
             jobs.append(_twins(results, depth, seed, plan))
     return jobs
-
-
-def _plugins(config: Mapping[str, Any], architecture: str, initialisation: str) -> tuple[str, ...]:
-    """Return the modules that the training of a run loads by name."""
-    recipe = recipe_spec(config, architecture)
-    return registry.plugin_modules(architecture, initialisation, recipe.conv_backend)
 
 
 def found(results: Path) -> list[Job]:

@@ -33,6 +33,18 @@ def recipe_spec(config: Mapping[str, Any], architecture: str) -> RecipeSpec:
     return RecipeSpec.from_dict(config["training"][registry.architecture(architecture).family])
 
 
+def run_plugins(
+    config: Mapping[str, Any], architecture: str, initialisation: str
+) -> tuple[str, ...]:
+    """Return the modules that training under a loaded configuration loads by name.
+
+    Raises:
+        ResnoiseError: there is no such architecture or initialisation.
+    """
+    recipe = recipe_spec(config, architecture)
+    return registry.plugin_modules(architecture, initialisation, recipe.conv_backend)
+
+
 def network_spec(config: Mapping[str, Any], architecture: str, depth: int) -> NetworkSpec:
     """Return the specification of a network under a loaded configuration.
 

@@ -7,14 +7,7 @@ from pathlib import Path
 from resnoise.errors import ResnoiseError
 from resnoise.specs.run import TRAINED_ON, RunSpec
 from resnoise.storage import tensorfile
-from resnoise.storage.digests import (
-    check_csv,
-    digest_file,
-    read_json,
-    stamp,
-    write_json,
-)
-from resnoise.storage.files import atomic_path
+from resnoise.storage.digests import check_csv, csv_path, read_json, stamp, write_json
 from resnoise.storage.identity import check_beside
 from resnoise.trained.record import differences, read_all_weights, read_record
 
@@ -55,9 +48,8 @@ def take(source: Path, folder: Path, spec: RunSpec, data: str) -> None:
         for kind, arrays in weights.items()
     }
     copy = folder / history.name
-    for file in (history, digest_file(history)):
-        with atomic_path(folder / file.name) as temporary:
-            temporary.write_bytes(file.read_bytes())
+    with csv_path(copy) as temporary:
+        temporary.write_bytes(history.read_bytes())
     stamp(copy, {"run": dataclasses.asdict(spec), "data": data})
     # Of a run that was taken there, too, this is what it was trained on.
     before = facts.get(TRAINED_ON, facts["data_digest"])
