@@ -2,6 +2,19 @@
 # (docs/reproducibility.md). Included where the key names one.
 
 
+def beginning_code(wildcards):
+    """Return parameters for the code of the weights before training, which may be made again."""
+    initialisation = registry.initialisation_module(wildcards.initialisation)
+    return network_code("take.py", wildcards.architecture, initialisation)
+
+
+def beginning_promise(wildcards, output):
+    """Return the option --code of a run that is taken."""
+    initialisation = registry.initialisation_module(wildcards.initialisation)
+    names = network_plugins("take.py", wildcards.architecture, initialisation)
+    return promise("take.py", "torch.yaml", *names)
+
+
 # A run that is not there is trained.
 ruleorder: take > train
 
@@ -11,6 +24,8 @@ rule take:
     input:
         # Its time does not count, as for all that comes from elsewhere; its content is a parameter.
         finished=ancient(f"{CONFIG['finished_runs']}/{RUN}/run.json"),
+        # A run may have been published without its weights.
+        weights=ancient(f"{CONFIG['finished_runs']}/{RUN}/weights.safetensors"),
         data="<results>/data.safetensors",
     output:
         weights=f"<results>/{RUN}/weights.safetensors",
@@ -22,16 +37,17 @@ rule take:
     benchmark:
         "<benchmarks>/take/{architecture}-{depth}-{initialisation}-seed{seed}.tsv"
     conda:
-        "../envs/data.yaml"
+        "../envs/torch.yaml"
     resources:
         mem_mb=rising(1000),
         runtime=rising(10),
     params:
-        *code("take.py", "data.yaml"),
+        *code("take.py", "torch.yaml"),
         script=script("take.py"),
         spec=run_spec,
+        network=beginning_code,
         finished=lambda wildcards, input: file_digest(Path(input.finished)),
-        running=running("take.py", "data.yaml"),
+        running=beginning_promise,
         pictures=pictures,
     shell:
         "python {params.script:q} --code {params.running:q} --spec {params.spec:q} {params.pictures:q}"

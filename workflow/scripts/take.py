@@ -23,7 +23,7 @@ def main() -> None:
     arguments = parser.parse_args()
     pictures = dataset.load(arguments.data, arguments.data_spec)
     spec = RunSpec.from_json(arguments.spec)
-    take(arguments.finished.parent, arguments.record.parent, spec, pictures.digest)
+    take(arguments.finished.parent, arguments.record.parent, spec, pictures)
 
 
 if __name__ == "__main__":

@@ -215,9 +215,9 @@ def plugin_modules(
     architecture_name: str, initialisation: str, conv_backend: str
 ) -> tuple[str, ...]:
     """Return the names of the modules that a run loads by name, for these three of its settings."""
-    name, _ = initialisation_parameters(initialisation)
     entry = architecture(architecture_name)
-    modules = (entry.module, entry.own_code(conv_backend), INITIALISATIONS[name].module)
+    own_code = entry.own_code(conv_backend)
+    modules = (entry.module, own_code, initialisation_module(initialisation))
     return tuple(module for module in modules if module)
 
 
@@ -268,6 +268,12 @@ class Kernels:
     """An initialisation with its parameters: ``draw_kernel(shape, in_block, generator)``."""
 
     draw_kernel: Callable[..., Any]
+
+
+def initialisation_module(specification: str) -> str:
+    """Return the name of the module of an initialisation; ResnoiseError if unknown."""
+    name, _ = initialisation_parameters(specification)
+    return INITIALISATIONS[name].module
 
 
 def load_initialisation(specification: str) -> Kernels:
