@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import triton
+import triton.language as tl
 from test_backend import RECIPE
 
 from resnoise import devices
 from resnoise.data import dataset
 from resnoise.data.samples import Samples
-from resnoise.native import fused
+from resnoise.native import fused, fused_kernels
 from resnoise.networks.simplified import build
 from resnoise.specs.run import NetworkSpec, RunSpec
 from resnoise.storage import tensorfile
@@ -23,13 +25,51 @@ from resnoise.training.run import RunFiles
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize(("channels", "residual"), [(1, False), (3, True)])
-def test_loss_and_gradients_are_those_of_autograd_in_float64(channels: int, residual: bool) -> None:
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several parts of sums for few pictures, and few programs, which take the interpreter long."""
+    monkeypatch.setattr(fused, "_PIXELS_OF_PART", 64)
+    monkeypatch.setattr(fused, "_SUMS", 4096)
+
+
+@triton.jit
+def split(x, high, again, low, SIZE: tl.constexpr):  # noqa: N803
+    """Write the numbers of TF32 whose sum x is."""
+    at = tl.arange(0, SIZE)
+    number = tl.load(x + at)
+    tl.store(high + at, fused_kernels._high(number))
+    tl.store(again + at, fused_kernels._high_again(number))
+    tl.store(low + at, fused_kernels._low(number))
+
+
+def test_a_number_is_the_sum_of_two_of_tf32() -> None:
+    """The interpreter multiplies in float32, where a card leaves the last 13 bits out."""
     torch.manual_seed(0)
-    network = build(8, 16, 10, channels, residual)
+    x = torch.cat([torch.randn(1000) * 10.0**power for power in (-30, -3, 0, 20)])
+    x = torch.cat([x, torch.tensor([0.0, 1.0, -1.0, 1 + 2.0**-11, 2 - 2.0**-23]).repeat(96)[:96]])
+    high, again, low = (torch.empty_like(x) for _ in range(3))
+    split[(1,)](x, high, again, low, len(x))
+    assert torch.equal(high, again) and torch.equal(high + low, x)
+    assert not (high.view(torch.int32) & 0x1FFF).any()
+    assert (low.abs() <= 2.0**-11 * x.abs()).all()
+    # What the card makes of the products.
+    a, b = x[1000:3000].reshape(2, 1000)
+    rest = [(number.view(torch.int32) & -0x2000).view(torch.float32) for number in low[1000:3000]]
+    a_low, b_low = torch.stack(rest).reshape(2, 1000)
+    a_high, b_high = high[1000:3000].reshape(2, 1000)
+    product = (a_low * b_high + a_high * b_low) + a_high * b_high
+    torch.testing.assert_close(product.double(), a.double() * b.double(), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(("width", "channels", "residual"), [(32, 1, False), (16, 3, True)])
+def test_loss_and_gradients_are_those_of_autograd_in_float64(
+    width: int, channels: int, residual: bool
+) -> None:
+    torch.manual_seed(0)
+    network = build(8, width, 10, channels, residual)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
-    exact = build(8, 16, 10, channels, residual).double()
+    exact = build(8, width, 10, channels, residual).double()
     exact.load_state_dict(network.state_dict())
     inputs = torch.randn(3, channels, 8, 8).contiguous(memory_format=torch.channels_last)
     labels = torch.tensor([1, 5, 7])

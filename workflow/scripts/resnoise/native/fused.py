@@ -1,125 +1,39 @@
-# mypy: ignore-errors
-# ruff: noqa: N803, N806 (constants of kernels in capitals)
 """Loss and gradients of a ``SimplifiedNet`` on a graphics card, in fused Triton kernels, float32.
 
 One launch each for convolution + bias + identity + ReLU, for the gradient of an activation with the
-identity and the mask of the ReLU before it, and for the gradients of weights and biases. All read
-and write pictures and kernels as they lie in memory, channels last. Sums over pictures are made in
-parts of a fixed size that are added in a fixed order: the same bits every time. Products are those
-of float32 (three TF32 products each, which is as exact) unless TF32 is allowed.
+identity and the mask of the ReLU before it, for the gradients of a layer's weights and biases, and
+for pooling, linear layer and loss. Sums over pictures are made in parts of a fixed size that are
+added in a fixed order, for all layers in one launch: the same bits every time. Products are those
+of float32 (``fused_kernels`` says how) unless TF32 is allowed.
 """
 
+import operator
 import os
+from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 import triton
-import triton.language as tl
 from torch import Tensor, nn
 
+from resnoise.native import fused_kernels as kernels
 from resnoise.networks.simplified import SimplifiedNet
 
-# Output pixels of a program, and parts that the sums over pixels are divided into.
-_PIXELS = 128
-_PARTS = 64
 # Tensor cores take at least so many channels.
 _FEWEST_CHANNELS = 16
 # Pictures are halved twice.
 _SIZE_MULTIPLE = 4
-
-
-@triton.jit
-def _convolve(
-    x, w, b, y, pixels,
-    H: tl.constexpr, W: tl.constexpr, C: tl.constexpr, CP: tl.constexpr, K: tl.constexpr,
-    S: tl.constexpr, IDENTITY: tl.constexpr, M: tl.constexpr, PRECISION: tl.constexpr,
-):  # fmt: skip
-    """Write y [B, H / S, W / S, K] = relu(conv(x [B, H, W, C], w [K, 9, C]) + b [+ id])."""
-    OH: tl.constexpr = H // S
-    OW: tl.constexpr = W // S
-    m = tl.program_id(0) * M + tl.arange(0, M)
-    live = m < pixels
-    n, i, j = m // (OH * OW), m % (OH * OW) // OW, m % OW
-    c, k = tl.arange(0, CP), tl.arange(0, K)
-    total = tl.zeros((M, K), tl.float32)
-    for tap in range(9):
-        row, column = i * S + tap // 3 - 1, j * S + tap % 3 - 1
-        inside = live & (row >= 0) & (row < H) & (column >= 0) & (column < W)
-        at = ((n * H + row) * W + column)[:, None] * C + c[None, :]
-        a = tl.load(x + at, mask=inside[:, None] & (c < C)[None, :], other=0.0)
-        kernel = tl.load(
-            w + (k[None, :] * 9 + tap) * C + c[:, None],
-            mask=(c < C)[:, None] & (k < K)[None, :],
-            other=0.0,
-        )
-        total = tl.dot(a, kernel, total, input_precision=PRECISION)
-    total += tl.load(b + k)[None, :]
-    if IDENTITY:
-        at = ((n * H + i * S) * W + j * S)[:, None] * C + (k % C)[None, :]
-        total += tl.load(x + at, mask=live[:, None], other=0.0)
-    tl.store(y + m[:, None] * K + k[None, :], tl.maximum(total, 0.0), mask=live[:, None])
-
-
-@triton.jit
-def _input_gradient(
-    g, w, x, out, pixels,
-    H: tl.constexpr, W: tl.constexpr, C: tl.constexpr, K: tl.constexpr,
-    S: tl.constexpr, IDENTITY: tl.constexpr, M: tl.constexpr, PRECISION: tl.constexpr,
-):  # fmt: skip
-    """Write out [B, H, W, C] = transpose(conv)(g) [+ that of the identity] where x > 0."""
-    OH: tl.constexpr = H // S
-    OW: tl.constexpr = W // S
-    m = tl.program_id(0) * M + tl.arange(0, M)
-    live = m < pixels
-    n, i, j = m // (H * W), m % (H * W) // W, m % W
-    c, k = tl.arange(0, C), tl.arange(0, K)
-    total = tl.zeros((M, C), tl.float32)
-    for tap in range(9):
-        row, column = i + 1 - tap // 3, j + 1 - tap % 3
-        inside = live & (row >= 0) & (column >= 0) & (row % S == 0) & (column % S == 0)
-        inside &= (row // S < OH) & (column // S < OW)
-        at = ((n * OH + row // S) * OW + column // S)[:, None] * K + k[None, :]
-        a = tl.load(g + at, mask=inside[:, None], other=0.0)
-        kernel = tl.load(w + (k[:, None] * 9 + tap) * C + c[None, :])
-        total = tl.dot(a, kernel, total, input_precision=PRECISION)
-    if IDENTITY:
-        own = live & (i % S == 0) & (j % S == 0)
-        at = ((n * OH + i // S) * OW + j // S)[:, None] * K + c[None, :]
-        for stack in tl.static_range(K // C):
-            total += tl.load(g + at + stack * C, mask=own[:, None], other=0.0)
-    at = m[:, None] * C + c[None, :]
-    positive = tl.load(x + at, mask=live[:, None], other=0.0) > 0
-    tl.store(out + at, tl.where(positive, total, 0.0), mask=live[:, None])
-
-
-@triton.jit
-def _weight_gradient(
-    x, g, weights, biases, pixels, each,
-    H: tl.constexpr, W: tl.constexpr, C: tl.constexpr, CP: tl.constexpr, K: tl.constexpr,
-    S: tl.constexpr, M: tl.constexpr, PRECISION: tl.constexpr,
-):  # fmt: skip
-    """Sums over ``each`` output pixels: weights [parts, K, 9, C] and biases [parts, K]."""
-    OH: tl.constexpr = H // S
-    OW: tl.constexpr = W // S
-    tap, part = tl.program_id(0), tl.program_id(1)
-    c, k = tl.arange(0, CP), tl.arange(0, K)
-    total = tl.zeros((CP, K), tl.float32)
-    bias = tl.zeros((K,), tl.float32)
-    for start in range(0, each, M):
-        m = part * each + start + tl.arange(0, M)
-        live = m < pixels
-        n, i, j = m // (OH * OW), m % (OH * OW) // OW, m % OW
-        row, column = i * S + tap // 3 - 1, j * S + tap % 3 - 1
-        inside = live & (row >= 0) & (row < H) & (column >= 0) & (column < W)
-        gradient = tl.load(g + m[:, None] * K + k[None, :], mask=live[:, None], other=0.0)
-        at = ((n * H + row) * W + column)[None, :] * C + c[:, None]
-        a = tl.load(x + at, mask=inside[None, :] & (c < C)[:, None], other=0.0)
-        total = tl.dot(a, gradient, total, input_precision=PRECISION)
-        bias += tl.sum(gradient, 0)
-    at = ((part * K + k[None, :]) * 9 + tap) * C + c[:, None]
-    tl.store(weights + at, total, mask=(c < C)[:, None] & (k < K)[None, :])
-    if tap == 0:
-        tl.store(biases + part * K + k, bias)
+# Most channels of a program, of the input and of the output.
+_CHANNELS = 64
+# Pixels that a program reads at a time; twice as many where there are so many pixels that every
+# multiprocessor has several programs all the same.
+_PIXELS = 64
+_MANY_PIXELS = 65_536
+# A sum over pixels is made in at most so many parts, of at least so many pixels each.
+_PARTS = 256
+_PIXELS_OF_PART = 256
+# Sums of parts that a program makes, and parts that it reads at a time.
+_SUMS, _PARTS_AT_A_TIME = 64, 32
 
 
 def supported(network: nn.Module, height: int, width: int) -> str | None:
@@ -155,7 +69,8 @@ def backend(network: SimplifiedNet, threads: int) -> "FusedSimplifiedNet":
 class FusedSimplifiedNet:
     """Computes what a ``SimplifiedNet`` and autograd compute.
 
-    The parameters stay in the network and are read at each call.
+    The parameters stay in the network and are read at each call. Memory for activations, and for
+    their gradients, is kept for every size of mini-batch that gradients were computed of.
 
     Attributes:
         name: what a run's record calls this backend.
@@ -172,10 +87,13 @@ class FusedSimplifiedNet:
             allow_tf32: let the card round the factors of products to TF32.
         """
         self.network = network
-        self._precision = "tf32" if allow_tf32 else "tf32x3"
-        convolutions = [(network.conv1, False)]
-        convolutions += [(block.conv, block.residual) for block in network.blocks()]
-        self._layers = [_Layer(conv, identity, self._precision) for conv, identity in convolutions]
+        exact = not allow_tf32
+        self._layers = [_Layer(network.conv1, False, exact, first=True)]
+        self._layers += [_Layer(block.conv, block.residual, exact) for block in network.blocks()]
+        self._sums = torch.empty(
+            sum(layer.size for layer in self._layers), device=network.fc.weight.device
+        )
+        self._work: dict[tuple[int, ...], _Work] = {}
 
     @torch.no_grad()
     def loss_and_gradients(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -188,88 +106,216 @@ class FusedSimplifiedNet:
         Returns:
             The mean cross-entropy (scalar) and the number of wrong predictions (int64 scalar).
         """
-        activations = [images.permute(0, 2, 3, 1).contiguous()]
+        work = self._work.get(tuple(images.shape))
+        if work is None:
+            work = _Work(self._layers, images, self.network.fc.out_features)
+            self._work[tuple(images.shape)] = work
+        self._forward(images, work.activations)
+        fc, last, g = self.network.fc, work.activations[-1], work.gradients[-1]
+        batch, height, width, channels = last.shape
+        classes = fc.out_features
+        kernels.classify[(batch,)](
+            *(last, fc.weight, fc.bias, labels, g),
+            *(work.pooled, work.deltas, work.losses, work.wrong, batch),
+            *(height - 2, width - 2, channels, classes),
+            triton.next_power_of_2((height - 2) * (width - 2)),
+            triton.next_power_of_2(classes),
+        )
+        fc.weight.grad, fc.bias.grad = work.deltas.t() @ work.pooled, work.deltas.sum(0)
+        steps = zip(self._layers, pairwise(work.activations), work.parts, strict=True)
+        for number, (layer, (x, _), parts) in reversed([*enumerate(steps)]):
+            g = work.gradients[number + 1]
+            layer.add_to_parts(x, g, parts)
+            if number:
+                layer.backward(x, g, work.gradients[number])
+        kernels.add_parts[(len(work.table),)](
+            work.all_parts, self._sums, work.table, _SUMS, _PARTS_AT_A_TIME
+        )
+        place = 0
         for layer in self._layers:
-            activations.append(layer.forward(activations[-1]))
-        last = activations[-1]
-        pooled = last.mean((1, 2))
-        fc = self.network.fc
-        logits = torch.addmm(fc.bias, pooled, fc.weight.t())
-        loss = F.cross_entropy(logits, labels)
-        classes = torch.arange(logits.shape[1], device=labels.device)
-        delta = (logits.softmax(1) - (labels[:, None] == classes).float()) / len(labels)
-        fc.weight.grad, fc.bias.grad = delta.t() @ pooled, delta.sum(0)
-        pixels = last.shape[1] * last.shape[2]
-        g = ((delta @ fc.weight) / pixels)[:, None, None, :] * (last > 0)
-        for layer, x in zip(reversed(self._layers), reversed(activations[:-1]), strict=True):
-            layer.set_gradients(x, g)
-            if layer is not self._layers[0]:
-                g = layer.backward(x, g)
-        return loss, (logits.argmax(1) != labels).sum()
+            layer.set_gradients(self._sums[place : place + layer.size])
+            place += layer.size
+        return work.losses.mean(), work.wrong.sum()
 
     @torch.no_grad()
     def logits(self, inputs: Tensor) -> Tensor:
         """Map inputs [B, C, H, W] to logits [B, classes]."""
-        x = inputs.permute(0, 2, 3, 1).contiguous()
+        x = self._layers[0].padded_input(inputs)
+        self._layers[0].fill(x, inputs)
         for layer in self._layers:
-            x = layer.forward(x)
-        return torch.addmm(self.network.fc.bias, x.mean((1, 2)), self.network.fc.weight.t())
+            y = layer.output(x)
+            layer.forward(x, y)
+            x = y
+        fc = self.network.fc
+        return torch.addmm(fc.bias, x[:, 1:-1, 1:-1].mean((1, 2)), fc.weight.t())
+
+    def _forward(self, images: Tensor, activations: Sequence[Tensor]) -> None:
+        self._layers[0].fill(activations[0], images)
+        for layer, (x, y) in zip(self._layers, pairwise(activations), strict=True):
+            layer.forward(x, y)
+
+
+class _Work:
+    """Memory for mini-batches of one shape.
+
+    Attributes:
+        activations: with borders of zeros, [B, H + 2, W + 2, C]: the pictures and what each layer
+            makes of them.
+        gradients: of the activations before their ReLU; layers of one shape take turns in two of
+            them. That of the pictures is never written.
+        parts: of each layer, the parts of the gradients' sums [parts, size].
+        all_parts: the same, one after the other.
+        table: int32 [programs, 5], for ``kernels.add_parts``.
+        pooled: [B, C].
+        deltas: [B, classes].
+        losses: [B].
+        wrong: int64 [B].
+    """
+
+    def __init__(self, layers: Sequence["_Layer"], images: Tensor, classes: int) -> None:
+        self.activations = [layers[0].padded_input(images)]
+        kept: dict[tuple[tuple[int, ...], int], Tensor] = {}
+        self.gradients = [self.activations[0]]
+        for number, layer in enumerate(layers):
+            self.activations.append(layer.output(self.activations[-1]))
+            key = tuple(self.activations[-1].shape), number % 2
+            if key not in kept:
+                kept[key] = torch.zeros_like(self.activations[-1])
+            self.gradients.append(kept[key])
+        outputs = [y[:, 1:-1, 1:-1, 0].numel() for y in self.activations[1:]]
+        counts = [_quotient(pixels, _pixels_of_part(pixels)) for pixels in outputs]
+        sizes = [layer.size for layer in layers]
+        self.all_parts = images.new_empty(sum(map(operator.mul, counts, sizes)))
+        self.parts, rows, first, place = [], [], 0, 0
+        for size, count in zip(sizes, counts, strict=True):
+            for begin in range(0, size, _SUMS):
+                width = min(_SUMS, size - begin)
+                rows.append((first + begin, size, count, place + begin, width))
+            last = first + count * size
+            self.parts.append(self.all_parts[first:last].view(count, size))
+            first, place = last, place + size
+        self.table = torch.tensor(rows, dtype=torch.int32, device=images.device)
+        batch, channels = len(images), self.activations[-1].shape[3]
+        self.pooled = images.new_empty(batch, channels)
+        self.deltas = images.new_empty(batch, classes)
+        self.losses = images.new_empty(batch)
+        self.wrong = torch.empty(batch, dtype=torch.int64, device=images.device)
+
+
+def _pixels_of_part(pixels: int) -> int:
+    """Return over how many of a layer's output pixels a part of the gradients' sums is."""
+    return max(_PIXELS_OF_PART, _quotient(pixels, _PARTS * _PIXELS) * _PIXELS)
+
+
+def _quotient(number: int, divisor: int) -> int:
+    """Return number / divisor, rounded up."""
+    return -(-number // divisor)
 
 
 class _Layer:
-    """One convolution; activations are [B, H, W, C]."""
+    """One convolution; activations are [B, H + 2, W + 2, C] with borders of zeros.
 
-    def __init__(self, conv: nn.Conv2d, identity: bool, precision: str) -> None:
-        self.conv = conv
+    Attributes:
+        size: number of its weights and biases.
+    """
+
+    def __init__(self, conv: nn.Conv2d, identity: bool, exact: bool, first: bool = False) -> None:
+        if conv.bias is None:
+            raise ValueError("a convolution without biases")
+        self.conv, self.bias = conv, conv.bias
         self.identity = identity
-        self.stride = conv.stride[0]
-        self.precision = precision
-        self.padded = max(_FEWEST_CHANNELS, triton.next_power_of_2(conv.in_channels))
+        self.exact = exact
+        self.first = first
+        self.inputs, self.outputs, self.stride = conv.in_channels, conv.out_channels, conv.stride[0]
+        self.size = conv.weight.numel() + self.outputs
+        # The first layer takes four pixels of a line at once, which must be enough channels.
+        fewest = _FEWEST_CHANNELS // 4
+        self.padded = max(fewest, triton.next_power_of_2(self.inputs)) if first else self.inputs
+        self._lines = conv.weight.new_zeros(self.outputs, 3, 4, self.padded) if first else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return relu(conv(x) [+ identity])."""
+    def padded_input(self, images: Tensor) -> Tensor:
+        """Return memory for pictures [B, C, H, W]."""
+        batch, _, height, width = images.shape
+        shape = (batch, height + 2, width + 2, self.padded)
+        # The last pixel is read together with those after it.
+        count = batch * (height + 2) * (width + 2) * self.padded
+        return images.new_zeros(count + self.padded)[:count].view(shape)
+
+    def fill(self, x: Tensor, images: Tensor) -> None:
+        """Put pictures [B, C, H, W] into the memory that ``padded_input`` returned."""
+        x[:, 1:-1, 1:-1, : self.inputs].copy_(images.permute(0, 2, 3, 1))
+
+    def output(self, x: Tensor) -> Tensor:
+        """Return memory for the layer's output."""
+        batch, height, width, _ = x.shape
+        height, width = ((size - 2) // self.stride + 2 for size in (height, width))
+        return x.new_zeros(batch, height, width, self.outputs)
+
+    def forward(self, x: Tensor, y: Tensor) -> None:
+        """Write relu(conv(x) [+ identity]) to y."""
+        weight = self._kernel(self.conv.weight)
+        if self._lines is not None:
+            self._lines[:, :, :3, : self.inputs].copy_(weight.view(-1, 3, 3, self.inputs))
+            weight = self._lines
+        self._convolve(x, weight, self.bias, y, self.stride, backward=False)
+
+    def backward(self, x: Tensor, g: Tensor, out: Tensor) -> None:
+        """Write the gradient before the ReLU that made x, given that before this layer's ReLU."""
+        weight = self._kernel(self.conv.weight)
+        if self.stride == 1:
+            self._convolve(g, weight, x, out, 1, backward=True)
+            return
         batch, height, width, channels = x.shape
-        outputs = self.conv.out_channels
-        y = x.new_empty(batch, height // self.stride, width // self.stride, outputs)
-        pixels = y.numel() // outputs
-        _convolve[(triton.cdiv(pixels, _PIXELS),)](
-            *(x, self._kernel(self.conv.weight), self.conv.bias, y, pixels),
-            *(height, width, channels, self.padded, outputs),
-            *(self.stride, self.identity, _PIXELS, self.precision),
+        pixels = batch * (height - 2) * (width - 2) // 4
+        step, columns = min(self.outputs, _CHANNELS), min(channels, _CHANNELS)
+        m = _pixels(4 * pixels)
+        kernels.input_gradient[(_quotient(pixels, m), channels // columns, 4)](
+            *(g, weight, x, out, pixels),
+            *(height - 2, width - 2, channels, self.outputs, self.identity),
+            *(m, step, columns, self.exact),
         )
-        return y
 
-    def backward(self, x: Tensor, g: Tensor) -> Tensor:
-        """Return the gradient before the ReLU that made x, given that before this layer's ReLU."""
-        batch, height, width, channels = x.shape
-        out = torch.empty_like(x)
-        pixels = batch * height * width
-        _input_gradient[(triton.cdiv(pixels, _PIXELS),)](
-            *(g, self._kernel(self.conv.weight), x, out, pixels),
-            *(height, width, channels, g.shape[3]),
-            *(self.stride, self.identity, _PIXELS, self.precision),
-        )
-        return out
-
-    def set_gradients(self, x: Tensor, g: Tensor) -> None:
-        """Set the gradients of weights and biases."""
+    def add_to_parts(self, x: Tensor, g: Tensor, parts: Tensor) -> None:
+        """Write the parts [parts, size] of the sums that the gradients are."""
         _, height, width, channels = x.shape
-        outputs = g.shape[3]
-        pixels = g.numel() // outputs
-        each = triton.cdiv(triton.cdiv(pixels, _PARTS), _PIXELS) * _PIXELS
-        parts = triton.cdiv(pixels, each)
-        weights = x.new_empty(parts, outputs, 9, channels)
-        biases = x.new_empty(parts, outputs)
-        _weight_gradient[(9, parts)](
-            *(x, g, weights, biases, pixels, each),
-            *(height, width, channels, self.padded, outputs),
-            *(self.stride, _PIXELS, self.precision),
+        pixels = g[:, 1:-1, 1:-1, 0].numel()
+        step, columns = self._step(channels), min(self.outputs, _CHANNELS)
+        steps = 3 if self.first else 9 * (channels // step)
+        kernels.weight_gradient[(steps, len(parts), self.outputs // columns)](
+            *(x, g, parts, pixels, _pixels_of_part(pixels), self.size),
+            *(height - 2, width - 2, channels, self.inputs, self.outputs),
+            *(self.stride, self.first, _PIXELS, step, columns, self.exact),
+            num_warps=max(1, step * columns // 1024),
         )
-        if self.conv.weight.grad is None:
-            self.conv.weight.grad = torch.empty_like(self.conv.weight)
-        torch.sum(weights, 0, out=self._kernel(self.conv.weight.grad))
-        self.conv.bias.grad = biases.sum(0)
+
+    def set_gradients(self, sums: Tensor) -> None:
+        """Set the gradients of weights and biases to sums [size]."""
+        weight = sums[: -self.outputs].view(self.outputs, 3, 3, self.inputs)
+        self.conv.weight.grad = weight.permute(0, 3, 1, 2)
+        self.bias.grad = sums[-self.outputs :]
+
+    def _convolve(
+        self, x: Tensor, weight: Tensor, other: Tensor, y: Tensor, stride: int, backward: bool
+    ) -> None:
+        _, height, width, channels = x.shape
+        outputs = y.shape[3]
+        pixels, columns = y[:, 1:-1, 1:-1, 0].numel(), min(outputs, _CHANNELS)
+        m, lines = _pixels(pixels), self.first
+        kernels.convolve[(_quotient(pixels, m), outputs // columns)](
+            *(x, weight, other, y, pixels),
+            *(height - 2, width - 2, channels, outputs, stride, lines, backward, self.identity),
+            *(m, self._step(channels), columns, self.exact),
+        )
+
+    def _step(self, channels: int) -> int:
+        """Return how many numbers of an input with so many channels are read at a time."""
+        return 4 * channels if self.first else min(channels, _CHANNELS)
 
     def _kernel(self, kernel: Tensor) -> Tensor:
         """Return a view [K, 9, C] of a kernel [K, C, 3, 3] that lies channels last."""
         return kernel.detach().permute(0, 2, 3, 1).view(kernel.shape[0], 9, kernel.shape[1])
+
+
+def _pixels(pixels: int) -> int:
+    """Return how many of so many pixels a program computes."""
+    return 2 * _PIXELS if pixels >= _MANY_PIXELS else _PIXELS
