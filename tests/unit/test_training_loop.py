@@ -11,9 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -45,12 +46,16 @@ from resnoise.trained import run as trained
 from resnoise.training import checkpoint, evaluation, loop
 from resnoise.training import run as run_module
 from resnoise.training.batches import Normalisation, TrainingBatches
-from resnoise.training.run import RunFiles
+from resnoise.training.checkpoint import State
+from resnoise.training.observer import Observer
+from resnoise.training.run import Run, RunFiles
 
 ARCHITECTURES = ("plain", "residual", "full-plain", "full-residual")
 EPOCHS = 3
 TRAIN, TEST = 52, 40
 TIMES = ("seconds", "images_per_second")
+
+pytestmark = pytest.mark.usefixtures("saved_after_every_epoch")
 
 
 class Killed(BaseException):
@@ -533,6 +538,31 @@ def corrupt(file: Path) -> None:
 
 def shorten(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-9])
+
+
+def test_short_epochs_are_saved_for_a_part_in_twenty_of_the_time(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An epoch takes a second here, and saving it 0.11 seconds: it is saved every third time."""
+    clock, saved = [0.0], []
+
+    class Second(Observer):
+        def on_epoch_start(self, runs: Sequence[Run], epoch: int) -> None:
+            clock[0] += 1
+
+    def save(path: Path, states: Sequence[State], *_: Any) -> None:
+        clock[0] += 0.11
+        saved.append(states[0].epoch)
+
+    monkeypatch.setattr(loop, "_SAVED_EVERY", 20)
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(checkpoint, "save", save)
+    files = RunFiles.in_folder(tmp_path)
+    spec = run_spec(epochs=8)
+    options = {"device": "cpu", "threads": 1, "code": "code"}
+    loop.train([spec], data, [files], observers=[Second()], **options)
+    assert saved == [1, 4, 7]
+    assert [row["epoch"] for row in history(files)] == [*"12345678"]
 
 
 @pytest.mark.parametrize("damage", [corrupt, shorten])

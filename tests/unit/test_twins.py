@@ -36,6 +36,8 @@ RECIPE = dataclasses.replace(
 RESIDUAL = RunSpec(NetworkSpec("residual", 8, 16), "hmwi", 1, RECIPE)
 PLAIN = plain_twin(RESIDUAL)
 
+pytestmark = pytest.mark.usefixtures("saved_after_every_epoch")
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:

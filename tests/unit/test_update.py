@@ -30,6 +30,8 @@ from resnoise.training.twins import DriftRecorder
 from resnoise.training.update import WARM_UP, Outcome, ReplayedUpdate
 
 # Operations whose result Python needs, for which it must wait until a card is ready.
+pytestmark = pytest.mark.usefixtures("saved_after_every_epoch")
+
 WAITING = {
     torch.ops.aten._local_scalar_dense.default,
     torch.ops.aten.nonzero.default,

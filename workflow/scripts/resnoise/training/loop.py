@@ -16,6 +16,11 @@ from resnoise.training.run import DivergedError, Epoch, Run, RunFiles, start
 
 _log = logging.getLogger(__name__)
 
+# The state is saved after an epoch if so many times as long as saving it takes has gone by since it
+# was saved last: after every epoch of the paper's networks, and for one part in twenty of the time
+# where epochs are short.
+_SAVED_EVERY = 20
+
 
 def train(
     specs: Sequence[RunSpec],
@@ -105,6 +110,7 @@ def _train_epochs(
     ((epochs, steps),) = lengths
     done = runs[0].state.epoch
     _write_histories(runs, files)
+    saved, cost = time.perf_counter(), 0.0
     with Progress(epochs, steps, done) as progress:
         for number in range(done + 1, epochs + 1):
             started = time.perf_counter()
@@ -118,10 +124,14 @@ def _train_epochs(
                 return {"status": "diverged", "diverged_at": place}
             for run, row in zip(runs, rows, strict=True):
                 run.finish_epoch(row)
-            states = [run.state for run in runs]
-            observed = [observer.state_dict() for observer in observers]
-            checkpoint.save(files[0].checkpoint, states, identities, observed)
-            _write_histories(runs, files)
+            if time.perf_counter() - saved >= _SAVED_EVERY * cost:
+                began = time.perf_counter()
+                states = [run.state for run in runs]
+                observed = [observer.state_dict() for observer in observers]
+                checkpoint.save(files[0].checkpoint, states, identities, observed)
+                _write_histories(runs, files)
+                saved = time.perf_counter()
+                cost = saved - began
             for observer in (progress, *observers):
                 observer.on_epoch_end(runs, rows)
     return {"status": "done", "diverged_at": None}

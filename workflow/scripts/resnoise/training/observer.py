@@ -26,7 +26,7 @@ class Observer:
         """Called after each step."""
 
     def on_epoch_end(self, runs: Sequence[Run], rows: Sequence[Row]) -> None:
-        """Called after each epoch, when checkpoint and histories have been written."""
+        """Called after each epoch, when its state has been saved, if it is its turn."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint must keep of the observer, JSON-like."""
