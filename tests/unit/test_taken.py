@@ -32,7 +32,8 @@ from resnoise.training.run import RunFiles
 
 RECIPE = dataclasses.replace(recipe_spec(config.load({}), "plain"), epochs=1, batch_size=20)
 SPEC = RunSpec(NetworkSpec("plain", 8, 4), "kwi", 1, RECIPE)
-KEPT = dataclasses.replace(SPEC, recipe=dataclasses.replace(RECIPE, snapshot_epochs=(1,)))
+OTHER_CODE = dataclasses.replace(RECIPE, conv_backend="torch")
+KEPT = dataclasses.replace(SPEC, recipe=dataclasses.replace(OTHER_CODE, snapshot_epochs=(1,)))
 
 
 def pictures(folder: Path, test_per_class: int) -> Dataset:
@@ -95,7 +96,7 @@ def labels(folder: Path) -> set[str]:
     return {*unflatten(snapshots(folder))}
 
 
-def test_what_was_kept_beyond_what_is_asked_for_makes_no_other_run(
+def test_what_was_kept_and_who_computed_it_make_no_other_run(
     trained: Path, source: Path, other: Dataset, tmp_path: Path
 ) -> None:
     kept = trained.with_name("kept")

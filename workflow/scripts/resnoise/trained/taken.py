@@ -40,9 +40,10 @@ def take(source: Path, folder: Path, spec: RunSpec, dataset: Dataset) -> None:
     file = source / "run.json"
     facts = read_json(file)
     record = read_record(file, str(facts.get("data_digest")))
-    if _without_epochs(record.spec) != _without_epochs(spec):
+    if _trained(record.spec) != _trained(spec):
         raise ResnoiseError(
-            f"{file}: another run than the one asked for, with {differences(record.spec, spec)}; "
+            f"{file}: another run than the one asked for, with "
+            f"{differences(_trained(record.spec), _trained(spec))}; "
             "ask for the same, or leave finished_runs out"
         )
     weights = read_all_weights(source, record)
@@ -68,9 +69,16 @@ def take(source: Path, folder: Path, spec: RunSpec, dataset: Dataset) -> None:
     _log.info("taken from %s, trained on %s", source, pictures)
 
 
-def _without_epochs(spec: RunSpec) -> RunSpec:
-    """Return a run without the epochs whose weights it keeps: they do not change the training."""
-    return dataclasses.replace(spec, recipe=dataclasses.replace(spec.recipe, snapshot_epochs=()))
+def _trained(spec: RunSpec) -> RunSpec:
+    """Return a run without what makes no other one of it.
+
+    That is which weights were kept on the way, and whose code computed the network, as on which
+    device: sums are rounded differently.
+    """
+    recipe = dataclasses.replace(
+        spec.recipe, snapshot_epochs=(), conv_backend="auto", compile=False
+    )
+    return dataclasses.replace(spec, recipe=recipe)
 
 
 def _moments(
