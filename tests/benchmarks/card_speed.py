@@ -79,12 +79,17 @@ def multiply_adds(run: Run) -> int:
 
 
 def compare_steps(
-    architecture: str, depth: int, device: torch.device, batches: int, rounds: int
+    architecture: str,
+    depth: int,
+    device: torch.device,
+    batches: int,
+    rounds: int,
+    conv_backend: str,
 ) -> None:
     """Print (a) for one network."""
     data = pictures(batches)
     runs = {
-        name: network_run(architecture, depth, data, device, name == "graph")
+        name: network_run(architecture, depth, data, device, name == "graph", conv_backend)
         for name in ("eager", "graph")
     }
     seconds = alternate({name: steps(run) for name, run in runs.items()}, rounds)
@@ -98,9 +103,9 @@ def compare_steps(
     )
 
 
-def rest_of_an_epoch(depth: int, device: torch.device, rounds: int) -> None:
+def rest_of_an_epoch(depth: int, device: torch.device, rounds: int, conv_backend: str) -> None:
     """Print (b)."""
-    run = network_run("residual", depth, pictures(1), device, False)
+    run = network_run("residual", depth, pictures(1), device, False, conv_backend)
     images = run.test_images.repeat(TEST_PICTURES // len(run.test_images), 1, 1, 1)
     run.test_images = images
     run.test_labels = run.test_labels.repeat(len(images) // len(run.test_labels))
@@ -110,7 +115,7 @@ def rest_of_an_epoch(depth: int, device: torch.device, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         parts = alternate(
             {
-                "evaluation": run.evaluate,
+                "evaluation": lambda: run.evaluate(run.test_images, run.test_labels),
                 "weight term": run.penalty.value,
                 "copies": lambda: run.finish_epoch(row),
                 "checkpoint": lambda: checkpoint.save(
@@ -127,7 +132,7 @@ def side_by_side(depth: int, count: int, arguments: argparse.Namespace) -> None:
     """Print (c) for one number of processes."""
     words = [sys.executable, __file__, "--child", "--depths", str(depth)]
     words += ["--device", arguments.device, "--seconds", str(arguments.seconds)]
-    words += ["--batches", str(arguments.batches)]
+    words += ["--batches", str(arguments.batches), "--conv-backend", arguments.conv_backend]
     processes = [
         subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for _ in range(count)
@@ -150,7 +155,8 @@ def side_by_side(depth: int, count: int, arguments: argparse.Namespace) -> None:
 def child(arguments: argparse.Namespace) -> None:
     """Warm up, wait for a line, train for some seconds, and print the images per second."""
     device = devices.set_up(arguments.device, 1)
-    run = network_run("residual", arguments.depths[0], pictures(arguments.batches), device, True)
+    data, conv_backend = pictures(arguments.batches), arguments.conv_backend
+    run = network_run("residual", arguments.depths[0], data, device, True, conv_backend)
     train = steps(run)
     for _ in range(3):
         train()
@@ -172,6 +178,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="for each number of processes")
     parser.add_argument("--at-once", type=int, nargs="*", default=[1, 2, 4, 8])
+    parser.add_argument("--conv-backend", default="torch", choices=("torch", "triton"))
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
@@ -179,10 +186,11 @@ def main() -> None:
         return
     device = devices.set_up(arguments.device, 1)
     print(f"PyTorch {torch.__version__}, {devices.name(device)}")
+    rounds, conv_backend = arguments.rounds, arguments.conv_backend
     for depth in arguments.depths:
         for architecture in ("plain", "residual"):
-            compare_steps(architecture, depth, device, arguments.batches, arguments.rounds)
-        rest_of_an_epoch(depth, device, arguments.rounds)
+            compare_steps(architecture, depth, device, arguments.batches, rounds, conv_backend)
+        rest_of_an_epoch(depth, device, rounds, conv_backend)
     for count in arguments.at_once:
         side_by_side(arguments.depths[0], count, arguments)
 

@@ -27,8 +27,7 @@ from triton.compiler import ASTSource
 
 from resnoise import devices
 from resnoise.native import fused, fused_kernels
-from resnoise.networks import build
-from resnoise.specs.run import NetworkSpec
+from resnoise.networks.simplified import build
 
 TARGET = GPUTarget("cuda", 90, 32)
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
@@ -64,8 +63,8 @@ def launches(architecture: str, depth: int, batch: int, pixels: int) -> list[Lau
 
     names = ("convolve", "input_gradient", "weight_gradient", "add_parts", "classify")
     recorders = {name: recorder(name, getattr(fused_kernels, name)) for name in names}
-    network = build(NetworkSpec(architecture, depth, 16), 10, 3)
-    network = devices.place(network, torch.device("cpu"), "float32")
+    network = build(depth, 16, 10, 3, architecture == "residual")
+    devices.place(network, torch.device("cpu"), "float32")
     images = torch.zeros(batch, 3, pixels, pixels).contiguous(memory_format=torch.channels_last)
     with patch.object(fused, "kernels", SimpleNamespace(**recorders)):
         fused.backend(network, 1).loss_and_gradients(images, torch.zeros(batch, dtype=torch.int64))
@@ -94,6 +93,11 @@ def compiled(launch: Launch) -> Any:
     return triton.compile(source, target=TARGET, options={"num_warps": launch.warps})
 
 
+def run(tool: str, *options: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a tool that Triton brings."""
+    return subprocess.run([TOOLS / tool, *options], capture_output=True, text=True, check=True)
+
+
 def instructions(kernel: Any, rounds: float) -> tuple[float, str]:
     """Return how many instructions a warp executes, and in words what else the code says.
 
@@ -105,10 +109,8 @@ def instructions(kernel: Any, rounds: float) -> tuple[float, str]:
         ptx, binary = Path(folder) / "kernel.ptx", Path(folder) / "kernel.cubin"
         ptx.write_text(kernel.asm["ptx"])
         binary.write_bytes(kernel.asm["cubin"])
-        command = [TOOLS / "ptxas", "-v", "--gpu-name=sm_90a", ptx, "-o", "/dev/null"]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
-        command = [TOOLS / "nvdisasm", "-c", binary]
-        code = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        said = run("ptxas", "-v", "--gpu-name=sm_90a", ptx, "-o", "/dev/null").stderr
+        code = run("nvdisasm", "-c", binary).stdout
     places: dict[str, int] = {}
     targets: list[str | None] = []
     for line in code.splitlines():
@@ -133,13 +135,13 @@ def instructions(kernel: Any, rounds: float) -> tuple[float, str]:
 
 def rounds(launch: Launch) -> float:
     """Return how often a program of a launch goes through its loop."""
-    values = dict(launch.values)
+    values: dict[str, Any] = dict(launch.values)
     if launch.name == "convolve":
-        return 3 if values["LINES"] else 9 * values["C"] / values["R"]
+        return 3 if values["LINES"] else float(9 * values["C"] / values["R"])
     if launch.name == "input_gradient":
         # 1, 2, 2 and 4 taps for pixels in even and odd lines and columns.
-        return 9 / 4 * values["K"] / values["R"]
-    return values["each"] / values["M"] if launch.name == "weight_gradient" else 1
+        return float(9 / 4 * values["K"] / values["R"])
+    return float(values["each"] / values["M"]) if launch.name == "weight_gradient" else 1
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -112,7 +113,7 @@ def bare_steps(spec: RunSpec, data: Dataset, device: torch.device) -> Callable[[
 class PlainBlock(nn.Module):
     """The block of the simplified networks as usually written."""
 
-    def __init__(self, block: nn.Module) -> None:
+    def __init__(self, block: Any) -> None:
         super().__init__()
         self.conv = nn.Conv2d(
             block.conv.in_channels, block.conv.out_channels, 3, block.stride, padding=1
@@ -222,7 +223,8 @@ def compare_in_process(
     )
     # Evaluation is work that bare steps do not do: it is taken out of the comparison with them.
     run = Run(spec, data, device, None)
-    evaluation = alternate({"evaluation": run.evaluate}, rounds)
+    test = run.test_images, run.test_labels
+    evaluation = alternate({"evaluation": lambda: run.evaluate(*test)}, rounds)
     count = len(data.train_labels)
     print(
         f"{architecture}-20, convolutions by {run.backend.name}, {device.type}, {threads} threads, "

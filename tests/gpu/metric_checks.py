@@ -5,7 +5,7 @@ import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import examples
 import numpy as np
@@ -49,9 +49,9 @@ class Bound(NamedTuple):
     keys: Mapping[str, int] = MappingProxyType({})
 
 
-SAMPLES = {"samples": 8, "sample_seed": 0, "every_snapshot": True}
+SAMPLES: dict[str, Any] = {"samples": 8, "sample_seed": 0, "every_snapshot": True}
 # In float64, so that rounding does not change how many random vectors are drawn.
-PROBES = {"relative_error": 0.05, "max_probes": 16, "probe_seed": 0, "precision": "float64"}
+PROBES: dict[str, Any] = {"relative_error": 0.05, "max_probes": 16, "probe_seed": 0}
 METRICS = {
     # One of the 50 test pictures may change sides.
     "evaluation": Bound(EvaluationSpec(), 1e-4, 1 / 50 + 1e-9),
@@ -60,7 +60,9 @@ METRICS = {
         NoiseStabilitySpec(**SAMPLES, sizes=(0.1,), repeats=2, noise_seed=0), 1e-2, 1e-4
     ),
     "interlayer_cushion": Bound(
-        InterlayerCushionSpec(**{**SAMPLES, "samples": 4}, **PROBES), 1e-5, 1e-6
+        InterlayerCushionSpec(**{**SAMPLES, "samples": 4, **PROBES}, precision="float64"),
+        1e-5,
+        1e-6,
     ),
     "gradient_flow": Bound(GradientFlowSpec(8, 0, "float64", (1,)), 1e-8, 1e-12, files=2),
     "call_flow": Bound(CallFlowSpec(8, 0, False, "float64"), 1e-8, 1e-12),
@@ -154,8 +156,7 @@ def a_transferred_network_is_equal(place: Place) -> str:
 def a_measurement_keeps_to_its_memory(place: Place, metric: str) -> str:
     """Measure with little memory for activations, and look at what was taken."""
     run = trained_run(place, "residual")
-    spec = METRICS[metric].spec
-    assert spec is not None
+    spec: Any = METRICS[metric].spec
     spec = dataclasses.replace(spec, samples=20, every_snapshot=False)
     if place.device.type == "cuda":
         torch.cuda.empty_cache()

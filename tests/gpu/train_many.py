@@ -213,8 +213,8 @@ class Training:
         # The largest last, which only some measurements need.
         results.sort(key=lambda file: file.name == FILES["snapshots"])
         left = most
-        for stem, files in (("unfinished", needed), ("finished", results)):
-            left -= self._write(out / f"{stem}.tar.gz", files, piece, left)
+        for stem, packed in (("unfinished", needed), ("finished", results)):
+            left -= self._write(out / f"{stem}.tar.gz", packed, piece, left)
 
     def _write(self, path: Path, files: Sequence[Path], piece: int, most: int) -> int:
         """Write an archive in pieces; return its size."""
