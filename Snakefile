@@ -130,6 +130,12 @@ rule all:
         report_records(),
 
 
+rule finished:
+    """All tables and figures for which no network must be trained: their runs are in `finished_runs`."""
+    input:
+        finished_files(),
+
+
 rule quick:
     """The same as all, with config/quick.yaml: a few minutes on scikit-learn's digits."""
     input:

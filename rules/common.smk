@@ -27,7 +27,7 @@ from resnoise.claims.settings import claim_settings
 from resnoise.config import load as configuration
 from resnoise.data.remembered import source_digest
 from resnoise.errors import ResnoiseError
-from resnoise.plan import artefacts, estimates, expected, grid, records, specs, studies
+from resnoise.plan import artefacts, estimates, expected, finished, grid, records, specs, studies
 from resnoise.secrets import masked
 from resnoise.specs import metrics as metric_specs
 from resnoise.specs.run import RUN_FILES
@@ -738,6 +738,11 @@ def artefact_file(artefact):
 def artefact_files(figures):
     """Return the files of all figures (PDF) or, if `figures` is false, of all tables (CSV)."""
     return [artefact_file(one) for one in shown_artefacts() if one.is_figure == figures]
+
+
+def finished_files():
+    """Return the files of all tables and figures that finished runs from elsewhere are enough for."""
+    return [artefact_file(one) for one in finished.artefacts(CONFIG) if rules.has(one.name)]
 
 
 def reported():

@@ -18,7 +18,7 @@ def test_finished_runs_are_taken_and_measured_on_other_pictures(project: Project
     project.results.rename(elsewhere)
     publish(elsewhere, project.root / "published", None)
     project.replace(CONFIG, "test_per_class: 5}", "test_per_class: 6}\nfinished_runs: published")
-    project.replace(CONFIG, "seeds: [1]", "seeds: [1, 2]")
+    project.replace(CONFIG, "seeds: [1]}", "seeds: [1, 2]}\nfigure8: {depths: [8], seeds: [1]}")
     project.snakemake(*CORE)
     for run in (PLAIN, RESIDUAL):
         weights, before = (
@@ -40,6 +40,9 @@ def test_finished_runs_are_taken_and_measured_on_other_pictures(project: Project
     table = pd.read_csv(project.results / "table1.csv")
     assert list(table["seeds"]) == [2, 2]
     assert project.stale() == {}
+    # A seed of Table 1 must be trained, all runs of Figure 8 are there.
+    plan = project.stale("finished")
+    assert "train" not in plan and "table4" not in plan and {"figure4", "figure8"} <= plan.keys()
     # What would train them here does not count, but what made the weights before training does.
     project.replace(SCHEDULE, "epoch - 1 >=", "epoch >=")
     stale = project.stale()

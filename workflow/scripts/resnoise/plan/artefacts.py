@@ -14,6 +14,8 @@ class Artefact:
         place: section or appendix of the paper; "" if it is beyond the paper.
         file: file to look at, in the results folder: Markdown for a table, PNG for a figure.
         data: file with its numbers (CSV), in the results folder.
+        section: section of the configuration with the runs that it needs (``grid.SECTIONS``, or
+            "twins"); "" if it needs none, or is beyond the paper.
     """
 
     name: str
@@ -21,6 +23,7 @@ class Artefact:
     place: str
     file: str
     data: str
+    section: str = ""
 
     @property
     def is_figure(self) -> bool:
@@ -28,45 +31,89 @@ class Artefact:
         return self.file.endswith(".png")
 
 
-def _table(name: str, title: str, place: str, stem: str = "") -> Artefact:
+def _table(name: str, title: str, place: str, stem: str = "", section: str = "") -> Artefact:
     stem = stem or name
-    return Artefact(name, title, place, f"{stem}.md", f"{stem}.csv")
+    return Artefact(name, title, place, f"{stem}.md", f"{stem}.csv", section)
 
 
-def _figure(name: str, title: str, place: str, stem: str = "") -> Artefact:
+def _figure(name: str, title: str, place: str, stem: str = "", section: str = "") -> Artefact:
     stem = stem or name
-    return Artefact(name, title, place, f"{stem}.png", f"{stem}.csv")
+    return Artefact(name, title, place, f"{stem}.png", f"{stem}.csv", section)
 
 
 # In the paper's order: section 5, then appendices A to E.
 ARTEFACTS = (
-    _figure("figure3", "Figure 3: layer cushions", "Section 5"),
-    _table("layer_cushion_table", "Layer cushions by layer", "Section 5", "layer_cushion"),
-    _table("interlayer_table", "Interlayer cushions of blocks", "Section 5", "interlayer_blocks"),
-    _figure(
-        "interlayer_figure", "Interlayer cushions of all spans", "Section 5", "interlayer_cushion"
+    _figure("figure3", "Figure 3: layer cushions", "Section 5", section="layer_cushion"),
+    _table(
+        "layer_cushion_table",
+        "Layer cushions by layer",
+        "Section 5",
+        "layer_cushion",
+        section="layer_cushion",
+    ),
+    _table(
+        "interlayer_table",
+        "Interlayer cushions of blocks",
+        "Section 5",
+        "interlayer_blocks",
+        section="interlayer_cushion",
     ),
     _figure(
-        "noise_stability_figure", "What noise in one layer does", "Section 5", "noise_stability"
+        "interlayer_figure",
+        "Interlayer cushions of all spans",
+        "Section 5",
+        "interlayer_cushion",
+        section="interlayer_cushion",
+    ),
+    _figure(
+        "noise_stability_figure",
+        "What noise in one layer does",
+        "Section 5",
+        "noise_stability",
+        section="noise_stability",
     ),
     _figure("figure4", "Figure 4: architectures", "Appendix A"),
     _figure("figure5", "Figure 5: blocks", "Appendix A"),
-    _table("table1", "Table 1: plain and residual networks", "Appendix A"),
-    _figure("training_curves", "Training curves of the networks of Table 1", "Appendix A"),
-    _table("table2", "Table 2: equal networks", "Appendix B"),
-    _figure("figure6", "Figure 6: how equal networks drift apart", "Appendix B"),
-    _figure("figure7", "Figure 7: distributions of weights", "Appendix C"),
-    _table("table3", "Table 3: statistics of weights", "Appendix C"),
-    _table("table4", "Table 4: risk and weight term", "Appendix D"),
-    _figure("figure8", "Figure 8: risk and error in training", "Appendix D"),
-    _figure("figure9", "Figure 9: KWI against T(HMWI)", "Appendix D.1"),
-    _table("figure9_growth", "Growth of the risk with depth", "Appendix D.1"),
-    _table("table5", "Table 5: dominant paths", "Appendix D.3"),
-    _figure("figure10", "Figure 10: gradients of the pooled outputs", "Appendix D.4.1"),
+    _table("table1", "Table 1: plain and residual networks", "Appendix A", section="table1"),
+    _figure(
+        "training_curves",
+        "Training curves of the networks of Table 1",
+        "Appendix A",
+        section="table1",
+    ),
+    _table("table2", "Table 2: equal networks", "Appendix B", section="twins"),
+    _figure("figure6", "Figure 6: how equal networks drift apart", "Appendix B", section="twins"),
+    _figure(
+        "figure7", "Figure 7: distributions of weights", "Appendix C", section="weight_statistics"
+    ),
+    _table("table3", "Table 3: statistics of weights", "Appendix C", section="weight_statistics"),
+    _table("table4", "Table 4: risk and weight term", "Appendix D", section="table4"),
+    _figure("figure8", "Figure 8: risk and error in training", "Appendix D", section="figure8"),
+    _figure("figure9", "Figure 9: KWI against T(HMWI)", "Appendix D.1", section="figure9"),
+    _table("figure9_growth", "Growth of the risk with depth", "Appendix D.1", section="figure9"),
+    _table("table5", "Table 5: dominant paths", "Appendix D.3", section="table5"),
+    _figure(
+        "figure10",
+        "Figure 10: gradients of the pooled outputs",
+        "Appendix D.4.1",
+        section="gradient_flow",
+    ),
     _figure("figure11", "Figure 11: the trivial case", "Appendix D.4.1"),
-    _figure("figure12", "Figure 12: dominant gradient flow", "Appendix D.4.2"),
-    _table("figure12_ratios", "Gradient flow, residual by plain", "Appendix D.4.2"),
-    _table("figure12_readings", "Figure 12 by three readings", "Appendix D.4.2"),
+    _figure(
+        "figure12", "Figure 12: dominant gradient flow", "Appendix D.4.2", section="gradient_flow"
+    ),
+    _table(
+        "figure12_ratios",
+        "Gradient flow, residual by plain",
+        "Appendix D.4.2",
+        section="gradient_flow",
+    ),
+    _table(
+        "figure12_readings",
+        "Figure 12 by three readings",
+        "Appendix D.4.2",
+        section="gradient_flow",
+    ),
     _figure("figure13", "Figure 13: an inequality of Gaussian variables", "Appendix E"),
 )
 
