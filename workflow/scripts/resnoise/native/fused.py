@@ -253,7 +253,7 @@ class _Layer:
 
     def forward(self, x: Tensor, y: Tensor) -> None:
         """Write relu(conv(x) [+ identity]) to y."""
-        weight = self._kernel(self.conv.weight)
+        weight = self._kernel()
         if self._lines is not None:
             self._lines[:, :, :3, : self.inputs].copy_(weight.view(-1, 3, 3, self.inputs))
             weight = self._lines
@@ -261,7 +261,7 @@ class _Layer:
 
     def backward(self, x: Tensor, g: Tensor, out: Tensor) -> None:
         """Write the gradient before the ReLU that made x, given that before this layer's ReLU."""
-        weight = self._kernel(self.conv.weight)
+        weight = self._kernel()
         if self.stride == 1:
             self._convolve(g, weight, x, out, 1, backward=True)
             return
@@ -311,9 +311,10 @@ class _Layer:
         """Return how many numbers of an input with so many channels are read at a time."""
         return 4 * channels if self.first else min(channels, _CHANNELS)
 
-    def _kernel(self, kernel: Tensor) -> Tensor:
-        """Return a view [K, 9, C] of a kernel [K, C, 3, 3] that lies channels last."""
-        return kernel.detach().permute(0, 2, 3, 1).view(kernel.shape[0], 9, kernel.shape[1])
+    def _kernel(self) -> Tensor:
+        """Return a view [K, 9, C] of the weights [K, C, 3, 3], which lie channels last."""
+        weight = self.conv.weight.detach().permute(0, 2, 3, 1)
+        return weight.view(self.outputs, 9, self.inputs)
 
 
 def _pixels(pixels: int) -> int:
