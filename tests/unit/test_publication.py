@@ -20,6 +20,7 @@ from resnoise.specs.metrics import EvaluationSpec
 from resnoise.specs.run import RUN_FILES, DataSpec, NetworkSpec, RunSpec
 from resnoise.storage import csvfile, tensorfile
 from resnoise.storage.digests import check_csv, digest_file, read_json
+from resnoise.storage.pages import read_page
 from resnoise.trained import run as trained
 from resnoise.trained.taken import take
 from resnoise.training.checkpoint import unflatten
@@ -133,7 +134,7 @@ def test_the_page_says_what_was_trained_how_long_on_which_machine(
     finished: Path, tmp_path: Path
 ) -> None:
     runs = publish(finished, tmp_path / "published", [])
-    page = (tmp_path / "published" / "README.md").read_text()
+    page = read_page(tmp_path / "published" / "README.md")
     record = read_json(finished / "runs/plain-8/kwi/seed1/run.json")
     assert record["data_digest"] in page
     session = record["sessions"][-1]

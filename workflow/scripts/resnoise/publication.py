@@ -21,8 +21,9 @@ from resnoise.errors import ResnoiseError
 from resnoise.specs.run import TRAINED_ON
 from resnoise.storage import csvfile, tensorfile
 from resnoise.storage.digests import check_csv, digest_file, read_json, write_json
-from resnoise.storage.files import atomic_path, write_text
+from resnoise.storage.files import atomic_path
 from resnoise.storage.identity import check_beside
+from resnoise.storage.pages import write_page
 from resnoise.tables.text import markdown_table, number, rounded
 from resnoise.trained import beginning
 from resnoise.trained.record import read_all_weights, read_record
@@ -96,7 +97,7 @@ def publish(
             _publish_run(results, new, name, pictures if name in chosen else None, epochs)
             for name in names
         ]
-        write_text(new / "README.md", _readme(runs))
+        write_page(new / "README.md", _readme(runs))
         new.replace(folder)
     return runs
 
