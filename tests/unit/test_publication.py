@@ -157,6 +157,8 @@ def test_mistakes_are_named_and_nothing_is_written_over(results: Path, tmp_path:
         with pytest.raises(ResnoiseError, match="there is something, needed: a new or an empty"):
             publish(results, taken, None)
     assert (tmp_path / "mine").read_text() == "mine"
+    with pytest.raises(ResnoiseError, match=r"published: cannot be written \("):
+        publish(results, tmp_path / "mine" / "published", None)
 
 
 def test_what_is_damaged_is_not_published(results: Path, tmp_path: Path) -> None:

@@ -87,18 +87,21 @@ def publish(
         )
     chosen = names if weights is None else weights
     pictures = dataset.load(results / "data.safetensors") if chosen else None
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # In a folder of its own at first, so that a mistake leaves nothing behind.
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
-        new = Path(temporary) / folder.name
-        for file in _tables(results):
-            _copy(file, new / file.relative_to(results))
-        runs = [
-            _publish_run(results, new, name, pictures if name in chosen else None, epochs)
-            for name in names
-        ]
-        write_page(new / "README.md", _readme(runs))
-        new.replace(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # In a folder of its own at first, so that a mistake leaves nothing behind.
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
+            new = Path(temporary) / folder.name
+            for file in _tables(results):
+                _copy(file, new / file.relative_to(results))
+            runs = [
+                _publish_run(results, new, name, pictures if name in chosen else None, epochs)
+                for name in names
+            ]
+            write_page(new / "README.md", _readme(runs))
+            new.replace(folder)
+    except OSError as error:
+        raise ResnoiseError(f"{folder}: cannot be written ({error.strerror})") from error
     return runs
 
 
