@@ -39,7 +39,7 @@ rule take:
     conda:
         "../envs/torch.yaml"
     resources:
-        mem_mb=rising(1000),
+        mem_mb=rising(1500),
         runtime=rising(10),
     params:
         *code("take.py", "torch.yaml"),
