@@ -179,6 +179,6 @@ def test_what_is_damaged_is_not_published(results: Path, tmp_path: Path) -> None
 def test_a_run_that_this_version_would_begin_otherwise_is_not_published_with_weights(
     results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resnoise.trained.beginning.initialise", lambda network, *_: None)
+    monkeypatch.setattr("resnoise.initialisations.initialise", lambda network, *_: None)
     with pytest.raises(ResnoiseError, match="seed1: this version of the project starts this run"):
         publish(results, tmp_path / "published", None)

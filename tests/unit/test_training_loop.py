@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from resnoise import devices, provenance, registry
+from resnoise import devices, initialisations, provenance, registry
 from resnoise.config import load as config
 from resnoise.data import dataset
 from resnoise.data.dataset import Dataset
@@ -874,7 +874,7 @@ def test_training_leaves_evaluation_mode_to_evaluation(data: Dataset, tmp_path: 
         return network
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_module, "build", with_probe)
+        patch.setattr(initialisations, "build", with_probe)
         train(run_spec("full-residual", epochs=2), data, tmp_path)
     batches = [(True, True, 16)] * 3 + [(True, True, TRAIN - 48)]
     assert modes == [*batches, (False, False, TEST)] * 2

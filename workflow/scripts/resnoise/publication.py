@@ -19,11 +19,12 @@ from resnoise.data import dataset
 from resnoise.data.dataset import Dataset
 from resnoise.errors import ResnoiseError
 from resnoise.specs.run import TRAINED_ON
-from resnoise.storage import csvfile, tensorfile
+from resnoise.storage import tensorfile
 from resnoise.storage.digests import check_csv, digest_file, read_json, write_json
 from resnoise.storage.files import atomic_path
 from resnoise.storage.identity import check_beside
 from resnoise.storage.pages import write_page
+from resnoise.summaries.evaluations import read_evaluations
 from resnoise.tables.text import markdown_table, number, rounded
 from resnoise.trained import beginning
 from resnoise.trained.record import read_all_weights, read_record
@@ -173,7 +174,7 @@ def _final(source: Path) -> dict[str, float]:
     file = source / "evaluation.csv"
     if not file.exists():
         return {}
-    row = csvfile.read(file, "an evaluation", ["risk", "test_error"]).iloc[-1]
+    row = read_evaluations([file]).iloc[-1]
     return {key: float(row[key]) for key in ("risk", "test_error")}
 
 

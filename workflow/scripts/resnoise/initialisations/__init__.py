@@ -9,8 +9,11 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from resnoise import registry
+from resnoise import devices, registry
+from resnoise.data.dataset import Dataset
+from resnoise.networks import build
 from resnoise.seeds import generator
+from resnoise.specs.run import RunSpec
 
 
 @runtime_checkable
@@ -23,6 +26,20 @@ class PartialConvolution(Protocol):
     def set_kernel(self, kernel: Tensor) -> None:
         """Take over, from a kernel of shape ``kernel_shape``, the entries that are kept here."""
         ...
+
+
+def initial_network(spec: RunSpec, dataset: Dataset, device: torch.device) -> nn.Module:
+    """Return the network of a run before training, on a device and in the precision of the run.
+
+    Args:
+        spec: the run.
+        dataset: pictures of the kind that it is trained on.
+        device: where to put it.
+    """
+    network = build(spec.network, len(dataset.class_names), dataset.train_images.shape[3])
+    network = devices.place(network, device, spec.recipe.precision)
+    initialise(network, spec.initialisation, spec.seed)
+    return network
 
 
 def initialise(network: nn.Module, initialisation: str, seed: int) -> None:

@@ -182,7 +182,7 @@ class _Work:
             if key not in kept:
                 kept[key] = torch.zeros_like(self.activations[-1])
             self.gradients.append(kept[key])
-        outputs = [y[:, 1:-1, 1:-1, 0].numel() for y in self.activations[1:]]
+        outputs = [_count(y) for y in self.activations[1:]]
         counts = [_quotient(pixels, _pixels_of_part(pixels)) for pixels in outputs]
         sizes = [layer.size for layer in layers]
         self.all_parts = images.new_empty(sum(map(operator.mul, counts, sizes)))
@@ -200,6 +200,11 @@ class _Work:
         self.deltas = images.new_empty(batch, classes)
         self.losses = images.new_empty(batch)
         self.wrong = torch.empty(batch, dtype=torch.int64, device=images.device)
+
+
+def _count(activation: Tensor) -> int:
+    """Return the number of pixels [B, H + 2, W + 2, C] without those of the borders."""
+    return activation[:, 1:-1, 1:-1, 0].numel()
 
 
 def _pixels_of_part(pixels: int) -> int:
@@ -265,8 +270,8 @@ class _Layer:
         if self.stride == 1:
             self._convolve(g, weight, x, out, 1, backward=True)
             return
-        batch, height, width, channels = x.shape
-        pixels = batch * (height - 2) * (width - 2) // 4
+        _, height, width, channels = x.shape
+        pixels = _count(g)
         step, columns = min(self.outputs, _CHANNELS), min(channels, _CHANNELS)
         m = _pixels(4 * pixels)
         kernels.input_gradient[(_quotient(pixels, m), channels // columns, 4)](
@@ -278,7 +283,7 @@ class _Layer:
     def add_to_parts(self, x: Tensor, g: Tensor, parts: Tensor) -> None:
         """Write the parts [parts, size] of the sums that the gradients are."""
         _, height, width, channels = x.shape
-        pixels = g[:, 1:-1, 1:-1, 0].numel()
+        pixels = _count(g)
         step, columns = self._step(channels), min(self.outputs, _CHANNELS)
         steps = 3 if self.first else 9 * (channels // step)
         kernels.weight_gradient[(steps, len(parts), self.outputs // columns)](
@@ -299,7 +304,7 @@ class _Layer:
     ) -> None:
         _, height, width, channels = x.shape
         outputs = y.shape[3]
-        pixels, columns = y[:, 1:-1, 1:-1, 0].numel(), min(outputs, _CHANNELS)
+        pixels, columns = _count(y), min(outputs, _CHANNELS)
         m, lines = _pixels(pixels), self.first
         kernels.convolve[(_quotient(pixels, m), outputs // columns)](
             *(x, weight, other, y, pixels),

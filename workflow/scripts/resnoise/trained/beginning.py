@@ -6,11 +6,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from resnoise import devices
 from resnoise.data.dataset import Dataset
 from resnoise.errors import ResnoiseError
-from resnoise.initialisations import initialise
-from resnoise.networks import build
+from resnoise.initialisations import initial_network
 from resnoise.specs.run import RunSpec
 from resnoise.training.checkpoint import Weights, copy_weights
 
@@ -29,10 +27,7 @@ def initial_weights(spec: RunSpec, dataset: Dataset) -> Weights:
         spec: the run.
         dataset: pictures of the kind that it is trained on.
     """
-    network = build(spec.network, len(dataset.class_names), dataset.train_images.shape[3])
-    network = devices.place(network, torch.device("cpu"), spec.recipe.precision)
-    initialise(network, spec.initialisation, spec.seed)
-    return copy_weights(network)
+    return copy_weights(initial_network(spec, dataset, torch.device("cpu")))
 
 
 def norms(weights: Weights) -> dict[str, float]:

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from resnoise import devices
 from resnoise.data.dataset import Dataset
 from resnoise.environment import describe_environment
 from resnoise.errors import ResnoiseError
-from resnoise.initialisations import initialise
-from resnoise.networks import build
+from resnoise.initialisations import initial_network
 from resnoise.specs.run import CHECKPOINT, RunSpec
 from resnoise.storage import tensorfile
 from resnoise.storage.checksum import file_digest
@@ -184,10 +183,7 @@ class Run:
         recipe = spec.recipe
         self.spec = spec
         dtype = devices.WEIGHT_DTYPES[recipe.precision]
-        network = build(spec.network, len(dataset.class_names), dataset.train_images.shape[3])
-        network = devices.place(network, device, recipe.precision)
-        initialise(network, spec.initialisation, spec.seed)
-        self.network: nn.Module = network
+        self.network = network = initial_network(spec, dataset, device)
         self.penalty = Penalty(network, recipe)
         self.optimizer = sgd(self.penalty, recipe)
         self.backend = backends.select(network, spec, *dataset.train_images.shape[1:3])
