@@ -75,7 +75,12 @@ onerror:
 
 include: "rules/templates.smk"
 include: "rules/data.smk"
-include: "rules/train.smk"
+
+
+if not CONFIG["only_finished"]:
+
+    include: "rules/train.smk"
+    include: "rules/twins.smk"
 
 
 if CONFIG["finished_runs"]:
@@ -83,8 +88,8 @@ if CONFIG["finished_runs"]:
     include: "rules/take.smk"
 
 
+include: "rules/evaluation.smk"
 include: "rules/transfer.smk"
-include: "rules/twins.smk"
 include: "rules/cushions.smk"
 include: "rules/tables.smk"
 include: "rules/figures.smk"
@@ -128,12 +133,6 @@ rule all:
         "<results>/report.html",
         # A failed job leaves no outputs, and tables that are there would not need them.
         report_records(),
-
-
-rule finished:
-    """All tables and figures for which no network must be trained: their runs are in `finished_runs`."""
-    input:
-        finished_files(),
 
 
 rule quick:

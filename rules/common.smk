@@ -660,11 +660,11 @@ def conjecture_run_files(*names):
 
 
 @functools.cache
-def claim_sources_needed(file=PAPER, tables=grid.CLAIM_TABLES):
+def claim_sources_needed(file=PAPER, tables=finished.claim_tables(CONFIG)):
     """Return source -> result files that the claims in a file use."""
     try:
         claims = claim_definition.read(Path(file), claim_settings(CONFIG))
-        return claim_sources.needed(claims, grid.claim_runs(CONFIG), tables)
+        return claim_sources.needed(claims, finished.claim_runs(CONFIG), tables)
     except ResnoiseError as error:
         raise WorkflowError(str(error)) from None
 
@@ -720,8 +720,14 @@ def scale_differences():
 
 
 def shown_artefacts():
-    """Return the tables and figures that have a rule, in the paper's order."""
-    return [artefact for artefact in artefacts.ARTEFACTS if rules.has(artefact.name)]
+    """Return the tables and figures that are made and have a rule, in the paper's order."""
+    return [artefact for artefact in finished.artefacts(CONFIG) if rules.has(artefact.name)]
+
+
+def left_out():
+    """Return the names of the paper's tables and figures that this configuration leaves out."""
+    made = finished.artefacts(CONFIG)
+    return [artefact.name for artefact in artefacts.ARTEFACTS if artefact not in made]
 
 
 def elsewhere():
@@ -738,11 +744,6 @@ def artefact_file(artefact):
 def artefact_files(figures):
     """Return the files of all figures (PDF) or, if `figures` is false, of all tables (CSV)."""
     return [artefact_file(one) for one in shown_artefacts() if one.is_figure == figures]
-
-
-def finished_files():
-    """Return the files of all tables and figures that finished runs from elsewhere are enough for."""
-    return [artefact_file(one) for one in finished.artefacts(CONFIG) if rules.has(one.name)]
 
 
 def reported():
@@ -763,10 +764,10 @@ def shown_captions(wildcards):
 
 
 def report_records():
-    """Return the records of all training runs that sections of the configuration ask for."""
+    """Return the records of all runs behind the tables and figures that are made."""
     folders = {
         folder
-        for name, runs in grid.claim_runs(CONFIG).items()
+        for name, runs in finished.claim_runs(CONFIG).items()
         if name != "twin_pairs"
         for _, folder in runs
     }

@@ -24,7 +24,7 @@ def show_success():
         return
     try:
         files = [str(file) for job in workflow.dag.jobs for file in job.output]
-        text = summary.text(Path(CONFIG["results"]), files)
+        text = summary.text(Path(CONFIG["results"]), files, left_out())
     except Exception as error:
         # The results are there; that a summary of them fails must not fail the run.
         logger.warning(f"no summary of the results: {error}")

@@ -15,8 +15,10 @@ def beginning_promise(wildcards, output):
     return promise("take.py", "torch.yaml", *names)
 
 
-# A run that is not there is trained.
-ruleorder: take > train
+if not CONFIG["only_finished"]:
+
+    # A run that is not there is trained.
+    ruleorder: take > train
 
 
 rule take:

@@ -1,4 +1,4 @@
-# Training (section 4, appendix A): a job for each run, and a job for its evaluation.
+# Training (section 4, appendix A): a job for each run.
 
 
 rule train:
@@ -35,15 +35,3 @@ rule train:
         " --weights {output.weights:q} --snapshots {output.snapshots:q}"
         " --history {output.history[0]:q} --record {output.record:q}"
         " --device {resources.device} --threads {threads} {params.graph:q} --evaluate > {log:q} 2>&1"
-
-
-use rule measurement as evaluate with:
-    """Measure risk, cost and error of a run on all training and test pictures, not augmented."""
-    output:
-        csv=with_digest("<run>/evaluation.csv"),
-    pathvars:
-        metric="evaluate",
-    resources:
-        **computing(evaluate_minutes),
-    params:
-        **measured_by("evaluation"),

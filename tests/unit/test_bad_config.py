@@ -32,6 +32,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "net.pt").touch()
     (folder / "out").mkdir()
     (folder / "out" / "archive.tar.gz").touch()
+    (folder / "theirs/runs/plain-20/kwi/seed1").mkdir(parents=True)
+    (folder / "theirs/runs/plain-20/kwi/seed1/run.json").touch()
     return folder
 
 
@@ -72,6 +74,20 @@ CONTRADICTIONS: list[tuple[str, dict[str, Any], str, str, str]] = [
         "finished_runs",
         "'net.pt'",
         "a results folder with finished runs",
+    ),
+    (
+        "only finished runs, but none are named",
+        {"only_finished": True},
+        "only_finished",
+        "true",
+        "false, or true together with finished_runs",
+    ),
+    (
+        "only finished runs, but they are enough for nothing",
+        {"finished_runs": "theirs", "only_finished": True},
+        "only_finished",
+        "true",
+        "all runs of a section are in 'theirs'; table1 lacks runs/plain-20/kwi/seed1",
     ),
     (
         "finished runs in a variable",
@@ -627,6 +643,7 @@ def test_only_contradictions_are_refused_in_valid_values(raw: dict[str, Any]) ->
                 "sha256",
                 "doses",
                 "initialisation",
+                "only_finished",
             }, line
             assert " given, allowed: " in rest
 

@@ -133,8 +133,9 @@ def test_weights_of_epochs_can_be_left_out(finished: Path, tmp_path: Path) -> No
 def test_the_page_says_what_was_trained_how_long_on_which_machine(
     finished: Path, tmp_path: Path
 ) -> None:
-    runs = publish(finished, tmp_path / "published", [])
+    runs = publish(finished, tmp_path / "published", [], note="From JPEG copies of the pictures.")
     page = read_page(tmp_path / "published" / "README.md")
+    assert page.startswith("# Published results\n\nFrom JPEG copies of the pictures.\n\nMade by")
     record = read_json(finished / "runs/plain-8/kwi/seed1/run.json")
     assert record["data_digest"] in page
     session = record["sessions"][-1]

@@ -1,14 +1,10 @@
 """What is there when every rule has run, and that tables and figures agree with their runs."""
 
-import re
-from pathlib import Path
-
 import pandas as pd
 import pytest
 from projects import PLAIN, RESIDUAL, Project
 
 from resnoise.plan.artefacts import ARTEFACTS
-from resnoise.publication import publish
 
 pytestmark = pytest.mark.thorough
 
@@ -26,18 +22,6 @@ def test_every_figure_is_there_in_all_formats(everything: Project) -> None:
         for suffix in (".pdf", ".png", ".csv"):
             assert file.with_suffix(suffix).stat().st_size > 100, name
     assert not list(everything.results.rglob("*_resume.safetensors"))
-
-
-def test_what_finished_runs_are_enough_for_needs_no_training(
-    everything: Project, tmp_path: Path
-) -> None:
-    publish(everything.results, tmp_path / "published", None)
-    settings = ["--config", f"finished_runs={tmp_path / 'published'}", "results=results/theirs"]
-    printed = everything.snakemake("finished", "--dry-run", *settings)
-    made = {*re.findall(r"^(\w+) +\d+$", printed, re.MULTILINE)}
-    assert "take" in made and not {"train", "twins"} & made
-    twins = {"table2", "figure6"}
-    assert {artefact.name for artefact in ARTEFACTS} - made == twins
 
 
 def test_twins_are_equal_to_rounding(everything: Project) -> None:

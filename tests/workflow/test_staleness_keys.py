@@ -328,6 +328,7 @@ KEYS: dict[str, list[Case]] = {
 # Keys that no single plan of the finished project can show.
 ELSEWHERE = {
     "finished_runs": "test_finished_runs_are_taken_and_measured_on_other_pictures",
+    "only_finished": "test_with_only_finished_runs_nothing_is_trained",
     "results": "test_another_results_folder_is_computed_on_its_own",
     "data.sha256": "test_the_source_of_the_data_counts_by_its_content",
     "conjecture.initialisation": "no other initialisation has doses",

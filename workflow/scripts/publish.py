@@ -24,12 +24,19 @@ def main() -> None:
         action="store_true",
         help="leave out weights after epochs during training (snapshot_epochs)",
     )
+    parser.add_argument(
+        "--note",
+        default="",
+        help="text for the page README.md on what the files do not tell, such as which pictures "
+        "the runs were trained on",
+    )
     arguments = parser.parse_args()
     runs = publish(
         arguments.results,
         arguments.folder,
         arguments.weights,
         epochs=not arguments.without_epochs,
+        note=arguments.note,
     )
     files = [file for file in arguments.folder.rglob("*") if file.is_file()]
     weights = [file for file in files if file.suffix == ".safetensors"]

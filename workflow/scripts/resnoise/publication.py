@@ -57,7 +57,12 @@ class Published:
 
 
 def publish(
-    results: Path, folder: Path, weights: Sequence[str] | None, *, epochs: bool = True
+    results: Path,
+    folder: Path,
+    weights: Sequence[str] | None,
+    *,
+    epochs: bool = True,
+    note: str = "",
 ) -> list[Published]:
     """Write what is to be published of a results folder to a new folder.
 
@@ -70,6 +75,7 @@ def publish(
         folder: where to write.
         weights: names of runs, such as "plain-20/kwi/seed1"; None for all.
         epochs: publish weights after epochs during training, too, where they were kept.
+        note: text for the page, on what the files do not tell; Markdown.
 
     Returns:
         The published runs.
@@ -99,7 +105,7 @@ def publish(
                 _publish_run(results, new, name, pictures if name in chosen else None, epochs)
                 for name in names
             ]
-            write_page(new / "README.md", _readme(runs))
+            write_page(new / "README.md", _readme(runs, note))
             new.replace(folder)
     except OSError as error:
         raise ResnoiseError(f"{folder}: cannot be written ({error.strerror})") from error
@@ -184,7 +190,7 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, temporary)
 
 
-def _readme(runs: Sequence[Published]) -> str:
+def _readme(runs: Sequence[Published], note: str) -> str:
     """Return the text that says what is in the published folder."""
     header = ["run", "epochs", "risk", "test error", "hours", "trained on", "PyTorch", "weights"]
     rows = [
@@ -202,10 +208,12 @@ def _readme(runs: Sequence[Published]) -> str:
         for session in [run.record["sessions"][-1]]
     ]
     pictures = sorted({run.record.get(TRAINED_ON, run.record["data_digest"]) for run in runs})
+    opening = f"{note}\n\n" if note else ""
     return f"""# Published results
 
-Made by `workflow/scripts/publish.py` from a results folder: configuration, tables, numbers of
-figures (CSV, Markdown), claims, and of each run its record (`run.json`), history and evaluation.
+{opening}Made by `workflow/scripts/publish.py` from a results folder: configuration, tables,
+numbers of figures (CSV, Markdown), claims, and of each run its record (`run.json`), history and
+evaluation.
 
 {markdown_table(header, rows) if rows else "No runs."}
 

@@ -11,7 +11,7 @@ from resnoise.config import paths
 from resnoise.config.messages import show
 from resnoise.config.schema import SCHEMA_PATH, defaults, is_integer, is_real, read_schema
 from resnoise.errors import ResnoiseError
-from resnoise.plan import artefacts, grid
+from resnoise.plan import artefacts, finished, grid
 
 
 def broken_rules(
@@ -45,6 +45,21 @@ def broken_rules(
     for name, section in config.items():
         if isinstance(section, Mapping):
             yield from _depth_rules(name, section)
+    if not problems and config["only_finished"]:
+        yield from _only_finished_rules(config)
+
+
+def _only_finished_rules(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield a problem if the finished runs are enough for no table or figure."""
+    folder = config["finished_runs"]
+    if folder is None:
+        yield "only_finished", "true given, allowed: false, or true together with finished_runs"
+    elif paths.mode(folder) and not grid.SECTIONS.keys() - (missing := finished.missing(config)):
+        yield (
+            "only_finished",
+            "true given, allowed: false, or true where all runs of a section are in "
+            f"{show(folder)}; table1 lacks {', '.join(missing['table1'])}",
+        )
 
 
 def _size_rules(

@@ -9,7 +9,7 @@ from resnoise.storage.digests import check_csv
 from resnoise.storage.pages import read_page
 
 
-def text(results: Path, outputs: Iterable[str]) -> str:
+def text(results: Path, outputs: Iterable[str], left_out: Iterable[str] = ()) -> str:
     """Return a summary of the results that were asked for.
 
     With the claims among them: risk and error of plain and residual networks by depth, how many
@@ -20,6 +20,7 @@ def text(results: Path, outputs: Iterable[str]) -> str:
         results: the results folder.
         outputs: the files that were asked for, or needed for those, as paths below the working
             directory.
+        left_out: tables and figures of the paper that this configuration does not make.
 
     Raises:
         ResnoiseError: a file is missing or damaged.
@@ -34,6 +35,8 @@ def text(results: Path, outputs: Iterable[str]) -> str:
         if table1 in files:
             parts.append(comparison(table1))
         parts.append(verdicts(claims))
+        if names := ", ".join(left_out):
+            parts.append(f"Not made, because some of their runs are not in finished_runs: {names}")
     else:
         tables = sorted(file for file in files if file.suffix == ".md")
         parts += [f"{read_page(file).strip()}\n\n({file})" for file in tables]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from resnoise import registry
-from resnoise.plan import grid
+from resnoise.plan import finished, grid
 from resnoise.plan.specs import run_plugins, run_spec, twin_spec
 from resnoise.provenance import code_digest
 from resnoise.specs.run import RunSpec
@@ -76,9 +76,10 @@ def configured(
         config: a loaded configuration.
         results: the results folder.
         sections: only the jobs of these sections (keys of ``SETS``, or "twins"); None for all but
-            those of ``APART``.
+            those of ``APART``, and those that the configuration leaves out.
     """
-    wanted = [*(SETS.keys() - APART), TWINS] if sections is None else sections
+    usual = {*SETS, TWINS} - APART - finished.left_out(config)
+    wanted = usual if sections is None else sections
     runs = [run for name in wanted if name != TWINS for run in SETS[name](config)]
     jobs = []
     for run in sorted({*runs}, key=_order):

@@ -233,13 +233,15 @@ def claim_runs(config: Mapping[str, Any]) -> dict[str, list[tuple[dict[str, Any]
     return found
 
 
-# Files directly in the results folder that claims may use.
-CLAIM_TABLES = (
-    "layer_cushion_counts.csv",
-    "table4.csv",
-    "figure10.csv",
-    "figure11.csv",
-    "figure13.csv",
-)
+# Sets of ``claim_runs`` that are not called like their section.
+CLAIM_SECTIONS = {"twin_pairs": "twins"}
+# File directly in the results folder that claims may use -> section with the runs that it needs.
+CLAIM_TABLES = {
+    "layer_cushion_counts.csv": "layer_cushion",
+    "table4.csv": "table4",
+    "figure10.csv": "gradient_flow",
+    "figure11.csv": "",
+    "figure13.csv": "",
+}
 # Those that the statements about the conjecture may use.
 CONJECTURE_TABLES = ("conjecture/prediction.csv",)
