@@ -1,6 +1,8 @@
 # A test of the paper's conjecture, beyond the paper (docs/conjecture.md): dose and response, and other
 # causes. The target `all` asks for none of this.
 
+from resnoise.plan import grid
+
 
 use rule figure as conjecture_dose with:
     """Risk and test error after training against the size of the ID entries at the start."""

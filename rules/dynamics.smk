@@ -1,5 +1,7 @@
 # Training dynamics (appendix D): Figures 8 and 9, made from the histories of runs.
 
+from resnoise.plan import grid
+
 
 use rule figure as figure8 with:
     """Figure 8 (appendix D): risk against epoch and test error against risk, plain and residual."""

@@ -1,5 +1,7 @@
 # Figures of networks and of their training (appendix A), each with its numbers as CSV.
 
+from resnoise.plan import grid
+
 
 use rule figure as training_curves with:
     """Training risk and test error against epoch, for the runs of Table 1."""

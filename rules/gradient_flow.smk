@@ -1,5 +1,12 @@
 # Dominant gradient flow (appendices D.2 and D.4): measured on each run, with its table and figures.
 
+import json
+import os
+
+from resnoise import provenance
+from resnoise.claims.settings import claim_settings
+from resnoise.plan import grid
+
 
 use rule measurement as gradient_flow with:
     """Measure the dominant gradient flow of every layer before, during and after training."""

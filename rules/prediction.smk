@@ -1,6 +1,10 @@
 # Beyond the paper: generalisation bounds of the runs that test its conjecture, which measure predicts how
 # networks generalise, and whether the conjecture survives (docs/conjecture.md).
 
+import os
+
+from resnoise import provenance
+
 
 use rule table as conjecture_bounds with:
     """Generalisation bounds of all runs (Arora et al. 2018), and measures to compare them with."""

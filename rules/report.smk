@@ -1,5 +1,14 @@
 # The reproduction as a whole: verdicts on the paper's claims, and one page with everything.
 
+import json
+import os
+
+from snakemake import __version__ as snakemake_version
+
+from resnoise import provenance
+from resnoise.claims.settings import claim_settings
+from resnoise.secrets import masked
+
 
 rule claims:
     """Every number and statement of the paper, with the measured number and a verdict."""

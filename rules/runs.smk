@@ -1,5 +1,7 @@
 # Runs and metrics beyond the paper's (docs/extending.md).
 
+from resnoise import registry
+
 
 use rule table as run_table with:
     """Risk, cost and errors of the runs in the list `runs`, as means over seeds."""
@@ -22,10 +24,9 @@ use rule measurement as metric with:
     pathvars:
         metric="metrics/{metric}",
     params:
+        **loaded("measure.py", metric_module),
         name="{metric}",
         spec=registered_metric_spec,
-        network=registered_metric_code,
-        running=registered_metric_promise,
 
 
 use rule table as metric_table with:

@@ -1,5 +1,7 @@
 # Tables 1 and 5: measured numbers beside the paper's.
 
+from resnoise.plan import grid
+
 
 use rule table as table1 with:
     """Table 1 (appendix A): training risk, cost and test error of plain and residual networks."""

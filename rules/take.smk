@@ -1,19 +1,10 @@
 # Runs that are taken from the results folder in the key `finished_runs` instead of being trained
 # (docs/reproducibility.md). Included where the key names one.
 
+from pathlib import Path
 
-def beginning_code(wildcards):
-    """Return parameters for the code of the weights before training, which may be made again."""
-    initialisation = registry.initialisation_module(wildcards.initialisation)
-    return network_code("take.py", wildcards.architecture, initialisation)
-
-
-def beginning_promise(wildcards, output):
-    """Return the option --code of a run that is taken."""
-    initialisation = registry.initialisation_module(wildcards.initialisation)
-    names = network_plugins("take.py", wildcards.architecture, initialisation)
-    return promise("take.py", "torch.yaml", *names)
-
+from resnoise.plan import grid
+from resnoise.storage.checksum import file_digest
 
 if not CONFIG["only_finished"]:
 
@@ -45,11 +36,10 @@ rule take:
         runtime=rising(10),
     params:
         *code("take.py", "torch.yaml"),
+        **loaded("take.py", initialisation_module),
         script=script("take.py"),
         spec=run_spec,
-        network=beginning_code,
         finished=lambda wildcards, input: file_digest(Path(input.finished)),
-        running=beginning_promise,
         pictures=pictures,
     shell:
         "python {params.script:q} --code {params.running:q} --spec {params.spec:q} {params.pictures:q}"

@@ -2,6 +2,8 @@
 # parameters have names, because Snakemake warns when it replaces positional ones. That tables and
 # figures are local is said in the Snakefile, because a template does not pass it on.
 
+import os
+
 
 rule measurement:
     """Template of all measurements of a run, not a target."""

@@ -1,5 +1,8 @@
 # Theory of the paper (appendices D.4.1 and E): a simulation and formulas, without networks.
 
+from resnoise.plan import specs
+from resnoise.specs.theory import TrivialCaseSpec
+
 
 rule trivial_case:
     """Simulate the trivial case, with 1x1 kernels and vectors (appendix D.4.1)."""

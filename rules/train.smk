@@ -1,5 +1,7 @@
 # Training (section 4, appendix A): a job for each run.
 
+from resnoise.plan import grid
+
 
 rule train:
     """Train one network. A killed job continues from its last epoch, with the same results."""
@@ -22,10 +24,9 @@ rule train:
         **computing(train_minutes),
     params:
         *code("train.py", "torch.yaml"),
+        **loaded("train.py", initialisation_module),
         script=script("train.py"),
         spec=run_spec,
-        network=run_code,
-        running=run_promise,
         store=store,
         graph=graph_option,
         pictures=pictures,

@@ -1,6 +1,11 @@
 # Twin training (section 4.1, Table 2, Figure 6): a residual network and the equal plain network,
 # trained in step.
 
+import os
+
+from resnoise.plan import grid
+from resnoise.specs.run import RUN_FILES
+
 
 rule twins:
     """Train a residual network and its plain twin in step. A killed job continues."""

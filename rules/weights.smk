@@ -1,5 +1,7 @@
 # Distributions of weights (appendices C and D): statistics of each run, Tables 3 and 4, Figure 7.
 
+from resnoise.plan import grid
+
 
 use rule measurement as weight_statistics with:
     """Compute statistics of a run's weights, as plain and as residual network, at every snapshot."""

@@ -66,7 +66,7 @@ class Rule:
 
 def read(root: Path = ROOT) -> dict[str, Rule]:
     """Return the rules of the folder ``rules`` by name, templates included."""
-    files = sorted((root / "rules").glob("*.smk"))
+    files = sorted((root / "rules").rglob("*.smk"))
     text = "".join(file.read_text("utf-8") for file in files)
     parts = re.split(r"(?m)^(?:use rule (\w+) as (\w+) with|rule (\w+)):", text)[1:]
     found: dict[str, Rule] = {}

@@ -18,7 +18,7 @@ EXPERIMENTS = ROOT / "docs" / "experiments.md"
 TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
 KEYS = {key for key, _, _, _ in reference(SCHEMA)}
 WORKFLOW = "".join(
-    file.read_text("utf-8") for file in [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]
+    file.read_text("utf-8") for file in [ROOT / "Snakefile", *(ROOT / "rules").rglob("*.smk")]
 )
 COLLECTING = set(re.findall(r"^rule (\w+):", (ROOT / "Snakefile").read_text("utf-8"), re.MULTILINE))
 RULES = COLLECTING | {*rule_files.making()}

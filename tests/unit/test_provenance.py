@@ -497,7 +497,7 @@ def imported_by_rules() -> set[str]:
     """Return the modules that the rules import, directly or not."""
     lines = [
         line
-        for file in sorted(RULES.glob("*.smk"))
+        for file in sorted(RULES.rglob("*.smk"))
         for line in file.read_text().splitlines()
         if re.match(r"(from|import) resnoise\b", line)
     ]
@@ -515,7 +515,7 @@ def imported_by_rules() -> set[str]:
 
 def test_every_module_is_used_by_a_script_or_a_rule() -> None:
     made = re.findall(
-        r'made_by\(\s*"(\w+\.\w+)"', "".join(map(Path.read_text, RULES.glob("*.smk")))
+        r'made_by\(\s*"(\w+\.\w+)"', "".join(map(Path.read_text, RULES.rglob("*.smk")))
     )
     figures = (metric.figure for metric in registry.METRICS.values() if metric.figure)
     plugins = [*PLUGINS, *figures, *(f"resnoise.{name}" for name in made)]

@@ -16,7 +16,7 @@ from resnoise.trained import state_dict
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "workflow").rglob("*.py"))
-RULES = [ROOT / "Snakefile", *sorted((ROOT / "rules").glob("*.smk"))]
+RULES = [ROOT / "Snakefile", *sorted((ROOT / "rules").rglob("*.smk"))]
 
 # Calls that run what they are given, or write where an archive says.
 EXECUTING = {
