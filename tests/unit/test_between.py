@@ -1,5 +1,6 @@
 """Interlayer cushions of any network against brute-force Jacobians, and between which points."""
 
+import logging
 import math
 from typing import Any
 
@@ -194,7 +195,11 @@ def test_probes_agree_with_the_closed_forms_of_the_projects_own_networks() -> No
     assert np.isfinite(found.value[:, above[0], above[1]]).all()
 
 
-def test_a_network_with_the_names_of_a_resnet_and_other_blocks_is_not_taken_for_one() -> None:
+def test_a_network_with_the_names_of_a_resnet_and_other_blocks_is_not_taken_for_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+
     class Named(nn.Module):
         """Pre-activation, with names that fit."""
 
@@ -209,6 +214,17 @@ def test_a_network_with_the_names_of_a_resnet_and_other_blocks_is_not_taken_for_
 
     net, inputs = ready(Named()), pictures(2, 8)
     assert isinstance(choose(net, spec(), inputs, 500), PointMeter)
+    assert caplog.messages[0].startswith("no chain of blocks: ")
+
+
+def test_too_little_memory_does_not_choose_another_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_x: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    net = build(NetworkSpec("full-residual", 8, 4), 3).eval().double()
+    monkeypatch.setattr(net, "forward", fails)
+    with pytest.raises(torch.OutOfMemoryError):
+        choose(net, spec(), pictures(2, 8).double(), 500)
 
 
 def test_less_memory_means_fewer_copies_and_the_same_cushions() -> None:

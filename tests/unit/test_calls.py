@@ -1,5 +1,6 @@
 """Layers of any network, found by hooks, and their cushions against their definition."""
 
+import logging
 import math
 from collections.abc import Callable
 
@@ -14,6 +15,8 @@ from resnoise.metrics.calls import Calls
 from resnoise.metrics.layer_cushion import Meter, layer_cushions
 from resnoise.networks import build
 from resnoise.specs.run import NetworkSpec
+
+BY_PICTURE = "measured picture by picture, because "
 
 
 class Net(nn.Module):
@@ -138,9 +141,17 @@ def test_hooks_and_switches_are_as_before_also_after_an_error() -> None:
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
 
 
-def test_pictures_that_affect_each_other_are_measured_one_by_one() -> None:
+def test_pictures_that_affect_each_other_are_measured_one_by_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
     net = Net(lambda own, x: own.fc(x.mean((2, 3)) - x.mean((0, 2, 3))), fc=nn.Linear(3, 2))
     assert Meter(net, pictures(2)).largest == 1
+    assert caplog.messages == [f"{BY_PICTURE}pictures of a batch affect each other"]
+    # A number of pictures that is written into the network.
+    net = Net(lambda own, x: own.fc(x.mean((2, 3)).reshape(1, 3)), fc=nn.Linear(3, 2))
+    assert Meter(net, pictures(2)).largest == 1
+    assert caplog.messages[1].startswith(f"{BY_PICTURE}two at once fail: shape '[1, 3]' is invalid")
     # Tokens before pictures.
     net = Net(lambda own, x: own.fc(x.flatten(2).permute(2, 0, 1)).mean(0), fc=nn.Linear(3, 2))
     meter = Meter(net, pictures(2))

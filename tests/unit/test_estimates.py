@@ -4,7 +4,9 @@ import dataclasses
 
 import pytest
 
+from resnoise import registry
 from resnoise.config import load as config
+from resnoise.errors import ResnoiseError
 from resnoise.plan import estimates
 from resnoise.plan.specs import run_spec
 from resnoise.specs.run import RunSpec
@@ -72,3 +74,15 @@ def test_the_size_of_the_training_set_follows_the_configuration(
     data: dict[str, object], pictures: int
 ) -> None:
     assert estimates.training_pictures(config.load({"data": data})["data"]) == pictures
+
+
+def test_a_source_may_have_any_number_of_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    hundred = registry.Source("mine", classes=100, per_class=(500, 100), pictures=50_000)
+    # The schema, which is read once, knows the names of the sources.
+    monkeypatch.setitem(registry.SOURCES, "digits", hundred)
+    training = {"simplified": {"batch_size": 500}}
+    loaded = config.load({"data": {"source": "digits", "train_per_class": 5}, "training": training})
+    assert estimates.training_pictures(loaded["data"]) == 500
+    training = {"simplified": {"batch_size": 501}}
+    with pytest.raises(ResnoiseError, match="501 given, allowed: an integer <= 500"):
+        config.load({"data": {"source": "digits", "train_per_class": 5}, "training": training})

@@ -164,6 +164,7 @@ class Source:
             contains them.
         differs: how the pictures differ from the paper's, in words for the report. "": they are the
             paper's. None: the report says "NAME instead of CIFAR-10", NAME being the source's.
+        classes: number of classes, None if unknown.
         per_class: numbers of training and test pictures of the smallest class, None if unknown.
         pictures: number of training pictures of all classes, None if unknown.
     """
@@ -171,6 +172,7 @@ class Source:
     module: str
     path: str = ""
     differs: str | None = None
+    classes: int | None = None
     per_class: tuple[int, int] | None = None
     pictures: int | None = None
 
@@ -184,6 +186,7 @@ _CIFAR10 = Source(
     "resnoise.data.cifar_archive",
     path="downloaded",
     differs="",
+    classes=10,
     per_class=(5000, 1000),
     pictures=50_000,
 )
@@ -199,6 +202,7 @@ SOURCES = {
     "digits": Source(
         "resnoise.data.digits",
         differs="scikit-learn's digits instead of CIFAR-10",
+        classes=10,
         per_class=(140, 34),
         pictures=1442,
     ),

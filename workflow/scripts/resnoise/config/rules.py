@@ -12,6 +12,7 @@ from resnoise.config.messages import show
 from resnoise.config.schema import SCHEMA_PATH, defaults, is_integer, is_real, read_schema
 from resnoise.errors import ResnoiseError
 from resnoise.plan import artefacts, finished, grid
+from resnoise.specs.compared import DOSE
 
 
 def broken_rules(
@@ -73,7 +74,7 @@ def _size_rules(
     """
     data = config["data"]
     source = registry.source(data["source"])
-    if source.per_class is None or source.pictures is None:
+    if source.classes is None or source.per_class is None or source.pictures is None:
         return
     train, test = source.per_class
     pictures = source.pictures
@@ -88,7 +89,7 @@ def _size_rules(
     if is_integer(data["train_per_class"]):
         if not 1 <= data["train_per_class"] <= train:
             return
-        pictures = 10 * data["train_per_class"]
+        pictures = source.classes * data["train_per_class"]
     wanted_by = {
         f"training.{family}.batch_size": recipe["batch_size"]
         for family, recipe in config["training"].items()
@@ -181,11 +182,11 @@ def _conjecture_rules(
     if "conjecture.initialisation" in problems:
         return
     needed = [each for each in registry.INITIALISATIONS[family].parameters if each.default is None]
-    if [each.name for each in needed] != [grid.DOSE]:
+    if [each.name for each in needed] != [DOSE]:
         yield (
             "conjecture.initialisation",
             f"{show(family)} given, allowed: an initialisation whose one parameter without "
-            f"default is {grid.DOSE}",
+            f"default is {DOSE}",
         )
         return
     for index, dose in enumerate(doses if isinstance(doses, list) else []):

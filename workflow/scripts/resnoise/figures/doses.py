@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from resnoise.figures import style
 from resnoise.figures.curves import band
-from resnoise.summaries.conjecture import DOSE
+from resnoise.specs.compared import DOSE
 
 COLOUR = "0.15"
 # Of the networks to compare with; the colours are those of their kind.

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from resnoise.errors import ResnoiseError
+from resnoise.errors import ResnoiseError, quoted
 from resnoise.metrics.layers import norms
 
 _log = logging.getLogger(__name__)
@@ -143,8 +143,6 @@ class Calls:
         if self.unused:
             _log.info("not called, so not measured: %s", ", ".join(self.unused))
         self.independent = len(example) > 1 and self._same(alone, example[:2])
-        if not self.independent:
-            _log.info("measured picture by picture, because pictures of a batch affect each other")
 
     def _add_attention(self, name: str, module: nn.MultiheadAttention) -> None:
         prefix = f"{name}." if name else ""
@@ -180,7 +178,7 @@ class Calls:
         return sizes
 
     def _same(self, alone: list[float], pair: Tensor) -> bool:
-        """Whether the first picture of a pair has the same inputs of layers as alone."""
+        """Whether the first of two pictures has the same inputs of layers as alone; log if not."""
         together: list[float] = []
 
         def see(call: Call, x: Tensor, _output: Tensor) -> None:
@@ -189,9 +187,13 @@ class Calls:
         try:
             self.run(pair, after=see)
         # Some networks fix the number of pictures and fail with another, in any way.
-        except Exception:
+        except Exception as error:
+            _log.info("measured picture by picture, because two at once fail: %s", quoted(error))
             return False
-        return all(abs(a - b) <= _ROUNDING * abs(a) for a, b in zip(alone, together, strict=True))
+        same = all(abs(a - b) <= _ROUNDING * abs(a) for a, b in zip(alone, together, strict=True))
+        if not same:
+            _log.info("measured picture by picture, because pictures of a batch affect each other")
+        return same
 
     def run(
         self, inputs: Tensor, before: Before | None = None, after: After | None = None

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from resnoise import devices
 from resnoise.devices import Computing
+from resnoise.errors import quoted
 from resnoise.metrics import states
 from resnoise.metrics.between import PointMeter
 from resnoise.metrics.blocks import Chain, LinearBlock, chain
@@ -161,14 +162,15 @@ def choose(
 def _is_chain(network: nn.Module, example: Tensor) -> bool:
     """Whether ``resnoise.metrics.blocks`` can take a network, and computes what the network does.
 
-    A network of another architecture may have parts of the same names.
+    A network of another architecture may have parts of the same names. The log says why not.
     """
     try:
         parts = chain(network)
         groups = [child for name, child in network.named_children() if name.startswith("layer")]
         last = [*groups[-1].children()][-1]
     # Anything can be in parts of the same names.
-    except Exception:
+    except Exception as error:
+        _log.info("no chain of blocks: %s", quoted(error))
         return False
     seen: list[Tensor] = []
     hook = last.register_forward_hook(lambda _module, _inputs, output: seen.append(output.clone()))
@@ -178,14 +180,19 @@ def _is_chain(network: nn.Module, example: Tensor) -> bool:
         for block in parts.blocks:
             x = block.linearise(x).output
         (output,) = seen
-        if x.shape != output.shape:
-            return False
-        # What overflows, and is not a number, is no difference.
-        same = not bool((norms(x - output) > _ROUNDING * norms(output)).any())
-    except (RuntimeError, ValueError):
+        same = x.shape == output.shape
+        if same:
+            # What overflows, and is not a number, is no difference.
+            same = not bool((norms(x - output) > _ROUNDING * norms(output)).any())
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError) as error:
+        _log.info("no chain of blocks: %s", quoted(error))
         return False
     finally:
         hook.remove()
+    if not same:
+        _log.info("no chain of blocks: they compute something else than the network")
     return same
 
 

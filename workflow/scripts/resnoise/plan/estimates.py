@@ -30,10 +30,10 @@ def training_pictures(data: Mapping[str, Any]) -> int:
     and at least that of CIFAR-10.
     """
     per_class: int | None = data["train_per_class"]
-    known = registry.source(data["source"]).pictures
-    if known is None:
+    source = registry.source(data["source"])
+    if source.pictures is None or source.classes is None:
         return max(10 * (per_class or 0), 50_000)
-    return known if per_class is None else 10 * per_class
+    return source.pictures if per_class is None else source.classes * per_class
 
 
 def evaluate_seconds(spec: RunSpec, pictures: int, device: str) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from resnoise import registry
+from resnoise.specs.compared import DOSE, TABLE1
 
 # Folder of a run below the results folder, and its log below the folder of logs.
 FOLDER = "runs/{architecture}-{depth}/{initialisation}/seed{seed}"
@@ -29,9 +30,6 @@ class Run(NamedTuple):
 
 TWIN_FOLDER = "twins/depth{depth}/seed{seed}"
 TWIN_LOG = "twins/depth{depth}-seed{seed}.log"
-
-# Table 1 compares plain networks from KWI with residual networks from HMWI.
-TABLE1 = (("plain", "kwi"), ("residual", "hmwi"))
 
 # Table 4 and Figure 9: plain networks from KWI and from the transferred T(HMWI).
 TRANSFERRED = (("plain", "kwi"), ("plain", "t-hmwi"))
@@ -171,10 +169,6 @@ def figure10_runs(config: Mapping[str, Any]) -> list[Run]:
 
 # Architectures drawn in figures 4 and 5, which need no run.
 DRAWN = tuple(architecture for architecture, _ in GRADIENT_FLOW)
-
-
-# Parameter of an initialisation that the section ``conjecture`` varies.
-DOSE = "alpha"
 
 
 def dose_runs(config: Mapping[str, Any]) -> list[Run]:

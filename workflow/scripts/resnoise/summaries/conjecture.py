@@ -10,16 +10,13 @@ import pandas as pd
 
 from resnoise import registry
 from resnoise.metrics import states
+from resnoise.specs.compared import DOSE, TABLE1
 from resnoise.summaries import gradient_flow
 from resnoise.summaries.evaluations import read_evaluations
 from resnoise.summaries.layer_cushion import FILE
 from resnoise.summaries.runs import read_metrics
 
 RUN = ["architecture", "depth", "initialisation", "seed"]
-# Column with the size of the ID entries, a parameter of the initialisation.
-DOSE = "alpha"
-# Architecture and initialisation of the networks that doses are compared with.
-REFERENCES = (("plain", "kwi"), ("residual", "hmwi"))
 
 
 def evaluations(files: Iterable[Path]) -> pd.DataFrame:
@@ -90,10 +87,10 @@ def flows(files: Iterable[Path], *, reading: str, layers: str) -> pd.DataFrame:
 def over_doses(rows: pd.DataFrame, family: str, measures: Sequence[str]) -> pd.DataFrame:
     """Return mean, smallest and largest value over seeds for every depth and dose.
 
-    Columns: depth, architecture, initialisation, alpha (empty for ``REFERENCES``), seeds (number of
-    those that have a value), and ``{measure}_mean``, ``_min`` and ``_max`` of each measure. Runs
-    that are neither a dose nor a reference have no row. Rows are sorted by depth and alpha,
-    references last.
+    Columns: depth, architecture, initialisation, alpha (empty for the networks of Table 1, with
+    which doses are compared), seeds (number of those that have a value), and ``{measure}_mean``,
+    ``_min`` and ``_max`` of each measure. Runs that are neither a dose nor of Table 1 have no row.
+    Rows are sorted by depth and alpha, those of Table 1 last.
 
     Args:
         rows: a row for each run, with the columns of ``RUN`` and the measures, which are empty for
@@ -104,7 +101,7 @@ def over_doses(rows: pd.DataFrame, family: str, measures: Sequence[str]) -> pd.D
     doses = [dose(initialisation, family) for initialisation in rows["initialisation"]]
     rows = rows.assign(**{DOSE: pd.Series(doses, index=rows.index, dtype=float)})
     pairs = zip(rows["architecture"], rows["initialisation"], strict=True)
-    is_reference = pd.Series([pair in REFERENCES for pair in pairs], index=rows.index)
+    is_reference = pd.Series([pair in TABLE1 for pair in pairs], index=rows.index)
     is_dose = (rows["architecture"] == "plain") & rows[DOSE].notna()
     rows = rows[is_dose | is_reference]
     named = {
