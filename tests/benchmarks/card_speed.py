@@ -51,7 +51,8 @@ def steps(run: Run) -> Callable[[], None]:
     """Return what trains all mini-batches of an epoch and waits until it is done."""
 
     def train() -> None:
-        epoch = Epoch(run, 1)
+        # Not the first one, in which weights are kept after the first step.
+        epoch = Epoch(run, 2)
         for _ in range(len(run.batches)):
             epoch.step()
 

@@ -106,6 +106,8 @@ def bare_steps(spec: RunSpec, data: Dataset, device: torch.device) -> Callable[[
         for _ in range(len(run.batches)):
             run.backend.loss_and_gradients(inputs, labels)
             run.optimizer.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
 
     return steps
 

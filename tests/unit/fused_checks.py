@@ -78,6 +78,18 @@ def test_a_number_is_the_sum_of_two_of_tf32() -> None:
     assert (low.abs() <= 2.0**-11 * x.abs()).all()
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_what_is_no_number_reaches_the_loss(value: float) -> None:
+    network = build(8, 16, 10, 3, False)
+    # A weight of the first layer, behind which all others are sound.
+    network.conv1.weight.data[0, 0, 0, 0] = value
+    backend = fused.backend(devices.place(network, CPU, "float32"), 1)
+    images = torch.rand(2, 3, 8, 8).contiguous(memory_format=torch.channels_last)
+    assert not backend.logits(images).isfinite().any()
+    loss, _ = backend.loss_and_gradients(images, torch.zeros(2, dtype=torch.int64))
+    assert not loss.isfinite()
+
+
 @pytest.mark.parametrize(("width", "channels", "residual"), [(32, 1, False), (16, 3, True)])
 def test_loss_and_gradients_are_those_of_autograd_in_float64(
     width: int, channels: int, residual: bool

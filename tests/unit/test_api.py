@@ -117,6 +117,20 @@ def test_pictures_that_cannot_be_measured_are_refused(case: str) -> None:
     assert message in str(caught.value)
 
 
+def test_float32_is_not_rounded_to_tf32_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    seen = []
+
+    class Watched(torch.nn.Flatten):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
+            return super().forward(x)
+
+    net = torch.nn.Sequential(Watched(), torch.nn.Linear(12, 3))
+    resnoise.margins(net, torch.rand(2, 3, 2, 2), torch.tensor([0, 2]))
+    assert seen == [(False, False)] and torch.backends.cudnn.allow_tf32
+
+
 def test_labels_that_are_no_classes_are_refused() -> None:
     with pytest.raises(ResnoiseError, match="allowed: 2 integers from 0 to 2"):
         resnoise.margins(small_vgg(), pictures(2), [0, 3])

@@ -114,7 +114,7 @@ def test_a_check_fails_where_divergence_is_not_found(
     monkeypatch.setattr(torch, "nonzero", lambda _: ())
     monkeypatch.setattr(run_module.math, "isfinite", lambda _: True)
     with pytest.raises(AssertionError):
-        CHECKS["a_diverging_run_is_found eager"](Place(CPU, tmp_path))
+        CHECKS["a_diverging_run_is_found plain eager"](Place(CPU, tmp_path))
 
 
 TABLE = pd.DataFrame({"name": ["a", "b"], "value": [1.0, np.nan], "size": [0.0, 2.0]})

@@ -255,8 +255,10 @@ def test_a_graph_is_recorded_on_a_graphics_card_only(data: Dataset, tmp_path: Pa
 
 def test_the_same_step_is_recorded_again_only_for_another_size_or_rate() -> None:
     made: list[int] = []
+    read: dict[int, set[int]] = {}
 
     def update(inputs: Tensor, labels: Tensor) -> Outcome:
+        read.setdefault(len(labels), set()).add(labels.data_ptr())
         return inputs.sum(), labels.sum()
 
     def record(step: Callable[[], Outcome]) -> tuple[Callable[[], None], Outcome]:
@@ -279,3 +281,5 @@ def test_the_same_step_is_recorded_again_only_for_another_size_or_rate() -> None
         assert (loss, wrong) == (inputs.sum(), labels.sum())
         counts.append(len(made))
     assert counts == [0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 3, 4, 4]
+    # Always from the same memory, since the first step.
+    assert {size: len(places) for size, places in read.items()} == {3: 1, 4: 1}

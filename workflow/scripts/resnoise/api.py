@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from resnoise import devices
 from resnoise.errors import ResnoiseError
 from resnoise.metrics import call_flow, interlayer_cushion, layer_cushion
 from resnoise.metrics import noise_stability as stability
@@ -260,7 +261,7 @@ def margins(
 
 def _labels(labels: "Tensor | NDArray[Any] | Sequence[int]", pictures: int, classes: int) -> Tensor:
     """Return the right classes as int64 [pictures]."""
-    right = torch.as_tensor(np.asarray(labels)).long()
+    right = torch.as_tensor(labels).long().cpu()
     if right.shape != (pictures,) or not bool(((right >= 0) & (right < classes)).all()):
         raise ResnoiseError(
             f"labels: shape {tuple(right.shape)} given, allowed: {pictures} integers from 0 to "
@@ -276,7 +277,7 @@ def _measured(
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
 ) -> Iterator[Tensor]:
-    """Yield the network's inputs, [N, C, H, W], with the network in evaluation mode."""
+    """Yield the network's inputs, [N, C, H, W]; with it in evaluation mode and without TF32."""
     weight = next((p for p in network.parameters() if p.is_floating_point()), None)
     if weight is None:
         raise ResnoiseError(f"a {type(network).__name__} without parameters given, needed: weights")
@@ -284,7 +285,8 @@ def _measured(
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
-        yield inputs
+        with devices.full_precision():
+            yield inputs
     finally:
         for module, training in modes.items():
             module.training = training

@@ -1,9 +1,12 @@
 """Devices, threads and precision. Only this module sets PyTorch's global switches."""
 
+import contextlib
 import dataclasses
 import os
 import platform
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -76,6 +79,20 @@ def set_up(device: str, threads: int, allow_tf32: bool = False) -> torch.device:
     torch.backends.cudnn.allow_tf32 = allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = allow_tf32
     return torch.device("cuda")
+
+
+@contextlib.contextmanager
+def full_precision() -> Iterator[None]:
+    """Let CUDA round no factor of a float32 product to TF32, as it does by default."""
+    switches: tuple[Any, ...] = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = [switch.allow_tf32 for switch in switches]
+    try:
+        for switch in switches:
+            switch.allow_tf32 = False
+        yield
+    finally:
+        for switch, allowed in zip(switches, before, strict=True):
+            switch.allow_tf32 = allowed
 
 
 def place(network: nn.Module, device: torch.device, precision: str) -> nn.Module:

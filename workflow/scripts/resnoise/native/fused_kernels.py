@@ -122,7 +122,9 @@ def convolve(
     if BACKWARD:
         total = tl.where(tl.load(other + at) > 0, total, 0.0)
     else:
-        total = tl.maximum(total + tl.load(other + k)[None, :], 0.0)
+        # NaN must reach the loss, by which a run that diverges is known.
+        total += tl.load(other + k)[None, :]
+        total = tl.maximum(total, 0.0, propagate_nan=tl.PropagateNan.ALL)
     tl.store(y + at, total, mask=(first + e < pixels)[:, None])
 
 

@@ -7,7 +7,7 @@ workflow engine deletes the outputs of a failed job.
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,22 @@ class State:
 
 def copy_weights(network: nn.Module) -> Weights:
     """Return copies of all parameters and buffers by name, as arrays on the CPU."""
-    return {name: _copy(tensor) for name, tensor in network.state_dict().items()}
+    return _copies(network.state_dict())
 
 
-def _copy(tensor: Tensor) -> np.ndarray:
-    array: np.ndarray = tensor.detach().to("cpu", copy=True).contiguous().numpy()
-    return array
+def _copies(tensors: Mapping[str, Tensor]) -> Weights:
+    """Return copies of tensors by name, as arrays on the CPU.
+
+    Those of a type are brought there together, because each transfer waits for the card.
+    """
+    found = {}
+    for dtype in {tensor.dtype for tensor in tensors.values()}:
+        chosen = {name: tensor for name, tensor in tensors.items() if tensor.dtype == dtype}
+        together = torch.cat([tensor.detach().flatten() for tensor in chosen.values()]).cpu()
+        parts = torch.split(together, [tensor.numel() for tensor in chosen.values()])
+        for (name, tensor), part in zip(chosen.items(), parts, strict=True):
+            found[name] = part.view(tensor.shape).numpy()
+    return {name: found[name] for name in tensors}
 
 
 def set_weights(network: nn.Module, weights: Weights) -> None:
@@ -63,11 +73,13 @@ def set_weights(network: nn.Module, weights: Weights) -> None:
 
 def copy_momentum(network: nn.Module, optimizer: Descent) -> Weights:
     """Return copies of the momentum of every parameter, by name, as arrays on the CPU."""
-    return {
-        name: _copy(optimizer.velocity[parameter])
-        for name, parameter in network.named_parameters()
-        if parameter in optimizer.velocity
-    }
+    return _copies(
+        {
+            name: optimizer.velocity[parameter]
+            for name, parameter in network.named_parameters()
+            if parameter in optimizer.velocity
+        }
+    )
 
 
 def set_momentum(network: nn.Module, optimizer: Descent, momentum: Weights) -> None:

@@ -63,15 +63,11 @@ class Recording(NamedTuple):
 
     Attributes:
         rate: the learning rate, which is part of the recording.
-        inputs: where ``replay`` reads the pictures, [B, C, H, W].
-        labels: where it reads the labels, [B].
         replay: does the step.
         outcome: where it writes loss and number of wrong predictions.
     """
 
     rate: float
-    inputs: Tensor
-    labels: Tensor
     replay: Callable[[], None]
     outcome: Outcome
 
@@ -88,6 +84,8 @@ class ReplayedUpdate:
         """Wrap ``update``; ``record`` is ``cuda_graph``, but for tests."""
         self._update = update
         self._record = record
+        # Of each size of batch: where recordings read it, how many there were, the recording.
+        self._places: dict[int, tuple[Tensor, Tensor]] = {}
         self._seen: dict[int, int] = {}
         self._recordings: dict[int, Recording] = {}
 
@@ -99,27 +97,30 @@ class ReplayedUpdate:
         """
         size, rate = len(labels), self._update.optimizer.rate
         seen = self._seen[size] = self._seen.get(size, 0) + 1
+        if seen == 1:
+            self._places[size] = inputs.clone(), labels.clone()
+        place = self._places[size]
+        for own, given in zip(place, (inputs, labels), strict=True):
+            own.copy_(given)
         if seen <= WARM_UP:
-            return self._update(inputs, labels)
+            # In the memory of the recording, because kernels are chosen by its alignment too.
+            return self._update(*place)
         recording = self._recordings.get(size)
         if recording is None or recording.rate != rate:
-            recording = self._recordings[size] = self._recorded(inputs, labels, rate)
-        recording.inputs.copy_(inputs)
-        recording.labels.copy_(labels)
+            recording = self._recordings[size] = self._recorded(place, rate)
         recording.replay()
         return recording.outcome
 
-    def _recorded(self, inputs: Tensor, labels: Tensor, rate: float) -> Recording:
-        """Record the step for mini-batches as large as this one."""
-        own = inputs.clone(), labels.clone()
+    def _recorded(self, place: tuple[Tensor, Tensor], rate: float) -> Recording:
+        """Record the step for mini-batches as large as the one in ``place``."""
         try:
-            replay, outcome = self._record(lambda: self._update(*own))
+            replay, outcome = self._record(lambda: self._update(*place))
         except RuntimeError as error:
             raise ResnoiseError(
                 "cuda_graph: true given, but PyTorch cannot record a step of this network; use "
                 f"false ({error})"
             ) from error
-        return Recording(rate, *own, replay, outcome)
+        return Recording(rate, replay, outcome)
 
 
 def cuda_graph(step: Callable[[], Outcome]) -> tuple[Callable[[], None], Outcome]:
