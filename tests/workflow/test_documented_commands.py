@@ -42,6 +42,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     (project.root / "nets.py").touch()
     (project.root / "vgg.pt").touch()
     (project.root / "my.yaml").touch()
+    (project.root / "published").mkdir()
+    (project.root / "published/configuration.yaml").touch()
     # The target runs needs one.
     run = "\nruns: [{architecture: plain, initialisation: kwi}]\n"
     project.replace("config/config.yaml", "\ntable1:", f"{run}\ntable1:")

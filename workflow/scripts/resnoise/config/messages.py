@@ -102,7 +102,7 @@ def allowed_by(schema: Mapping[str, Any]) -> str:
     )
     bounds = [f"{sign} {schema[word]}" for word, sign in signs if word in schema]
     noun = "an integer" if kind == "integer" else "a number"
-    text = " ".join([noun, " and ".join(bounds)])
+    text = " ".join([noun, " and ".join(bounds)]).strip()
     return f"{text}, or null" if "null" in allowed_types(schema) else text
 
 
