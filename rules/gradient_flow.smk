@@ -1,10 +1,5 @@
 # Dominant gradient flow (appendices D.2 and D.4): measured on each run, with its table and figures.
 
-import json
-import os
-
-from resnoise import provenance
-from resnoise.claims.settings import claim_settings
 from resnoise.plan import grid
 
 
@@ -46,36 +41,17 @@ use rule table as figure12_ratios with:
         ),
 
 
-rule figure12_readings:
+use rule judgement as figure12_readings with:
     """What the paper says of Figure 12, judged by three readings of its flow, side by side."""
     input:
-        files=flow_claim_files,
+        files=claim_paths(flow_claims),
         paper=PAPER,
     output:
         **table("figure12_readings"),
-    log:
-        "<logs>/figure12_readings.log",
-    benchmark:
-        "<benchmarks>/figure12_readings.tsv"
-    localrule: True
-    conda:
-        "../envs/claims.yaml"
-    resources:
-        mem_mb=rising(2000),
-        runtime=rising(20),
+    pathvars:
+        judgement="figure12_readings",
     params:
-        *code("readings.py", "claims.yaml"),
-        provenance.text_digest(ROOT / "config" / "paper_schema.yaml"),
-        script=script("readings.py"),
-        files=flow_claim_spec,
-        settings=json.dumps(claim_settings(CONFIG), sort_keys=True),
-        results=lambda wildcards, output: os.path.dirname(output.csv[0]),
-        running=running("readings.py", "claims.yaml"),
-        expected=expected_digests,
-    shell:
-        "python {params.script:q} --code {params.running:q} --expected {params.expected:q} --paper {input.paper:q} --results {params.results:q}"
-        " --files {params.files:q} --settings {params.settings:q}"
-        " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1"
+        **judged_by("readings.py", flow_claims),
 
 
 use rule figure as figure10 with:

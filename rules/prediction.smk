@@ -1,10 +1,6 @@
 # Beyond the paper: generalisation bounds of the runs that test its conjecture, which measure predicts how
 # networks generalise, and whether the conjecture survives (docs/conjecture.md).
 
-import os
-
-from resnoise import provenance
-
 
 use rule table as conjecture_bounds with:
     """Generalisation bounds of all runs (Arora et al. 2018), and measures to compare them with."""
@@ -61,11 +57,11 @@ use rule figure as conjecture_prediction_figure with:
         **made_by("figures.prediction"),
 
 
-rule conjecture_verdict:
+use rule judgement as conjecture_verdict with:
     """Whether the conjecture survives: what follows from it, statement by statement."""
     input:
-        files=conjecture_claim_files,
-        statements=CONJECTURE,
+        files=claim_paths(conjecture_claims),
+        paper=CONJECTURE,
     output:
         csv=with_digest("<results>/conjecture/verdict.csv"),
         markdown="<results>/conjecture/verdict.md",
@@ -75,27 +71,9 @@ rule conjecture_verdict:
             "Conjecture",
             "Whether the conjecture survives",
         ),
-    log:
-        "<logs>/conjecture/verdict.log",
-    benchmark:
-        "<benchmarks>/conjecture/verdict.tsv"
-    localrule: True
-    conda:
-        "../envs/claims.yaml"
-    resources:
-        mem_mb=rising(2000),
-        runtime=rising(20),
+    pathvars:
+        judgement="conjecture/verdict",
     params:
-        *code("conjecture.py", "claims.yaml"),
-        provenance.text_digest(ROOT / "config" / "paper_schema.yaml"),
-        script=script("conjecture.py"),
-        files=conjecture_claim_spec,
-        confidence=CONFIG["conjecture"]["confidence"],
-        results=lambda wildcards, output: os.path.dirname(os.path.dirname(output.csv[0])),
-        running=running("conjecture.py", "claims.yaml"),
-        expected=expected_digests,
-    shell:
-        "python {params.script:q} --code {params.running:q} --expected {params.expected:q}"
-        " --paper {input.statements:q} --results {params.results:q} --files {params.files:q}"
-        " --settings '{{}}' --confidence {params.confidence:q} --csv {output.csv[0]:q}"
-        " --markdown {output.markdown:q} > {log:q} 2>&1"
+        **judged_by("conjecture.py", conjecture_claims),
+        settings="{}",
+        options=["--confidence", CONFIG["conjecture"]["confidence"]],

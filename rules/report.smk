@@ -5,46 +5,23 @@ import os
 
 from snakemake import __version__ as snakemake_version
 
-from resnoise import provenance
-from resnoise.claims.settings import claim_settings
 from resnoise.secrets import masked
 
 
-rule claims:
+use rule judgement as claims with:
     """Every number and statement of the paper, with the measured number and a verdict."""
     input:
-        files=claim_files,
+        files=claim_paths(claims),
         paper=PAPER,
     output:
         csv=with_digest("<results>/claims.csv"),
         markdown="<results>/claims.md",
         html=shown("<results>/claims.html", "claims", "Claims", "Claims"),
-    log:
-        "<logs>/claims.log",
-    benchmark:
-        "<benchmarks>/claims.tsv"
-    localrule: True
-    conda:
-        "../envs/claims.yaml"
-    resources:
-        mem_mb=rising(2000),
-        runtime=rising(20),
+    pathvars:
+        judgement="claims",
     params:
-        *code("claims.py", "claims.yaml"),
-        provenance.text_digest(ROOT / "config" / "paper_schema.yaml"),
-        script=script("claims.py"),
-        files=claim_spec,
-        differences=scale_differences(),
-        settings=json.dumps(claim_settings(CONFIG), sort_keys=True),
-        bootstrap=bootstrap_options("claims"),
-        results=lambda wildcards, output: os.path.dirname(output.csv[0]),
-        running=running("claims.py", "claims.yaml"),
-        expected=expected_digests,
-    shell:
-        "python {params.script:q} --code {params.running:q} --expected {params.expected:q} --paper {input.paper:q} --results {params.results:q}"
-        " --files {params.files:q} --differences {params.differences:q} {params.bootstrap}"
-        " --settings {params.settings:q}"
-        " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1"
+        **judged_by("claims.py", claims),
+        options=["--differences", scale_differences(), *bootstrap_options("claims")],
 
 
 rule report_page:

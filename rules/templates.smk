@@ -1,8 +1,12 @@
-# Templates of the rules for measurements, tables and figures, taken with `use rule ... as`. Their
+# Templates of the rules for measurements, tables, figures and claims, taken with `use rule ... as`. Their
 # parameters have names, because Snakemake warns when it replaces positional ones. That tables and
 # figures are local is said in the Snakefile, because a template does not pass it on.
 
+import json
 import os
+
+from resnoise import provenance
+from resnoise.claims.settings import claim_settings
 
 
 rule measurement:
@@ -88,3 +92,33 @@ rule table:
     shell:
         "python {params.script:q} {params.name:q} --code {params.running:q} --files {input.files:q}"
         " --expected {params.expected:q} --paper {input.paper:q} --options {params.options:q} --output {output:q} > {log:q} 2>&1"
+
+
+rule judgement:
+    """Template of what judges claims, not a target."""
+    input:
+        files=unnamed,
+        paper=PAPER,
+    log:
+        "<logs>/<judgement>.log",
+    benchmark:
+        "<benchmarks>/<judgement>.tsv"
+    pathvars:
+        judgement="judgement",
+    conda:
+        "../envs/claims.yaml"
+    resources:
+        mem_mb=rising(2000),
+        runtime=rising(20),
+    params:
+        schema=provenance.text_digest(ROOT / "config" / "paper_schema.yaml"),
+        running="",
+        settings=json.dumps(claim_settings(CONFIG), sort_keys=True),
+        options=[],
+        results=lambda wildcards, output: CONFIG["results"],
+        expected=expected_digests,
+    shell:
+        "python {params.script:q} --code {params.running:q} --expected {params.expected:q}"
+        " --paper {input.paper:q} --results {params.results:q} --files {params.files:q}"
+        " --settings {params.settings:q} {params.options:q}"
+        " --csv {output.csv[0]:q} --markdown {output.markdown:q} > {log:q} 2>&1"

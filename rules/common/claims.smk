@@ -1,4 +1,4 @@
-"""Result files that the claims use."""
+"""The claims: which result files they use, and what judges them."""
 
 import functools
 import json
@@ -16,7 +16,7 @@ from resnoise.plan import finished, grid
 
 
 @functools.cache
-def claim_sources_needed(file=PAPER, tables=finished.claim_tables(CONFIG)):
+def sources_of(file, tables):
     """Return source -> result files that the claims in a file use."""
     try:
         claims = claim_definition.read(Path(file), claim_settings(CONFIG))
@@ -25,49 +25,44 @@ def claim_sources_needed(file=PAPER, tables=finished.claim_tables(CONFIG)):
         raise WorkflowError(str(error)) from None
 
 
-def claim_files(wildcards):
-    """Return the result files that the claims use.
-
-    This is an input function, so that the claims are read only if a target needs them.
-    """
-    return [f"{CONFIG['results']}/{path}" for path in claim_sources.paths(claim_sources_needed())]
+def claims():
+    """Return source -> result files that the paper's claims use."""
+    return sources_of(PAPER, finished.claim_tables(CONFIG))
 
 
-def claim_spec(wildcards):
-    """Return the result files of each source, with their runs, as JSON."""
-    return claim_sources.to_json(claim_sources_needed())
-
-
-def flow_claim_sources():
+def flow_claims():
     """Return the source of the claims about Figure 12 with its result files, if there are any."""
-    return {name: files for name, files in claim_sources_needed().items() if name == "flow"}
+    return {name: files for name, files in claims().items() if name == "flow"}
 
 
-def flow_claim_files(wildcards):
-    """Return the result files that the claims about Figure 12 use."""
-    return [f"{CONFIG['results']}/{path}" for path in claim_sources.paths(flow_claim_sources())]
-
-
-def flow_claim_spec(wildcards):
-    """Return the result files of the claims about Figure 12, with their runs, as JSON."""
-    return claim_sources.to_json(flow_claim_sources())
-
-
-def conjecture_claim_sources():
+def conjecture_claims():
     """Return source -> result files that the statements about the conjecture use."""
-    return claim_sources_needed(CONJECTURE, grid.CONJECTURE_TABLES)
+    return sources_of(CONJECTURE, grid.CONJECTURE_TABLES)
 
 
-def conjecture_claim_files(wildcards):
-    """Return the result files that the statements about the conjecture use."""
-    return [
-        f"{CONFIG['results']}/{path}" for path in claim_sources.paths(conjecture_claim_sources())
+def claim_paths(needed):
+    """Return an input function: the result files of the sources that a function returns.
+
+    So the claims are read only if a target needs them.
+    """
+    return lambda wildcards: [
+        f"{CONFIG['results']}/{path}" for path in claim_sources.paths(needed())
     ]
 
 
-def conjecture_claim_spec(wildcards):
-    """Return the result files that the statements about the conjecture use, as JSON."""
-    return claim_sources.to_json(conjecture_claim_sources())
+def judged_by(name, needed):
+    """Return the parameters of what judges claims: its script, its code and what it reads.
+
+    Args:
+        name: of the script.
+        needed: a function that returns source -> result files.
+    """
+    return {
+        "script": script(name),
+        "code": code(name, "claims.yaml"),
+        "running": running(name, "claims.yaml"),
+        "files": lambda wildcards: claim_sources.to_json(needed()),
+    }
 
 
 def scale_differences():

@@ -39,7 +39,7 @@ def bootstrap(section):
 
 def bootstrap_options(section):
     """Return a section's bootstrap settings as command-line options."""
-    return " ".join(f"--{name} {value}" for name, value in bootstrap(section).items())
+    return [word for name, value in bootstrap(section).items() for word in (f"--{name}", value)]
 
 
 def measured_by(metric, spec=None):

@@ -8,7 +8,7 @@ from resnoise import registry
 from resnoise.plan import artefacts
 
 ROOT = Path(__file__).resolve().parents[2]
-TEMPLATES = {"measurement", "figure", "table"}
+TEMPLATES = {"measurement", "figure", "table", "judgement"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Rule:
     @property
     def script(self) -> str:
         """Return the name of its script."""
-        found = re.search(r'script=script\("(\w+\.py)"\)', self.text)
+        found = re.search(r'(?:script=script|judged_by)\("(\w+\.py)"', self.text)
         return found[1] if found else self._base.script
 
     @property

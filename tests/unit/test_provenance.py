@@ -600,7 +600,9 @@ def test_every_job_is_told_which_code_it_must_find() -> None:
     assert whole - asked == {"download_cifar10"}
     for name, rule in rules.items():
         if rule.base and rule.base.name in rule_files.TEMPLATES:
-            assert re.search(r"running=|\*\*made_by|\*\*measured_by|\*\*loaded", rule.text), name
+            assert re.search(
+                r"running=|\*\*made_by|\*\*measured_by|\*\*loaded|\*\*judged_by", rule.text
+            ), name
 
 
 def test_what_the_package_offers_to_notebooks_makes_no_result_stale() -> None:

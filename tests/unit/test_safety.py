@@ -129,7 +129,7 @@ def test_a_state_dict_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
 # What stands in shell commands without quotes: numbers, and what the schema takes from a list.
 NUMBERS = {"{threads}", "{resources.memory_mb}"}
 CHOICES = {"{resources.device}"}
-OPTIONS = {"{params.bootstrap}", "{params.drift}"}
+OPTIONS = {"{params.drift}"}
 
 
 def shell_fields(text: str) -> list[str]:

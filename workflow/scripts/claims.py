@@ -20,9 +20,7 @@ def main() -> None:
     parser.add_argument("--confidence", type=float, default=0.95, help="confidence level")
     parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")
     arguments = parser.parse_args()
-    sources = files.from_json(arguments.files)
-    paths = [arguments.results / path for path in files.paths(sources)]
-    commandline.check_expected(paths, arguments.expected)
+    sources = files.checked(arguments.files, arguments.results, arguments.expected)
     results = Results(
         arguments.results,
         sources,

@@ -14,9 +14,7 @@ def main() -> None:
     commandline.add_claims(parser)
     parser.add_argument("--confidence", type=float, required=True, help="of the files' intervals")
     arguments = parser.parse_args()
-    sources = files.from_json(arguments.files)
-    paths = [arguments.results / path for path in files.paths(sources)]
-    commandline.check_expected(paths, arguments.expected)
+    sources = files.checked(arguments.files, arguments.results, arguments.expected)
     # The intervals are those that the files hold.
     results = Results(arguments.results, sources, replicates=1, seed=0)
     statements = definition.read(arguments.paper, arguments.settings)

@@ -13,9 +13,7 @@ def main() -> None:
     commandline.add_claims(parser)
     arguments = parser.parse_args()
     settings = arguments.settings
-    sources = files.from_json(arguments.files)
-    paths = [arguments.results / path for path in files.paths(sources)]
-    commandline.check_expected(paths, arguments.expected)
+    sources = files.checked(arguments.files, arguments.results, arguments.expected)
     judgements = readings.by_reading(arguments.paper, settings, arguments.results, sources)
     readings.write(judgements, settings[READING], arguments.csv, arguments.markdown)
 

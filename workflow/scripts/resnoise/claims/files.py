@@ -1,12 +1,14 @@
-"""Which result files the claims need. Standard library only, because the rules import it too."""
+"""Which result files the claims need. No numpy and no pandas, because the rules import it too."""
 
 import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from resnoise.claims.definition import RUN_KEYS, Claim, claim_selections
 from resnoise.errors import ResnoiseError
+from resnoise.storage import identity
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +101,25 @@ def from_json(text: str) -> dict[str, list[ResultFile]]:
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ResnoiseError(f"--files is not what the rules write ({error})") from error
+
+
+def checked(
+    text: str, results: Path, expected: Sequence[str] | None
+) -> dict[str, list[ResultFile]]:
+    """Return the files that ``to_json`` wrote, after a check that they are of the right runs.
+
+    Args:
+        text: what ``to_json`` returned.
+        results: the results folder.
+        expected: for each of ``paths``, the digest of the run that it should be of; None: any run.
+
+    Raises:
+        ResnoiseError: the text is no such JSON, or a file is of another run.
+    """
+    sources = from_json(text)
+    if expected is not None:
+        identity.check([results / path for path in paths(sources)], expected)
+    return sources
 
 
 def _files(group: Mapping[str, Any]) -> list[ResultFile]:

@@ -36,7 +36,7 @@ def text(results: Path, outputs: Iterable[str], left_out: Iterable[str] = ()) ->
             parts.append(comparison(table1))
         parts.append(verdicts(claims))
         if names := ", ".join(left_out):
-            parts.append(f"Not made, because runs of their section are not in finished_runs: {names}")
+            parts.append(f"Not made, as runs of their sections are not in finished_runs: {names}")
     else:
         tables = sorted(file for file in files if file.suffix == ".md")
         parts += [f"{read_page(file).strip()}\n\n({file})" for file in tables]
