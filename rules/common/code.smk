@@ -27,9 +27,7 @@ def code(script, environment, *plugins):
     There is one for each file behind the script, so that the reason that Snakemake prints for a new
     run of a job names the file.
     """
-    names = [script, *sorted(provenance.closure(script, *plugins))]
-    environment_digest = provenance.text_digest(ROOT / "envs" / environment)
-    return [*map(provenance.digest, names), environment_digest]
+    return provenance.entries(script, environment, *plugins)
 
 
 def promise(script, environment, *plugins):

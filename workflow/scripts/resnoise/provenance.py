@@ -48,9 +48,16 @@ def code_digest(script: str, environment: str, *plugins: str) -> str:
         plugins: modules that the script imports at run time by name, such as
             "resnoise.networks.simplified".
     """
+    return hashlib.sha256("\n".join(entries(script, environment, *plugins)).encode()).hexdigest()
+
+
+def entries(script: str, environment: str, *plugins: str) -> list[str]:
+    """Return the names with digests of a script, of all modules behind it and of its environment.
+
+    The arguments are those of ``code_digest``.
+    """
     names = [script, *sorted(closure(script, *plugins))]
-    digests = [*map(digest, names), text_digest(ENVIRONMENTS / environment)]
-    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+    return [*map(digest, names), text_digest(ENVIRONMENTS / environment)]
 
 
 def promise(script: str, environment: str, *plugins: str) -> str:
@@ -85,8 +92,7 @@ def changed_since(start: dict[str, str], script: str, environment: str, *plugins
         environment: file name of its environment.
         plugins: modules that it imports by name.
     """
-    names = [script, *sorted(closure(script, *plugins))]
-    now = [*map(digest, names), text_digest(ENVIRONMENTS / environment)]
+    now = entries(script, environment, *plugins)
     return sorted(name for name, value in map(str.split, now) if start.get(name) != value)
 
 

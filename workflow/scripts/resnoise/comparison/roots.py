@@ -9,6 +9,7 @@ import pandas as pd
 from resnoise.config import yamlfile
 from resnoise.config.load import SAVED
 from resnoise.errors import ResnoiseError
+from resnoise.plan import grid
 from resnoise.plan.artefacts import ALL
 from resnoise.storage import csvfile
 from resnoise.storage.digests import read_json
@@ -70,7 +71,7 @@ class ResultsRoot:
             ResnoiseError: a record is damaged.
         """
         found = {}
-        for file in sorted(self.path.glob("runs/*/*/seed*/run.json")):
+        for file in sorted(self.path.glob(f"{grid.wildcards(grid.FOLDER)}/run.json")):
             if not (file.parent / "history.csv").exists():
                 continue
             record = read_json(file)

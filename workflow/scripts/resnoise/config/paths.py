@@ -8,6 +8,7 @@ from typing import Any
 
 from resnoise.config.messages import show
 from resnoise.config.schema import ROOT
+from resnoise.plan import grid
 from resnoise.storage.store import FOLDER
 
 # Outputs must not go here: they would mix with the code, and deleting them could delete the code.
@@ -24,6 +25,9 @@ _CODE_FOLDERS = (
     "tests",
     "workflow",
 )
+
+# Records of runs in a results folder.
+_RECORDS = f"{grid.wildcards(grid.FOLDER)}/run.json"
 
 # In bytes. File systems allow 255; Snakemake and this project append to names.
 _LONGEST_NAME = 200
@@ -99,7 +103,7 @@ def _finished_rules(results: str, finished: str) -> Iterator[tuple[str, str]]:
     """Yield a problem if finished runs cannot be taken from a folder."""
     if allowed := written_out(finished):
         yield "finished_runs", f"{show(finished)} given, allowed: {allowed}"
-    elif not (stat.S_ISDIR(mode(finished)) and any(Path(finished).glob("runs/*/*/seed*/run.json"))):
+    elif not (stat.S_ISDIR(mode(finished)) and any(Path(finished).glob(_RECORDS))):
         yield (
             "finished_runs",
             f"{show(finished)} given, allowed: a results folder with finished runs (seen from "

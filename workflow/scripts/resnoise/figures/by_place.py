@@ -44,7 +44,7 @@ def draw(table: pd.DataFrame, values: tuple[str, str, str], label: str) -> Figur
             own["place"],
             own[middle],
             color=colour,
-            linestyle=style.LINE_STYLES[index % len(style.LINE_STYLES)],
+            linestyle=style.line_style(index),
             marker=MARKERS[index % len(MARKERS)],
             markersize=3.5,
             label=name,

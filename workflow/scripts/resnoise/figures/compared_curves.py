@@ -8,8 +8,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from resnoise.figures import curves, style
+from resnoise.summaries.dynamics import NETWORK, finished, ranges
 
-NETWORK = ["architecture", "initialisation", "depth"]
 PANELS = {"risk": "training risk", "test_error": "test error"}
 # In grey print the two differ in darkness. Neither is a colour of plain or residual networks.
 _COLOURS = {"baseline": "#2b2b2b", "variant": "#e08a00"}
@@ -27,12 +27,10 @@ def summarise(baseline: pd.DataFrame, variant: pd.DataFrame) -> pd.DataFrame:
         baseline: rows from ``resnoise.summaries.runs.read_histories`` for one folder.
         variant: the same for the other folder.
     """
-    columns = {f"{name}_{kind}": (name, kind) for name in PANELS for kind in ("mean", "min", "max")}
     parts = []
     for root, histories in (("baseline", baseline), ("variant", variant)):
-        finished = histories[histories["status"] == "ok"]
-        groups = finished.groupby([*NETWORK, "epoch"], as_index=False)
-        part = groups.agg(seeds=("seed", "nunique"), **columns)
+        groups = finished(histories).groupby([*NETWORK, "epoch"], as_index=False)
+        part = groups.agg(seeds=("seed", "nunique"), **ranges(PANELS))
         part.insert(0, "root", root)
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
@@ -64,11 +62,11 @@ def draw(summary: pd.DataFrame) -> Figure:
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         if own["epoch"].nunique() == 1:
             row[0].set_xlim(0, 2)
-        curves.logarithmic(row[0], row[0].yaxis)
+        style.logarithmic(row[0], "y")
         row[1].set_ylim(0, 1.05 * own["test_error_max"].max() or 1)
     handles = [Line2D([], [], color=colour, label=root) for root, colour in _COLOURS.items()]
     for rank, depth in enumerate(depths):
-        line_style = style.LINE_STYLES[rank % len(style.LINE_STYLES)]
+        line_style = style.line_style(rank)
         handles += axes[0][0].plot(
             [], [], color="#777777", linestyle=line_style, label=f"depth {depth}"
         )
@@ -84,7 +82,7 @@ def _curve(axis: Axes, curve: pd.DataFrame, name: str, root: str, depth_rank: in
         "epoch",
         name,
         colour=_COLOURS[root],
-        linestyle=style.LINE_STYLES[depth_rank % len(style.LINE_STYLES)],
+        linestyle=style.line_style(depth_rank),
     )
     line = axis.lines[-1]
     # Different widths, so that both curves can be seen where they are equal.

@@ -1,4 +1,4 @@
-"""Parts of figures of curves: bands over seeds, values at the ends of curves, logarithmic axes."""
+"""Parts of figures of curves: bands over seeds, values at the ends of curves."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,8 +6,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
 # Distance of neighbouring labels in points, a little more than their font size.
 _GAP = 9.0
@@ -83,40 +81,12 @@ def spread(heights: Sequence[float], gap: float, lowest: float = -np.inf) -> lis
     gaps from the k-th smallest height turns the condition "at least a gap apart" into "increasing",
     so that an isotonic regression solves the problem; the gaps are added again afterwards.
     """
+    # Imported here, because few figures need it, and it takes time.
+    from scipy.optimize import isotonic_regression
+
     order = np.argsort(heights, kind="stable")
-    lowered = [heights[place] - gap * rank for rank, place in enumerate(order)]
-    # Pool adjacent violators: blocks of (mean, size) in increasing order.
-    blocks: list[tuple[float, int]] = []
-    for value in lowered:
-        mean, size = value, 1
-        while blocks and blocks[-1][0] > mean:
-            other, count = blocks.pop()
-            mean = (mean * size + other * count) / (size + count)
-            size += count
-        blocks.append((mean, size))
-    regressed = [mean for mean, size in blocks for _ in range(size)]
-    placed = [0.0] * len(heights)
-    for rank, place in enumerate(order):
-        placed[place] = max(regressed[rank], lowest) + gap * rank
-    return placed
-
-
-def logarithmic(axes: Axes, axis: Axis) -> None:
-    """Make an axis logarithmic, with plain numbers as ticks even over less than a decade."""
-    (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
-    low, high = sorted(axis.get_view_interval())
-    decades = np.log10(high / low)
-    digits: Sequence[float] = (1.0, 2.0, 5.0)
-    if decades < 0.3:
-        digits = [step / 10 for step in range(10, 100)]
-    elif decades < 0.8:
-        digits = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
-    # In less than a tenth of a decade, a logarithmic axis looks like another.
-    narrow = decades < 0.1
-    axis.set_major_locator(
-        MaxNLocator(5) if narrow else LogLocator(base=10, subs=digits, numticks=8)
-    )
-    formatter = ScalarFormatter(useOffset=False)
-    formatter.set_scientific(False)
-    axis.set_major_formatter(formatter)
-    axis.set_minor_formatter(NullFormatter())
+    gaps = gap * np.arange(len(heights))
+    regressed = isotonic_regression(np.asarray(heights)[order] - gaps).x
+    placed = np.empty(len(heights))
+    placed[order] = np.maximum(regressed, lowest) + gaps
+    return [float(height) for height in placed]

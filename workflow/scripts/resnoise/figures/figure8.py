@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from resnoise.figures import style
-from resnoise.figures.curves import End, band, logarithmic, write_values
+from resnoise.figures.curves import End, band, write_values
 from resnoise.summaries.dynamics import equal_risk, risk_curves
 from resnoise.summaries.runs import read_histories
 
@@ -35,7 +35,7 @@ def draw(curves: pd.DataFrame, equal: pd.DataFrame) -> Figure:
             # In the order of training: by increasing epoch in (a), by decreasing risk in (b).
             own = rows.sort_values(x, ascending=panel == 0)
             colour = style.COLOURS[str(architecture)]
-            line = style.LINE_STYLES[depths.index(depth) % len(style.LINE_STYLES)]
+            line = style.line_style(depths.index(depth))
             place, value = float(own[x].iloc[-1]), float(own[f"{y}_mean"].iloc[-1])
             label = f"{architecture}-{depth}"
             if panel == 0:
@@ -52,9 +52,9 @@ def draw(curves: pd.DataFrame, equal: pd.DataFrame) -> Figure:
         axis.set_title(title, fontsize=9, loc="left")
     if len(curves):
         axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
-        logarithmic(axes[0], axes[0].yaxis)
+        style.logarithmic(axes[0], "y")
     if len(equal):
-        logarithmic(axes[1], axes[1].xaxis)
+        style.logarithmic(axes[1], "x")
         axes[1].invert_xaxis()
         axes[1].legend(handlelength=3, fontsize=7, **style.OVER_CURVES)
     figure.legend(

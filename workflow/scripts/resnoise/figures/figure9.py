@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from resnoise.figures import style
-from resnoise.figures.curves import End, band, logarithmic, write_values
+from resnoise.figures.curves import End, band, write_values
 from resnoise.summaries.dynamics import (
     NAMES,
     peak_epochs,
@@ -41,7 +41,7 @@ def draw(curves: pd.DataFrame, differences: pd.DataFrame, ends: pd.DataFrame) ->
     depths = sorted(curves["depth"].unique())
 
     def line(depth: object) -> str:
-        return style.LINE_STYLES[depths.index(depth) % len(style.LINE_STYLES)]
+        return style.line_style(depths.index(depth))
 
     labels = []
     final = ends.set_index(["initialisation", "depth"])["risk_mean"]
@@ -54,7 +54,7 @@ def draw(curves: pd.DataFrame, differences: pd.DataFrame, ends: pd.DataFrame) ->
             axes[0].plot(epoch, value, "o", color=colour, markersize=3)
             labels.append(End(epoch, value, f"{value:#.2g}", colour))
     if len(curves):
-        logarithmic(axes[0], axes[0].yaxis)
+        style.logarithmic(axes[0], "y")
     peaks = peak_epochs(differences)
     for depth, own in differences.groupby("depth"):
         peak = own[own["epoch"] == peaks[int(str(depth))]]

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, LogLocator
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator
 from matplotlib.typing import ColorType
 
 from resnoise.storage import csvfile
@@ -50,7 +50,7 @@ mpl.rcParams.update(
 def logarithmic(axes: Axes, name: Literal["x", "y"]) -> None:
     """Make an axis logarithmic, with 1, 2 and 5 in each decade as plain numbers.
 
-    Over less than a decade, where these would be two or three, there are more.
+    Over less than a decade, where these would be two or three at most, there are more.
 
     Call this when all panels that share the axis are drawn.
 
@@ -68,9 +68,21 @@ def logarithmic(axes: Axes, name: Literal["x", "y"]) -> None:
         axes.set(**{f"{name}lim": (0.1, 1)})
     axes.set(**{f"{name}scale": "log"})
     low, high = sorted(axis.get_view_interval())
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high > 10 * low else (1, 1.5, 2, 3, 5, 7)))
+    decades = np.log10(high / low)
+    digits: Sequence[float] = (1, 2, 5)
+    if decades < 0.3:
+        digits = [step / 10 for step in range(10, 100)]
+    elif decades < 1:
+        digits = (1, 1.5, 2, 3, 5, 7)
+    # Over less than a tenth of a decade, a logarithmic axis looks like another.
+    axis.set_major_locator(MaxNLocator(5) if decades < 0.1 else LogLocator(subs=digits, numticks=8))
     axis.set_major_formatter(FormatStrFormatter("%g"))
     axes.minorticks_off()
+
+
+def line_style(rank: int) -> str:
+    """Return the line style of the curve with this number, from 0; they repeat."""
+    return LINE_STYLES[rank % len(LINE_STYLES)]
 
 
 def name_state(axis: Axes, place: tuple[float, float], kind: str, state: str) -> None:

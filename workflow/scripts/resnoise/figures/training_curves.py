@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from resnoise.figures import style
 from resnoise.figures.curves import band
+from resnoise.summaries.dynamics import finished, ranges
 from resnoise.summaries.runs import read_histories
 
 PANELS = {"risk": r"training risk $L_R$", "test_error": "test error"}
@@ -23,10 +24,8 @@ def summarise(histories: pd.DataFrame) -> pd.DataFrame:
     Args:
         histories: rows from ``resnoise.summaries.runs.read_histories``.
     """
-    finished = histories[histories["status"] == "ok"]
-    groups = finished.groupby(["architecture", "depth", "epoch"], as_index=False)
-    columns = {f"{name}_{kind}": (name, kind) for name in PANELS for kind in ("mean", "min", "max")}
-    return groups.agg(seeds=("seed", "nunique"), **columns)
+    groups = finished(histories).groupby(["architecture", "depth", "epoch"], as_index=False)
+    return groups.agg(seeds=("seed", "nunique"), **ranges(PANELS))
 
 
 def draw(summary: pd.DataFrame) -> Figure:
@@ -41,7 +40,7 @@ def draw(summary: pd.DataFrame) -> Figure:
                 "epoch",
                 name,
                 colour=style.COLOURS[str(architecture)],
-                linestyle=style.LINE_STYLES[depths.index(depth) % len(style.LINE_STYLES)],
+                linestyle=style.line_style(depths.index(depth)),
                 label=f"{architecture}-{depth}",
             )
         axis.set_xlabel("epoch")

@@ -1,7 +1,7 @@
 """The training jobs of a configuration, or those that have left files in a results folder."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -100,22 +100,23 @@ def configured(
 
 def found(results: Path) -> list[Job]:
     """Return the jobs that have left files in a results folder."""
-    runs = []
-    for folder in results.glob("runs/*/*/seed*"):
-        architecture, _, depth = folder.parts[-3].rpartition("-")
-        seed = folder.name.removeprefix("seed")
-        if architecture in registry.ARCHITECTURES and depth.isdigit() and seed.isdigit():
-            runs.append(grid.Run(architecture, int(depth), folder.parts[-2], int(seed)))
-    pairs = []
-    for folder in results.glob("twins/depth*/seed*"):
-        depth = folder.parts[-2].removeprefix("depth")
-        seed = folder.name.removeprefix("seed")
-        if depth.isdigit() and seed.isdigit():
-            pairs.append((int(depth), int(seed)))
+    runs = [
+        grid.Run(architecture, int(depth), initialisation, int(seed))
+        for architecture, depth, initialisation, seed in _places(results, grid.FOLDER)
+        if architecture in registry.ARCHITECTURES
+    ]
+    pairs = [(int(depth), int(seed)) for depth, seed in _places(results, grid.TWIN_FOLDER)]
     return [
         *(_run(results, run, None) for run in sorted(runs, key=_order)),
         *(_twins(results, depth, seed, None) for depth, seed in sorted(pairs)),
     ]
+
+
+def _places(results: Path, folder: str) -> Iterator[tuple[str, ...]]:
+    """Yield the names in the path of each folder such as ``grid.FOLDER`` that is there."""
+    for place in results.glob(grid.wildcards(folder)):
+        if found := grid.pattern(folder).fullmatch(place.relative_to(results).as_posix()):
+            yield found.groups()
 
 
 def _order(run: grid.Run) -> tuple[int, int, str, int]:

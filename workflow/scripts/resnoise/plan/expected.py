@@ -23,18 +23,10 @@ _FURTHER_FILES = {"weight_histogram": "weight_statistics", "feature_gradients": 
 _OF_RUN = ("run.json", "history.csv")
 
 
-def _pattern(folder: str) -> re.Pattern[str]:
-    """Return a pattern for the paths below a folder of the grid, such as ``grid.FOLDER``."""
-    parts = re.split(r"\{(\w+)\}", folder)
-    numbers = ("depth", "seed")
-    names = (r"(?P<{}>\d+)" if name in numbers else r"(?P<{}>[^/]+)" for name in parts[1::2])
-    groups = [group.format(name) for group, name in zip(names, parts[1::2], strict=True)]
-    texts = [re.escape(text) for text in parts[::2]]
-    return re.compile("".join(a + b for a, b in zip(texts, [*groups, ""], strict=True)) + "/(.+)")
-
-
-_RUN = _pattern(grid.FOLDER)
-_TWIN = _pattern(grid.TWIN_FOLDER)
+# Files below the folder of a run, and of a pair of twins.
+_RUN, _TWIN = (
+    re.compile(f"{grid.pattern(folder).pattern}/(.+)") for folder in (grid.FOLDER, grid.TWIN_FOLDER)
+)
 
 
 def run_of(config: Mapping[str, Any], file: str) -> RunSpec | None:

@@ -3,6 +3,7 @@
 Standard library only, because the rules import this module too.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -11,7 +12,23 @@ from resnoise.specs.compared import DOSE, TABLE1
 
 # Folder of a run below the results folder, and its log below the folder of logs.
 FOLDER = "runs/{architecture}-{depth}/{initialisation}/seed{seed}"
+_NUMBERS = ("depth", "seed")
 LOG = "train/{architecture}-{depth}-{initialisation}-seed{seed}.log"
+
+
+def pattern(folder: str) -> re.Pattern[str]:
+    """Return a pattern for the paths of a folder such as ``FOLDER``, with a group for each name."""
+    parts = re.split(r"\{(\w+)\}", folder)
+    groups = [
+        rf"(?P<{name}>\d+)" if name in _NUMBERS else rf"(?P<{name}>[^/]+)" for name in parts[1::2]
+    ]
+    texts = [re.escape(text) for text in parts[::2]]
+    return re.compile("".join(a + b for a, b in zip(texts, [*groups, ""], strict=True)))
+
+
+def wildcards(folder: str) -> str:
+    """Return a folder such as ``FOLDER`` with ``*`` in the place of each name, to look for."""
+    return re.sub(r"\{\w+\}", "*", folder)
 
 
 class Run(NamedTuple):

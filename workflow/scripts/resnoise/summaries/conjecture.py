@@ -12,6 +12,7 @@ from resnoise import registry
 from resnoise.metrics import states
 from resnoise.specs.compared import DOSE, TABLE1
 from resnoise.summaries import gradient_flow
+from resnoise.summaries.dynamics import ranges
 from resnoise.summaries.evaluations import read_evaluations
 from resnoise.summaries.layer_cushion import FILE
 from resnoise.summaries.runs import read_metrics
@@ -104,14 +105,9 @@ def over_doses(rows: pd.DataFrame, family: str, measures: Sequence[str]) -> pd.D
     is_reference = pd.Series([pair in TABLE1 for pair in pairs], index=rows.index)
     is_dose = (rows["architecture"] == "plain") & rows[DOSE].notna()
     rows = rows[is_dose | is_reference]
-    named = {
-        f"{measure}_{name}": (measure, name)
-        for measure in measures
-        for name in ("mean", "min", "max")
-    }
     keys = ["depth", "architecture", "initialisation", DOSE]
     table = rows.groupby(keys, dropna=False, as_index=False).agg(
-        seeds=(measures[0], "count"), **named
+        seeds=(measures[0], "count"), **ranges(measures)
     )
     return table.sort_values(["depth", DOSE], kind="stable", ignore_index=True)
 

@@ -5,6 +5,8 @@ The risk in histories is the mean over the augmented mini-batches of an epoch, o
 set after it (the recipe's key ``epoch_risk``).
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
@@ -23,12 +25,7 @@ def risk_curves(histories: pd.DataFrame) -> pd.DataFrame:
     risk_max. Epochs in which a run has diverged are left out.
     """
     groups = finished(histories).groupby([*NETWORK, "epoch"], as_index=False)
-    return groups.agg(
-        seeds=("seed", "nunique"),
-        risk_mean=("risk", "mean"),
-        risk_min=("risk", "min"),
-        risk_max=("risk", "max"),
-    )
+    return groups.agg(seeds=("seed", "nunique"), **ranges(["risk"]))
 
 
 def equal_risk(histories: pd.DataFrame) -> pd.DataFrame:
@@ -66,11 +63,7 @@ def equal_risk(histories: pd.DataFrame) -> pd.DataFrame:
             ]
     frame = pd.DataFrame(rows, columns=[*NETWORK, "seed", "risk", "test_error", "epoch"])
     return frame.groupby([*NETWORK, "risk"], as_index=False).agg(
-        seeds=("seed", "nunique"),
-        test_error_mean=("test_error", "mean"),
-        test_error_min=("test_error", "min"),
-        test_error_max=("test_error", "max"),
-        epoch_mean=("epoch", "mean"),
+        seeds=("seed", "nunique"), **ranges(["test_error"]), epoch_mean=("epoch", "mean")
     )
 
 
@@ -89,10 +82,7 @@ def risk_differences(histories: pd.DataFrame) -> pd.DataFrame:
     both = kwi.merge(transferred, on=keys, suffixes=("_kwi", "_transferred"))
     both["difference"] = both["risk_kwi"] - both["risk_transferred"]
     return both.groupby(["depth", "epoch"], as_index=False).agg(
-        seeds=("seed", "nunique"),
-        difference_mean=("difference", "mean"),
-        difference_min=("difference", "min"),
-        difference_max=("difference", "max"),
+        seeds=("seed", "nunique"), **ranges(["difference"])
     )
 
 
@@ -119,6 +109,12 @@ def peak_epochs(differences: pd.DataFrame) -> dict[int, int]:
 def finished(histories: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of moments when the run had not diverged."""
     return histories[histories["status"] == "ok"]
+
+
+def ranges(measures: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return the aggregations of pandas for ``_mean``, ``_min`` and ``_max`` of each measure."""
+    kinds = ("mean", "min", "max")
+    return {f"{measure}_{kind}": (measure, kind) for measure in measures for kind in kinds}
 
 
 def _descent(run: pd.DataFrame) -> pd.DataFrame:
