@@ -188,7 +188,7 @@ def add_computing(parser: argparse.ArgumentParser) -> None:
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:
-    """Add the options --device, --threads and --cuda-graph."""
+    """Add the options --device, --threads, --cuda-graph and --evaluate."""
     add_computing(parser)
     parser.add_argument(
         "--cuda-graph",

@@ -8,7 +8,7 @@ contraction of a layer is that of the first activation function after it. No ide
 runs across a single layer, so T(W) is W.
 """
 
-import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,10 @@ from resnoise.metrics.call_graph import behind, cut_layers
 from resnoise.metrics.calls import Call, Calls, unfused
 from resnoise.metrics.layers import norms, ratio
 from resnoise.metrics.noise import (
+    Responses,
     Sums,
     gaussian_weights,
-    relative_changes,
+    kaiming_norm,
     sample_noise,
     scaled_to,
 )
@@ -73,10 +74,15 @@ class CallNoise(Sums):
         responses, dead, logits = self._clean(inputs)
         clean = [*responses[:-1], logits]
         for call in self.network.calls:
+            index = call.number - 1
+            expected = self._by_picture(clean, index, len(inputs))
+            x = self._input(call, inputs)
             for target in _MEASURED:
-                self._add_noise(call, target, inputs, clean, dead, samples)
+                draw = self._noisy_layer(call, target, inputs, x, len(clean), samples)
+                self.add_noise(target, index, index, expected, dead[:, index:], draw)
             if call.number < len(clean):
-                self._add_smoothness(call, inputs, clean, dead, samples)
+                drawn = self._noisy_response(call, inputs, clean, samples)
+                self.add_smoothness(index, expected[1:], dead[:, index + 1 :], drawn)
 
     def _clean(self, inputs: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
         """Return all responses, which are dead [B, layers], and the logits, without noise."""
@@ -99,8 +105,8 @@ class CallNoise(Sums):
         return responses, dead, logits
 
     def _noisy(
-        self, call: Call, inputs: Tensor, clean: list[Tensor], noise: Tensor, on_input: bool
-    ) -> tuple[list[Tensor], Tensor]:
+        self, call: Call, inputs: Tensor, last: int, noise: Tensor, on_input: bool
+    ) -> list[Tensor]:
         """Return the responses from a layer on, by picture, with noise on its input or output."""
         found: list[Tensor] = []
         pictures = len(inputs)
@@ -112,88 +118,59 @@ class CallNoise(Sums):
             changed = None
             if other.number == call.number and not on_input:
                 changed = output = output + noise
-            if call.number <= other.number < len(clean):
+            if call.number <= other.number < last:
                 found.append(other.by_picture(output.clone(), pictures))
             return changed
 
         logits = self.network.run(inputs, before, after)
-        return [*found, logits], logits
+        return [*found, logits]
 
-    def _add_noise(
+    def _noisy_layer(
         self,
         call: Call,
         target: str,
         inputs: Tensor,
-        clean: list[Tensor],
-        dead: Tensor,
+        x: Tensor,
+        last: int,
         samples: NDArray[np.int64],
-    ) -> None:
-        """Measure noise on the weights or the input of one layer."""
-        spec, index, pictures = self.spec, call.number - 1, len(inputs)
-        shape = (len(spec.sizes), pictures, spec.repeats)
-        changes, flips = np.empty((*shape, len(clean) - index)), np.empty(shape)
-        expected = self._by_picture(clean, index, pictures)
-        predictions = clean[-1].argmax(1)
-        x = self._input(call, inputs)
-        for repeat in range(spec.repeats):
+    ) -> Callable[[int], Responses]:
+        """Return ``draw`` of ``Sums.add_noise`` for noise on a layer, whose input is ``x``."""
+        seed, pictures = self.spec.noise_seed, len(inputs)
+
+        def draw(repeat: int) -> Responses:
             if target == "input":
                 own = call.by_picture(x, pictures)
                 purpose = f"input noise/{call.number}"
-                drawn = sample_noise(own, spec.noise_seed, purpose, repeat, samples)
+                drawn = sample_noise(own, seed, purpose, repeat, samples)
                 noise = call.as_called(scaled_to(drawn, own), x)
             else:
-                norm = call.weight_norm()
-                if target == "equal_weight":
-                    norm = math.sqrt(2 * call.weight.shape[0])
-                direction = gaussian_weights(
-                    call.weight.detach(), norm, spec.noise_seed, call.number, repeat
-                )
+                equal = target == "equal_weight"
+                norm = kaiming_norm(call.weight) if equal else call.weight_norm()
+                weight = call.weight.detach()
                 # The layer is linear in its weights.
-                noise = call.linear(x, direction)
-            for position, size in enumerate(spec.sizes):
-                noisy, logits = self._noisy(call, inputs, clean, size * noise, target == "input")
-                change = relative_changes(noisy, expected, dead[:, index:])
-                changes[position, :, repeat] = change.cpu().numpy()
-                changed = (logits.argmax(1) != predictions).double()
-                # A prediction exists where the change of the logits does.
-                changed = torch.where(change[:, -1].isfinite(), changed, change[:, -1])
-                flips[position, :, repeat] = changed.cpu().numpy()
-        for position in range(len(spec.sizes)):
-            place = (position, index)
-            self.moments[f"{target}_noise"].add((*place, slice(index, None)), changes[position])
-            self.moments[f"{target}_noise_flips"].add(place, flips[position])
+                noise = call.linear(x, gaussian_weights(weight, norm, seed, call.number, repeat))
+            return lambda size: self._noisy(call, inputs, last, size * noise, target == "input")
 
-    def _add_smoothness(
-        self,
-        call: Call,
-        inputs: Tensor,
-        clean: list[Tensor],
-        dead: Tensor,
-        samples: NDArray[np.int64],
-    ) -> None:
-        """Measure how far the map from one layer's response to later ones is from linear."""
-        spec, index, pictures = self.spec, call.number - 1, len(inputs)
-        z = call.by_picture(clean[index], pictures)
-        expected = self._by_picture(clean, index + 1, pictures)
-        later = torch.stack([norms(response) for response in expected], 1)
-        values = np.empty((len(spec.sizes), pictures, spec.repeats, len(expected)))
-        for repeat in range(spec.repeats):
+        return draw
+
+    def _noisy_response(
+        self, call: Call, inputs: Tensor, clean: list[Tensor], samples: NDArray[np.int64]
+    ) -> Callable[[int], tuple[list[Tensor], Responses]]:
+        """Return ``draw`` of ``Sums.add_smoothness`` for noise on the response of a layer."""
+        response, last = clean[call.number - 1], len(clean)
+        z = call.by_picture(response, len(inputs))
+
+        def draw(repeat: int) -> tuple[list[Tensor], Responses]:
             purpose = f"response noise/{call.number}"
-            drawn = sample_noise(z, spec.noise_seed, purpose, repeat, samples)
-            noise = call.as_called(scaled_to(drawn, z), clean[index])
-            tangents = self._tangents(call, inputs, len(clean), noise)
-            for position, size in enumerate(spec.sizes):
-                noisy, _ = self._noisy(call, inputs, clean, size * noise, on_input=False)
-                errors = [
-                    norms(n - e - size * t)
-                    for n, e, t in zip(noisy[1:], expected, tangents, strict=True)
-                ]
-                # ||eta|| / ||z_i|| is the size.
-                found = ratio(torch.stack(errors, 1), size * later, dead[:, index + 1 :])
-                values[position, :, repeat] = found.cpu().numpy()
-        for position in range(len(spec.sizes)):
-            place = (position, index, slice(index + 1, None))
-            self.moments["inverse_smoothness"].add(place, values[position])
+            drawn = sample_noise(z, self.spec.noise_seed, purpose, repeat, samples)
+            noise = call.as_called(scaled_to(drawn, z), response)
+
+            def respond(size: float) -> list[Tensor]:
+                return self._noisy(call, inputs, last, size * noise, on_input=False)[1:]
+
+            return self._tangents(call, inputs, last, noise), respond
+
+        return draw
 
     def _tangents(self, call: Call, inputs: Tensor, last: int, noise: Tensor) -> list[Tensor]:
         """Return J eta at all responses after a layer's, by picture, for eta on its response."""

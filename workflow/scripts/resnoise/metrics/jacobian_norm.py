@@ -36,7 +36,7 @@ class ExactNorm:
         self.height = height
         self.width = width
         if len(block.convolutions) == 1:
-            self.row_norms = _row_norms(block, height, width)
+            self.row_squares = _row_squares(block, height, width)
         else:
             self.classes = _border_classes(block, height, width)
             if block.shortcut is not None:
@@ -52,7 +52,7 @@ class ExactNorm:
         assert tuple(linear.size) == (self.height, self.width)
         last = linear.masks[-1]
         if len(linear.masks) == 1:
-            return _sum(last * self.row_norms)
+            return _sum(last * self.row_squares)
         total = self._chain(linear.masks[0], last)
         shortcut = self.block.shortcut
         if shortcut is not None:
@@ -112,7 +112,7 @@ def _sum(x: Tensor) -> Tensor:
     return x.flatten(1).sum(1, dtype=torch.float64)
 
 
-def _row_norms(block: Block, height: int, width: int) -> Tensor:
+def _row_squares(block: Block, height: int, width: int) -> Tensor:
     """Return the squared norm of every row of W1 + S as [C, h', w']."""
     (layer,) = block.convolutions
     kernel = layer.kernel

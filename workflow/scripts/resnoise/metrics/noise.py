@@ -1,8 +1,8 @@
 """Gaussian noise, and sums of what it does in a network (``resnoise.metrics.noise_stability``)."""
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -13,6 +13,9 @@ from resnoise.metrics.layers import norms, ratio
 from resnoise.metrics.moments import Moments, Summary
 from resnoise.seeds import generator
 from resnoise.specs.metrics import NoiseStabilitySpec
+
+# Responses, the last of them logits, as a function of the size of some noise.
+Responses: TypeAlias = Callable[[float], Sequence[Tensor]]
 
 # What noise is put on.
 TARGETS = ("equal_weight", "transferred_weight", "weight", "input")
@@ -60,6 +63,78 @@ class Sums:
             self.moments[f"{target}_noise_flips"] = Moments((sizes, last), repeats)
         self.moments["inverse_smoothness"] = Moments((sizes, count, count), repeats)
 
+    def add_noise(
+        self,
+        target: str,
+        noisy: int,
+        first: int,
+        clean: Sequence[Tensor],
+        dead: Tensor,
+        draw: Callable[[int], Responses],
+    ) -> None:
+        """Measure noise on one layer.
+
+        Args:
+            target: what it is put on, one of ``TARGETS``.
+            noisy: position of the layer in ``noisy``.
+            first: position of its response in ``ends``.
+            clean: the responses from there on without noise, [B, ...] each; the last are the
+                logits, [B, classes].
+            dead: which of these are dead, bool [B, responses].
+            draw: returns the responses as a function of the size of the noise, for the number of a
+                draw.
+        """
+        shape = (len(self.spec.sizes), len(dead), self.spec.repeats)
+        changes, flips = np.empty((*shape, len(clean))), np.empty(shape)
+        predictions = clean[-1].argmax(1)
+        for repeat in range(self.spec.repeats):
+            respond = draw(repeat)
+            for position, size in enumerate(self.spec.sizes):
+                found = respond(size)
+                change = relative_changes(found, clean, dead)
+                changes[position, :, repeat] = change.cpu().numpy()
+                changed = (found[-1].argmax(1) != predictions).double()
+                # A prediction exists where the change of the logits does.
+                changed = torch.where(change[:, -1].isfinite(), changed, change[:, -1])
+                flips[position, :, repeat] = changed.cpu().numpy()
+        for position in range(len(self.spec.sizes)):
+            place = (position, noisy)
+            self.moments[f"{target}_noise"].add((*place, slice(first, None)), changes[position])
+            self.moments[f"{target}_noise_flips"].add(place, flips[position])
+
+    def add_smoothness(
+        self,
+        end: int,
+        later: Sequence[Tensor],
+        dead: Tensor,
+        draw: Callable[[int], tuple[Sequence[Tensor], Responses]],
+    ) -> None:
+        """Measure how far the map from one response to later ones is from linear.
+
+        Args:
+            end: position of the response in ``ends``.
+            later: the later ones without noise, [B, ...] each.
+            dead: which of these are dead, bool [B, responses].
+            draw: returns, for the number of a draw, J eta at the later responses for noise eta as
+                large as the response, and these responses as a function of the size of the noise.
+        """
+        lengths = torch.stack([norms(response) for response in later], 1)
+        sizes, repeats = self.spec.sizes, self.spec.repeats
+        values = np.empty((len(sizes), len(dead), repeats, len(later)))
+        for repeat in range(repeats):
+            tangents, respond = draw(repeat)
+            for position, size in enumerate(sizes):
+                errors = [
+                    norms(noisy - clean - size * tangent)
+                    for noisy, clean, tangent in zip(respond(size), later, tangents, strict=True)
+                ]
+                # ||eta|| / ||z_i|| is the size.
+                found = ratio(torch.stack(errors, 1), size * lengths, dead)
+                values[position, :, repeat] = found.cpu().numpy()
+        for position in range(len(sizes)):
+            place = (position, end, slice(end + 1, None))
+            self.moments["inverse_smoothness"].add(place, values[position])
+
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield a row for each entry that was measured.
 
@@ -94,6 +169,11 @@ def relative_changes(noisy: Sequence[Tensor], clean: Sequence[Tensor], dead: Ten
     """Return ``||z' - z|| / ||z||`` of each picture and response, float64 [B, responses]."""
     changes = [norms(n - z) for n, z in zip(noisy, clean, strict=True)]
     return ratio(torch.stack(changes, 1), torch.stack([norms(z) for z in clean], 1), dead)
+
+
+def kaiming_norm(weight: Tensor) -> float:
+    """Return the norm that Kaiming's initialisation gives weights of this shape on average."""
+    return math.sqrt(2 * weight.shape[0])
 
 
 def gaussian_weights(weight: Tensor, norm: float, seed: int, number: int, repeat: int) -> Tensor:

@@ -25,7 +25,6 @@ not depend on its input would seem to be insensitive to all noise. A response ha
 numbers overflow, with or without noise (``resnoise.metrics.states``).
 """
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,9 +52,10 @@ from resnoise.metrics.layers import (
 from resnoise.metrics.noise import (
     COLUMNS,
     TARGETS,
+    Responses,
     Sums,
     gaussian_weights,
-    relative_changes,
+    kaiming_norm,
     sample_noise,
     scaled_to,
 )
@@ -67,7 +67,7 @@ from resnoise.trained.run import Measurable
 
 # What noise is put on, and what its norm is relative to -> that norm, for a layer's weights.
 _WEIGHT_NORMS: dict[str, Callable[[Layer], float]] = {
-    "equal_weight": lambda layer: math.sqrt(2 * layer.module.weight.shape[0]),
+    "equal_weight": lambda layer: kaiming_norm(layer.module.weight),
     "transferred_weight": Layer.transferred_norm,
     "weight": Layer.weight_norm,
 }
@@ -135,27 +135,14 @@ class NoiseStability(Sums):
 
         ``dead`` [B, stages] says on which pictures which responses are dead.
         """
-        stage, sizes, repeats = self.stages[index], self.spec.sizes, self.spec.repeats
-        shape = (len(sizes), len(x), repeats)
-        predictions = clean[-1].argmax(1)
+        stage = self.stages[index]
         for target in TARGETS:
-            changes = np.empty((*shape, len(clean) - index))
-            flips = np.empty(shape)
-            for repeat in range(repeats):
+
+            def draw(repeat: int, target: str = target) -> Responses:
                 respond = _noisy_response(target, layer, stage, self.spec, repeat, samples)
-                for position, size in enumerate(sizes):
-                    noisy = responses_from(self.stages, index, respond(x, size))
-                    change = relative_changes(noisy, clean[index:], dead[:, index:])
-                    changes[position, :, repeat] = change.cpu().numpy()
-                    changed = (noisy[-1].argmax(1) != predictions).double()
-                    # A prediction exists where the change of the logits does.
-                    changed = torch.where(change[:, -1].isfinite(), changed, change[:, -1])
-                    flips[position, :, repeat] = changed.cpu().numpy()
-            noise, flipped = self.moments[f"{target}_noise"], self.moments[f"{target}_noise_flips"]
-            for position in range(len(sizes)):
-                place = (position, layer.number - 1)
-                noise.add((*place, slice(index, None)), changes[position])
-                flipped.add(place, flips[position])
+                return lambda size: responses_from(self.stages, index, respond(x, size))
+
+            self.add_noise(target, layer.number - 1, index, clean[index:], dead[:, index:], draw)
 
     def _add_smoothness(
         self, index: int, clean: list[Tensor], dead: Tensor, samples: NDArray[np.int64]
@@ -164,31 +151,22 @@ class NoiseStability(Sums):
 
         ``dead`` [B, stages] says on which pictures which responses are dead.
         """
-        sizes, repeats = self.spec.sizes, self.spec.repeats
         z = clean[index]
-        later = torch.stack([norms(response) for response in clean[index + 1 :]], 1)
-        values = np.empty((len(sizes), len(z), repeats, later.shape[1]))
         purpose = f"response noise/{self.stages[index].number}"
-        for repeat in range(repeats):
+
+        def draw(repeat: int) -> tuple[Sequence[Tensor], Responses]:
             noise = scaled_to(sample_noise(z, self.spec.noise_seed, purpose, repeat, samples), z)
             with _LinearByConvolution():
                 tangents = torch.func.jvp(
                     lambda start: tuple(responses_from(self.stages, index, start)), (z,), (noise,)
                 )[1]
-            for position, size in enumerate(sizes):
-                noisy = responses_from(self.stages, index, z + size * noise)
-                errors = [
-                    norms(after - before - size * tangent)
-                    for after, before, tangent in zip(noisy, clean[index:], tangents, strict=True)
-                ]
-                error = torch.stack(errors[1:], 1)
-                # ||eta|| / ||z_i|| is the size.
-                smoothness = ratio(error, size * later, dead[:, index + 1 :])
-                values[position, :, repeat] = smoothness.cpu().numpy()
-        for position in range(len(sizes)):
-            self.moments["inverse_smoothness"].add(
-                (position, index, slice(index + 1, None)), values[position]
-            )
+
+            def respond(size: float) -> list[Tensor]:
+                return responses_from(self.stages, index, z + size * noise)[1:]
+
+            return tangents[1:], respond
+
+        self.add_smoothness(index, clean[index + 1 :], dead[:, index + 1 :], draw)
 
 
 class _LinearByConvolution(TorchFunctionMode):

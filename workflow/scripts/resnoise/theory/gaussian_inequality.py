@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import integrate, optimize, special
+from scipy import optimize, special
 
 Function = Callable[[ArrayLike], NDArray[np.float64]]
 
@@ -33,29 +33,6 @@ def logistic(s: ArrayLike) -> NDArray[np.float64]:
     with np.errstate(divide="ignore"):
         log_s = np.log(np.asarray(s, dtype=np.float64))
     return np.asarray(special.expit(4 / math.pi * log_s))
-
-
-def by_conditioning(sigma_x: float, sigma_y: float) -> float:
-    """Return P(|X| > |Y|) by the integral of the paper's proof of equation 14.
-
-    Conditioned on X = x, the probability of |Y| < |x| is erf(|x| / (sigma_Y sqrt(2))); by symmetry
-    and with z = x / sigma_X, P = 2 * integral of phi(z) erf(s z / sqrt(2)) over z from 0, where phi
-    is the standard normal density and s = sigma_X / sigma_Y.
-
-    Args:
-        sigma_x: standard deviation of X, above 0.
-        sigma_y: standard deviation of Y, above 0.
-    """
-    s = sigma_x / sigma_y
-
-    def density(z: float) -> float:
-        normal = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-        return 2 * normal * math.erf(s * z / math.sqrt(2))
-
-    # The integrand bends at 1 / s; beyond 40 it is below the smallest float.
-    bends = [z for z in (1 / s, 10 / s) if z < 40]
-    value, _ = integrate.quad(density, 0, 40, points=bends or None, limit=200, epsabs=1e-13)
-    return float(value)
 
 
 def largest_difference(upper: float = 1e3) -> tuple[float, float]:

@@ -227,7 +227,7 @@ def _best(
             candidates.append((chosen, complete(chosen)))
         except ResnoiseError:
             # Stacked shortcuts are not possible everywhere; if nothing is, the first one says why.
-            if chosen is choices[0] or len(choices) == 1:
+            if chosen is choices[0]:
                 raise
     first = candidates[0][1]
     if len(candidates) == 1:

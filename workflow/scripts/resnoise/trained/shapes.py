@@ -91,11 +91,6 @@ class Structure:
         return int(group), int(block)
 
     @property
-    def channels(self) -> int:
-        """Return the number of channels of the pictures."""
-        return self._stem.inputs
-
-    @property
     def projections(self) -> list[str]:
         """Return the names in the file of the weights of shortcuts."""
         return [
