@@ -23,9 +23,10 @@ from resnoise import devices
 from resnoise.errors import ResnoiseError
 from resnoise.metrics import call_flow, interlayer_cushion, layer_cushion
 from resnoise.metrics import noise_stability as stability
+from resnoise.metrics.cushions import joined
 from resnoise.metrics.margin import margins as _margins
 from resnoise.metrics.noise import COLUMNS
-from resnoise.metrics.resumable import LARGEST_BATCH
+from resnoise.metrics.resumable import LARGEST_BATCH, batch_size
 from resnoise.specs.metrics import InterlayerCushionSpec, NoiseStabilitySpec
 from resnoise.training.batches import Normalisation
 
@@ -59,7 +60,7 @@ def layer_cushions(
     """
     with _measured(network, images, mean, std) as inputs:
         meter = layer_cushion.Meter(network, inputs[:2])
-        size = _batch(meter.picture_bytes(inputs[:1]), memory_mb, meter.largest)
+        size = batch_size(meter.picture_bytes(inputs[:1]), memory_mb, meter.largest)
         values = torch.cat([meter(part) for part in torch.split(inputs, size)]).cpu().numpy()
     samples = np.arange(len(values))
     frames = layer_cushion.rows("final", values, meter.names, samples)
@@ -114,13 +115,13 @@ def interlayer_cushions(
             None, 0, False, relative_error, max_probes, probe_seed, precision
         )
         meter = interlayer_cushion.choose(network, spec, inputs[:2], memory_mb, between)
-        size = _batch(meter.picture_bytes(inputs[:1]), memory_mb, interlayer_cushion.LARGEST_BATCH)
+        largest = interlayer_cushion.LARGEST_BATCH
+        size = batch_size(meter.picture_bytes(inputs[:1]), memory_mb, largest)
         parts = []
         for begin in range(0, len(inputs), size):
             part = inputs[begin : begin + size]
             parts.append(meter(part, range(begin, begin + len(part))))
-    fields = ("value", "standard_error", "method", "probes")
-    found = type(parts[0])(*(np.concatenate([getattr(p, name) for p in parts]) for name in fields))
+    found = joined(parts)
     frames = interlayer_cushion.rows("final", found, np.arange(len(inputs)), meter.names)
     return pd.concat(frames, ignore_index=True).drop(columns="snapshot")
 
@@ -169,7 +170,7 @@ def noise_stability(
     spec = NoiseStabilitySpec(None, 0, False, tuple(sizes), repeats, noise_seed)
     with _measured(network, images, mean, std) as inputs:
         sums = stability.choose(network, spec, inputs[:2])
-        size = _batch(sums.picture_bytes(inputs[:1]), memory_mb, sums.largest)
+        size = batch_size(sums.picture_bytes(inputs[:1]), memory_mb, sums.largest)
         for begin in range(0, len(inputs), size):
             part = inputs[begin : begin + size]
             sums.add(part, np.arange(begin, begin + len(part)))
@@ -217,7 +218,7 @@ def gradient_flow(
             classes = network(inputs[:1]).shape[1]
         right = _labels(labels, len(inputs), classes).to(inputs.device)
         flow = call_flow.CallFlow(network, inputs[:2], classes)
-        size = _batch(flow.picture_bytes(inputs[:1]), memory_mb, flow.largest)
+        size = batch_size(flow.picture_bytes(inputs[:1]), memory_mb, flow.largest)
         parts = zip(torch.split(inputs, size), torch.split(right, size), strict=True)
         shares = torch.cat([flow(*part) for part in parts], 2)
     return call_flow.rows(flow.table, shares.cpu().numpy())
@@ -325,8 +326,3 @@ def _inputs(
         )
     normalise = Normalisation(np.array(mean), np.array(std), weight.device, weight.dtype)
     return normalise(pictures.to(weight.device))
-
-
-def _batch(picture_bytes: float, memory_mb: int, largest: int | None) -> int:
-    """Return how many pictures to measure at once."""
-    return int(min(largest or LARGEST_BATCH, max(1, memory_mb * 1e6 // picture_bytes)))

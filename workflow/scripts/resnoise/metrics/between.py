@@ -10,7 +10,6 @@ few; otherwise it is estimated from J^T u for random signs u, by backward differ
 that needs many, in part from a sketch, as in ``resnoise.metrics.spans``.
 """
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from resnoise.metrics.calls import Calls, frozen
-from resnoise.metrics.cushions import Cushions, cushions
+from resnoise.metrics.cushions import Cushions, cushions, joined
 from resnoise.metrics.layers import norms
 from resnoise.metrics.points import cuts, named
 from resnoise.metrics.probes import (
@@ -36,6 +35,7 @@ from resnoise.metrics.probes import (
     Signs,
     Tally,
 )
+from resnoise.metrics.resumable import batch_size
 from resnoise.specs.metrics import InterlayerCushionSpec
 
 # A Jacobian of at most so many rows is computed row by row.
@@ -84,8 +84,7 @@ class PointMeter:
         self.names: Sequence[str] = [point.name for point in self.points.points]
         self.independent = calls.independent
         need = self._saved_bytes(picture)
-        most = _MOST_COPIES if self.independent else 1
-        self.copies = int(min(most, max(1, memory_mb * 1e6 // need)))
+        self.copies = batch_size(need, memory_mb, _MOST_COPIES if self.independent else 1)
         with torch.no_grad():
             sketch = SKETCH * _FORWARD_COPIES * calls.picture_bytes(picture)
         self.sketches = self.independent and sketch <= memory_mb * 1e6
@@ -106,11 +105,9 @@ class PointMeter:
             inputs: standardised pictures.
             samples: numbers of the pictures, on which the random vectors depend.
         """
-        found = [
-            self._one(inputs[place : place + 1], sample) for place, sample in enumerate(samples)
-        ]
-        fields = [field.name for field in dataclasses.fields(Cushions)]
-        return Cushions(*(np.concatenate([getattr(one, name) for one in found]) for name in fields))
+        return joined(
+            [self._one(inputs[place : place + 1], sample) for place, sample in enumerate(samples)]
+        )
 
     def _one(self, x: Tensor, sample: int) -> Cushions:
         with frozen(self.points.calls.network):
@@ -183,8 +180,7 @@ class PointMeter:
     def _norms(self, x: Tensor, sample: int) -> Estimates:
         """Return ||J||_F^2 of all spans."""
         count = self.blocks
-        shape = (1, count, count)
-        result = Estimates(np.full(shape, np.nan), *(np.zeros(shape) for _ in range(3)))
+        result = Estimates.of(1, count)
         graph = self._graph(x, self.copies)
         sketch: list[Tensor] = []
         for j in range(1, count + 1):

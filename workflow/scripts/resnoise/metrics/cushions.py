@@ -28,6 +28,12 @@ class Cushions:
     probes: NDArray[np.float64]
 
 
+def joined(parts: Sequence[Cushions]) -> Cushions:
+    """Return the cushions of all pictures of some parts, in their order."""
+    fields = [field.name for field in dataclasses.fields(Cushions)]
+    return Cushions(*(np.concatenate([getattr(part, name) for part in parts]) for name in fields))
+
+
 def cushions(
     positions: Sequence[int],
     ends: NDArray[np.float64],

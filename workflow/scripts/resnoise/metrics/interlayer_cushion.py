@@ -36,7 +36,7 @@ from resnoise.metrics.probes import METHODS, ROUND, SKETCH
 from resnoise.metrics.resumable import Measurement
 from resnoise.metrics.spans import SpanNorms
 from resnoise.specs.metrics import InterlayerCushionSpec
-from resnoise.storage.digests import csv_path
+from resnoise.storage import csvfile
 from resnoise.storage.files import remove
 from resnoise.trained.run import Measurable
 
@@ -48,6 +48,8 @@ LARGEST_BATCH = 32
 _ROUNDING = 1e-3
 COLUMNS = ["snapshot", "first", "last", "sample", "cushion", "standard_error", "method", "probes"]
 COLUMNS.append(states.COLUMN)
+# The modules with whose outputs a span begins and ends, of networks that are no chain of blocks.
+ENDS = ("from", "to")
 
 
 class Meter:
@@ -245,20 +247,19 @@ def measure_run(
             found = meter(inputs.to(dtype), measured.samples[part].tolist())
             for field in fields:
                 state[f"{label}/{field}"][part] = getattr(found, field)
-    with csv_path(output) as temporary:
-        # The text of one span only is in memory.
-        pd.DataFrame(columns=COLUMNS).to_csv(temporary, index=False)
-        for number, (label, meter) in enumerate(meters.items()):
-            values = Cushions(*(state[f"{label}/{field}"] for field in fields))
-            for place, frame in enumerate(rows(label, values, measured.samples, meter.names)):
-                first = number == place == 0
-                frame.to_csv(
-                    temporary,
-                    mode="w" if first else "a",
-                    header=first,
-                    index=False,
-                    float_format="%.7g",
-                )
+    frames = (
+        frame
+        for label, meter in meters.items()
+        for frame in rows(
+            label,
+            Cushions(*(state[f"{label}/{field}"] for field in fields)),
+            measured.samples,
+            meter.names,
+        )
+    )
+    named = any(len(meter.names) for meter in meters.values())
+    columns = [*COLUMNS, *(ENDS if named else ())]
+    csvfile.write_parts(output, frames, columns, float_format="%.7g")
     remove(measured.checkpoint)
 
 
@@ -286,5 +287,5 @@ def rows(
             states.COLUMN: states.texts(found.value[:, i, j]),
         }
         if names:
-            columns |= {"from": names[int(i)], "to": names[int(j) + 1]}
+            columns |= dict(zip(ENDS, (names[int(i)], names[int(j) + 1]), strict=True))
         yield pd.DataFrame(columns)

@@ -26,9 +26,11 @@ from resnoise.metrics.calls import Call, Calls
 from resnoise.metrics.layers import Layer, is_own, layers, norms, ratio
 from resnoise.metrics.resumable import Measurement, activation_bytes
 from resnoise.specs.metrics import LayerCushionSpec
-from resnoise.storage.digests import csv_path
+from resnoise.storage import csvfile
 from resnoise.storage.files import remove
 from resnoise.trained.run import Measurable
+
+COLUMNS = ("snapshot", "layer", "name", "sample", "cushion", states.COLUMN)
 
 # Only the activations around one layer are held at a time: fewer than one copy of all of them, even
 # in a network of few layers.
@@ -195,8 +197,12 @@ def measure_run(
     for part, inputs in measured.batches(state, picture_bytes, largest):
         for label, meter in meters.items():
             state[label][part] = meter(inputs).cpu().numpy()
-    with csv_path(output) as temporary:
-        _write(temporary, state, names, measured.samples)
+    frames = (
+        frame
+        for label, values in state.items()
+        for frame in rows(label, values, names, measured.samples)
+    )
+    csvfile.write_parts(output, frames, COLUMNS, float_format="%.7g")
     remove(measured.checkpoint)
 
 
@@ -223,17 +229,3 @@ def rows(
                 states.COLUMN: states.texts(values),
             }
         )
-
-
-def _write(
-    path: Path,
-    cushions: dict[str, NDArray[np.float64]],
-    names: list[str],
-    samples: NDArray[np.int64],
-) -> None:
-    """Write the rows layer by layer, so that only the text of one layer is in memory."""
-    columns = ["snapshot", "layer", "name", "sample", "cushion", states.COLUMN]
-    pd.DataFrame(columns=columns).to_csv(path, index=False)
-    for label, values in cushions.items():
-        for frame in rows(label, values, names, samples):
-            frame.to_csv(path, mode="a", header=False, index=False, float_format="%.7g")

@@ -47,6 +47,12 @@ class Estimates:
     probes: NDArray[np.float64]
     method: NDArray[np.float64]
 
+    @classmethod
+    def of(cls, samples: int, blocks: int) -> "Estimates":
+        """Return estimates of so many samples and blocks, of which none is known yet."""
+        shape = samples, blocks, blocks
+        return cls(np.full(shape, np.nan), *(np.zeros(shape) for _ in range(3)))
+
 
 class Signs:
     """Random signs; those of a sample do not depend on the other samples."""

@@ -141,7 +141,7 @@ class Measurement:
             return
         one = self._inputs(slice(1))
         need = max(picture_bytes(label, one) for label in self.networks)
-        size = int(min(largest or LARGEST_BATCH, max(1, self._memory_mb * 1e6 // need)))
+        size = batch_size(need, self._memory_mb, largest)
         count = len(self.samples)
         for part in in_batches(state, count, size, self.checkpoint, self._identity):
             yield part, self._inputs(self.samples[part])
@@ -149,6 +149,11 @@ class Measurement:
     def _inputs(self, chosen: slice | NDArray[np.int64]) -> Tensor:
         """Return the network inputs [B, C, H, W] of some training pictures."""
         return self._normalise(torch.from_numpy(self._images[chosen]).to(self._device))
+
+
+def batch_size(picture_bytes: float, memory_mb: int, largest: int | None = None) -> int:
+    """Return how many pictures of so many bytes to measure at once: ``LARGEST_BATCH`` at most."""
+    return int(min(largest or LARGEST_BATCH, max(1, memory_mb * 1e6 // picture_bytes)))
 
 
 def in_batches(

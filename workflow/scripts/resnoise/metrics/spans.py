@@ -20,7 +20,6 @@ vectors at the input of the first block to it, so that one forward pass serves a
 import math
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -76,8 +75,7 @@ class SpanNorms:
             samples: numbers of the S samples. The vectors of a sample do not depend on the others.
         """
         count = len(chain)
-        shape = (len(samples), count, count)
-        result = Estimates(np.full(shape, np.nan), *(np.zeros(shape) for _ in range(3)))
+        result = Estimates.of(len(samples), count)
         hard = [self._signs(chain, j, samples, result) for j in range(count)]
         self._sketches(chain, hard, samples, result)
         for j, linear in enumerate(chain):

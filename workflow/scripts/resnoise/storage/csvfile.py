@@ -1,6 +1,6 @@
 """Tables as CSV files with a digest, written and read in the same way by all rules."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,23 @@ def write(path: Path, table: pd.DataFrame, **options: Any) -> None:
     """Write a table as CSV atomically, without its index; ``options`` go to ``to_csv``."""
     with csv_path(path) as temporary:
         table.to_csv(temporary, index=False, **options)
+
+
+def write_parts(
+    path: Path, parts: Iterable[pd.DataFrame], columns: Sequence[str], **options: Any
+) -> None:
+    """Write a table like ``write``, part by part, so that the text of one only is in memory.
+
+    Args:
+        path: the CSV file.
+        parts: its rows; all with the same columns.
+        columns: these columns.
+        options: go to ``to_csv``.
+    """
+    with csv_path(path) as temporary:
+        pd.DataFrame(columns=[*columns]).to_csv(temporary, index=False)
+        for part in parts:
+            part[[*columns]].to_csv(temporary, mode="a", header=False, index=False, **options)
 
 
 def read(path: Path, what: str, columns: Iterable[str] = (), **options: Any) -> pd.DataFrame:
