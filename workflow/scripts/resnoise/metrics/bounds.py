@@ -21,7 +21,9 @@ are (Arora et al. 2018, section 5)
 ``resnoise.summaries.bounds`` combines these numbers to bounds.
 """
 
+import contextlib
 import math
+from collections.abc import Callable
 
 import pandas as pd
 import torch
@@ -199,17 +201,14 @@ def _plain_weight(layer: Layer) -> Tensor:
 def _input_shapes(network: nn.Module, found: list[Layer], one: Tensor) -> list[tuple[int, ...]]:
     """Return the shape of the input of each layer for one picture."""
     shapes: dict[int, tuple[int, ...]] = {}
-    hooks = [
-        layer.module.register_forward_pre_hook(
-            lambda _module, arguments, layer=layer: shapes.update(
-                {layer.number: tuple(arguments[0].shape[1:])}
-            )
+
+    def see(layer: Layer) -> Callable[..., None]:
+        return lambda _module, arguments: shapes.update(
+            {layer.number: tuple(arguments[0].shape[1:])}
         )
-        for layer in found
-    ]
-    try:
+
+    with contextlib.ExitStack() as hooks:
+        for layer in found:
+            hooks.enter_context(layer.module.register_forward_pre_hook(see(layer)))
         network(one)
-    finally:
-        for hook in hooks:
-            hook.remove()
     return [shapes[layer.number] for layer in found]

@@ -175,9 +175,10 @@ def _is_chain(network: nn.Module, example: Tensor) -> bool:
         _log.info("no chain of blocks: %s", quoted(error))
         return False
     seen: list[Tensor] = []
-    hook = last.register_forward_hook(lambda _module, _inputs, output: seen.append(output.clone()))
+    keep = last.register_forward_hook(lambda _module, _inputs, output: seen.append(output.clone()))
     try:
-        network(example)
+        with keep:
+            network(example)
         x = parts.stem(example)
         for block in parts.blocks:
             x = block.linearise(x).output
@@ -191,8 +192,6 @@ def _is_chain(network: nn.Module, example: Tensor) -> bool:
     except (RuntimeError, ValueError) as error:
         _log.info("no chain of blocks: %s", quoted(error))
         return False
-    finally:
-        hook.remove()
     if not same:
         _log.info("no chain of blocks: they compute something else than the network")
     return same

@@ -9,6 +9,7 @@ In networks of any other architecture, layers are found by ``resnoise.metrics.ca
 they are called with, of a linear layer applied to tokens the whole matrix of a picture.
 """
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -120,17 +121,13 @@ def layer_cushions(network: nn.Module, inputs: Tensor) -> Tensor:
             lost.logical_or_(size == 0)
         cushions[:, column] = ratio(response, weights[column] * size, lost)
 
-    hooks = [
-        layer.module.register_forward_hook(
-            lambda _module, arguments, output, layer=layer: measure(layer, arguments[0], output)
-        )
-        for layer in found
-    ]
-    try:
+    def see(layer: Layer) -> Callable[..., None]:
+        return lambda _module, arguments, output: measure(layer, arguments[0], output)
+
+    with contextlib.ExitStack() as hooks:
+        for layer in found:
+            hooks.enter_context(layer.module.register_forward_hook(see(layer)))
         network(inputs)
-    finally:
-        for hook in hooks:
-            hook.remove()
     return cushions
 
 

@@ -261,13 +261,10 @@ def _input_noise_response(
         if layer.takes_stage_input:
             # The noise is added to the activation, so that shortcuts carry it too.
             return stage.response(add_noise(x, size))
-        hook = layer.module.register_forward_pre_hook(
+        with layer.module.register_forward_pre_hook(
             lambda _module, arguments: (add_noise(arguments[0], size),)
-        )
-        try:
+        ):
             return stage.response(x)
-        finally:
-            hook.remove()
 
     return respond
 

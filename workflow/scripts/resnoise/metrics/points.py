@@ -219,9 +219,7 @@ def _leaving(
         seen[module] = place + 1
         return leave(module, place, output)
 
-    handles = [module.register_forward_hook(hook) for module in modules]
-    try:
+    with contextlib.ExitStack() as hooks:
+        for module in modules:
+            hooks.enter_context(module.register_forward_hook(hook))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()

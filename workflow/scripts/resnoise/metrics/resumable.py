@@ -5,6 +5,7 @@ depend on the batches, and updates them batch by batch. From time to time they a
 output, so that a killed measurement continues with the pictures that are left.
 """
 
+import contextlib
 import datetime
 import logging
 import sys
@@ -68,13 +69,10 @@ def activation_bytes(network: nn.Module, inputs: Tensor) -> int:
         numbers += output.numel()
 
     leaves = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    hooks = [leaf.register_forward_hook(count) for leaf in leaves]
-    try:
-        with torch.no_grad():
-            network(inputs)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with contextlib.ExitStack() as hooks, torch.no_grad():
+        for leaf in leaves:
+            hooks.enter_context(leaf.register_forward_hook(count))
+        network(inputs)
     return numbers * inputs.element_size()
 
 
