@@ -37,7 +37,8 @@ class Shown:
         self.logger.info("Job stats:", extra={"event": "run_info", "stats": {"total": count}})
 
     def start(self, job: int, name: str, output: tuple[str, ...] = ("file",)) -> None:
-        facts = {"jobid": job, "rule_name": name.partition("/")[0], "log": [f"r/logs/{name}.log"]}
+        file = f"r/benchmarks/{name}.tsv"
+        facts = {"jobid": job, "rule_name": name.partition("/")[0], "log": [], "benchmark": file}
         self.logger.info("job", extra={"event": "job_info", "output": output, **facts})
 
     def finish(self, job: int) -> None:

@@ -302,12 +302,12 @@ class Display(logging.Handler):
 
 
 def _label(facts: Mapping[str, Any]) -> str:
-    """Return a short name of a job: that of its log file, such as "train/plain-20-kwi-seed1"."""
-    for file in facts["log"]:
-        _, folder, name = file.rpartition("/logs/")
-        if folder:
-            return str(PurePath(name).with_suffix(""))
-    return str(facts["rule_name"])
+    """Return a short name of a job: that of its benchmark, such as "train/plain-20-kwi-seed1".
+
+    Not that of its log: a run that is taken has it in the place of one that is trained.
+    """
+    _, folder, name = str(facts.get("benchmark")).rpartition("/benchmarks/")
+    return str(PurePath(name).with_suffix("")) if folder else str(facts["rule_name"])
 
 
 def _number(text: str) -> Any:
