@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from resnoise import commandline, provenance
 from resnoise.errors import ResnoiseError, quoted
@@ -37,6 +38,7 @@ def test_what_a_user_can_mend_is_one_line(kind: str) -> None:
     [
         MemoryError(),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ..."),
     ],
 )
 def test_a_lack_of_memory_is_one_line(error: Exception) -> None:
@@ -46,6 +48,21 @@ def test_a_lack_of_memory_is_one_line(error: Exception) -> None:
     with pytest.raises(SystemExit) as ended:
         commandline.run(main)
     assert ended.value.code == "error: more memory is needed than there is"
+
+
+def test_an_operation_that_is_not_deterministic_is_one_line() -> None:
+    def main() -> None:
+        raise RuntimeError(
+            "adaptive_avg_pool2d_backward_cuda does not have a deterministic implementation, but "
+            "you set 'torch.use_deterministic_algorithms(True)'. You can ..."
+        )
+
+    with pytest.raises(SystemExit) as ended:
+        commandline.run(main)
+    assert ended.value.code == (
+        "error: adaptive_avg_pool2d_backward_cuda does not have a deterministic implementation on "
+        "a graphics card; set device: cpu"
+    )
 
 
 def test_errors_of_others_are_quoted_in_one_plain_line() -> None:

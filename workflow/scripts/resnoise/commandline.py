@@ -22,8 +22,10 @@ _REFUSED = {
     *(errno.EMFILE, errno.ENFILE, errno.ENAMETOOLONG, errno.ESTALE),
     *(errno.EISDIR, errno.ENOTDIR, errno.ELOOP),
 }
-# What PyTorch says on the CPU, where Python would raise a MemoryError.
-_NO_MEMORY = ("can't allocate memory", "not enough memory")
+# What PyTorch says where Python would raise a MemoryError: on the CPU, and on a graphics card.
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "CUDA out of memory")
+# What it says of an operation on a card whose results would differ from run to run.
+_NOT_DETERMINISTIC = "does not have a deterministic implementation"
 
 
 # What the option --code of this process says; see ``provenance.promise``.
@@ -75,6 +77,12 @@ def run(main: Callable[[], None], load: bool = True) -> None:
     except MemoryError:
         sys.exit("error: more memory is needed than there is")
     except RuntimeError as error:
+        if _NOT_DETERMINISTIC in str(error):
+            operation = str(error).partition(_NOT_DETERMINISTIC)[0].strip()
+            sys.exit(
+                f"error: {operation} does not have a deterministic implementation on a graphics "
+                "card; set device: cpu"
+            )
         if not any(text in str(error) for text in _NO_MEMORY):
             raise
         sys.exit("error: more memory is needed than there is")
