@@ -1,6 +1,6 @@
-# Templates of the rules for measurements, tables, figures and claims, taken with `use rule ... as`. Their
-# parameters have names, because Snakemake warns when it replaces positional ones. That tables and
-# figures are local is said in the Snakefile, because a template does not pass it on.
+# Templates of the rules for measurements, tables, figures and claims, taken with `use rule ... as`.
+# Their parameters have names, because Snakemake warns when it replaces positional ones. That all but
+# measurements are local is said in the Snakefile, because a template does not pass it on.
 
 import json
 import os

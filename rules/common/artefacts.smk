@@ -47,4 +47,6 @@ def conjecture_files():
 def unnamed(wildcards):
     """End with one line if a template (see templates.smk) is used as a target."""
     # Not a WorkflowError, which Snakemake shows with a traceback where an input is computed.
-    sys.exit("figure and table are templates, not targets: name one, such as figure3 or table1")
+    sys.exit(
+        "figure, table and judgement are templates, not targets: name one, such as figure3 or table1"
+    )

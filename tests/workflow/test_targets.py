@@ -49,7 +49,7 @@ def test_each_table_and_figure_is_a_target(project: Project) -> None:
 
 
 def test_a_template_of_rules_is_no_target(project: Project) -> None:
-    for name in ("figure", "table"):
+    for name in ("figure", "table", "judgement"):
         printed = project.snakemake("--dry-run", name, fails=True)
         assert printed.splitlines()[-1].endswith("name one, such as figure3 or table1")
         assert "Traceback" not in printed
