@@ -37,8 +37,9 @@ needs_slurm = pytest.mark.skipif(slurm.missing() is not None, reason=str(slurm.m
 T = TypeVar("T")
 
 PROFILE = "slurm/config.yaml"
-# Long enough to be hit, and asking for a graphics card, which the node claims to have.
-EDITS = {"epochs: 2,": "epochs: 200,", "device: cpu": "device: auto"}
+# Long enough to be hit, also if one of two jobs starts seconds after the other, and asking for a
+# graphics card, which the node claims to have.
+EDITS = {"epochs: 2,": "epochs: 600,", "device: cpu": "device: auto"}
 # What a test cannot wait for, and how to ask a Slurm without accounting.
 QUICK = (
     "--slurm-status-command=squeue",

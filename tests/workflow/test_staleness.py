@@ -231,7 +231,8 @@ def test_files_that_only_people_read_are_no_inputs(done: Finished, planner: Plan
         if file.endswith((".py", ".yaml")) and "/envs/" not in file
     }
     folder = done.project.root
-    for name in ("Snakefile", *(f"rules/{file.name}" for file in (folder / "rules").glob("*"))):
+    for file in (folder / "Snakefile", *(folder / "rules").rglob("*.smk")):
+        name = file.relative_to(folder).as_posix()
         edits[name] = f"# A comment.\n{(folder / name).read_text('utf-8')}"
     network = LIBRARY + "networks/simplified.py"
     edits[network] = edits[network].replace("One convolution, with", "A layer, with")

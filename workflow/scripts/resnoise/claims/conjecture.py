@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from resnoise.claims.names import REPRODUCED
+from resnoise.claims.page import measured
 from resnoise.claims.verdicts import Judgement
 from resnoise.tables.text import PENDING, Table, markdown_table, short
 
@@ -113,7 +114,7 @@ def table(verdicts: Sequence[Verdict]) -> Table:
         [
             one.judgement.claim.place,
             one.judgement.claim.statement,
-            _measured(one.judgement),
+            measured(one.judgement),
             PENDING if one.judgement.runs is None else f"{one.judgement.runs}",
             one.verdict,
             one.reason,
@@ -123,13 +124,3 @@ def table(verdicts: Sequence[Verdict]) -> Table:
     parts = ["# The paper's conjecture", f"**{sentence(verdicts)}**"]
     parts += [markdown_table(header, lines), _NOTE]
     return Table("\n\n".join(parts) + "\n", rows)
-
-
-def _measured(judgement: Judgement) -> str:
-    """Return the measured number with its interval, or a dash."""
-    if judgement.measured is None:
-        return PENDING
-    text = short(judgement.measured)
-    if judgement.low is None or judgement.high is None or math.isnan(judgement.low):
-        return text
-    return f"{text} ({short(judgement.low)} to {short(judgement.high)})"

@@ -1,5 +1,6 @@
 """Write the judged claims: a CSV file for programs and a page for people."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pandas as pd
 from resnoise.claims import outcomes
 from resnoise.claims.outcomes import Count
 from resnoise.claims.verdicts import Judgement
-from resnoise.tables.text import Table, markdown_table, short
+from resnoise.tables.text import PENDING, Table, markdown_table, short
 
 COLUMNS = (
     "id",
@@ -73,7 +74,7 @@ def markdown(judgements: Sequence[Judgement], confidence: float) -> str:
             judgement.claim.statement,
             judgement.claim.place,
             _published(judgement),
-            _measured(judgement),
+            measured(judgement),
             judgement.label,
             judgement.reason,
         ]
@@ -152,12 +153,12 @@ def _published(judgement: Judgement) -> str:
     )
 
 
-def _measured(judgement: Judgement) -> str:
+def measured(judgement: Judgement) -> str:
     """Return the measured number with unit and interval, or a dash."""
     if judgement.measured is None:
-        return "-"
+        return PENDING
     text = f"{short(judgement.measured)} {judgement.claim.unit}".strip()
-    if judgement.low is None:
+    if judgement.low is None or math.isnan(judgement.low):
         return text
     return f"{text} ({short(judgement.low)} to {short(judgement.high)})"
 
