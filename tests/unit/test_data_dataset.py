@@ -52,6 +52,11 @@ def test_digest_depends_on_the_content_only(tmp_path: Path) -> None:
     assert dataset.save(tmp_path / "c", make_samples(), "e" * 64) not in written
 
 
+def test_an_unknown_scaling_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ResnoiseError, match="scaling: 'whitened' given, allowed: standardised, ce"):
+        dataset.save(tmp_path / "data.safetensors", make_samples(), "source", "whitened")
+
+
 def test_centred_pictures_are_not_divided(tmp_path: Path) -> None:
     """Their network inputs are pixel values from 0 to 1 minus the channel's mean."""
     samples = make_samples()

@@ -56,8 +56,11 @@ def save(
         spec: the DataSpec that they were prepared from, as JSON, for ``load`` to compare.
 
     Raises:
-        ResnoiseError: a channel of the training pictures has the same value everywhere.
+        ResnoiseError: there is no such scaling, or a channel of the training pictures has the same
+            value everywhere.
     """
+    if scaling not in SCALINGS:
+        raise ResnoiseError(f"scaling: {scaling!r} given, allowed: {', '.join(SCALINGS)}")
     mean, std = channel_statistics(samples.train_images)
     if scaling == "centred":
         std = np.ones_like(std)

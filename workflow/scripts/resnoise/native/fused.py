@@ -183,7 +183,7 @@ class _Work:
                 kept[key] = torch.zeros_like(self.activations[-1])
             self.gradients.append(kept[key])
         outputs = [_count(y) for y in self.activations[1:]]
-        counts = [_quotient(pixels, _pixels_of_part(pixels)) for pixels in outputs]
+        counts = [triton.cdiv(pixels, _pixels_of_part(pixels)) for pixels in outputs]
         sizes = [layer.size for layer in layers]
         self.all_parts = images.new_empty(sum(map(operator.mul, counts, sizes)))
         self.parts, rows, first, place = [], [], 0, 0
@@ -209,12 +209,7 @@ def _count(activation: Tensor) -> int:
 
 def _pixels_of_part(pixels: int) -> int:
     """Return over how many of a layer's output pixels a part of the gradients' sums is."""
-    return max(_PIXELS_OF_PART, _quotient(pixels, _PARTS * _PIXELS) * _PIXELS)
-
-
-def _quotient(number: int, divisor: int) -> int:
-    """Return number / divisor, rounded up."""
-    return -(-number // divisor)
+    return int(max(_PIXELS_OF_PART, triton.cdiv(pixels, _PARTS * _PIXELS) * _PIXELS))
 
 
 class _Layer:
@@ -274,7 +269,7 @@ class _Layer:
         pixels = _count(g)
         step, columns = min(self.outputs, _CHANNELS), min(channels, _CHANNELS)
         m = _pixels(4 * pixels)
-        kernels.input_gradient[(_quotient(pixels, m), channels // columns, 4)](
+        kernels.input_gradient[(triton.cdiv(pixels, m), channels // columns, 4)](
             *(g, weight, x, out, pixels),
             *(height - 2, width - 2, channels, self.outputs, self.identity),
             *(m, step, columns, self.exact),
@@ -306,7 +301,7 @@ class _Layer:
         outputs = y.shape[3]
         pixels, columns = _count(y), min(outputs, _CHANNELS)
         m, lines = _pixels(pixels), self.first
-        kernels.convolve[(_quotient(pixels, m), outputs // columns)](
+        kernels.convolve[(triton.cdiv(pixels, m), outputs // columns)](
             *(x, weight, other, y, pixels),
             *(height - 2, width - 2, channels, outputs, stride, lines, backward, self.identity),
             *(m, self._step(channels), columns, self.exact),

@@ -127,7 +127,6 @@ class DominantPathNet(SimplifiedNet):
         full_lower: bool,
     ) -> None:
         super().__init__(depth, width, classes, in_channels, residual)
-        self.full_lower = full_lower
         for block in self.blocks():
             inputs, outputs = block.conv.in_channels, block.conv.out_channels
             kind = LowerFullConv2d if full_lower and inputs < outputs else DiagonalConv2d
