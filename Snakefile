@@ -105,8 +105,8 @@ include: "rules/prediction.smk"
 include: "rules/report.smk"
 
 
-# Tables, figures and verdicts take seconds: they are made where Snakemake runs, and not as jobs of a cluster.
-# A rule does not take this from its template, but its command.
+# Tables, figures and verdicts take seconds: they are made where Snakemake runs, and not as jobs of
+# a cluster. A rule does not take this from its template, but its command.
 COMMANDS = {template.rule.shellcmd for template in (rules.figure, rules.table, rules.judgement)}
 workflow.localrules(*(rule.name for rule in workflow.rules if rule.shellcmd in COMMANDS))
 

@@ -101,6 +101,20 @@ def test_margins_are_those_of_the_logits() -> None:
         )
 
 
+def test_labels_may_be_a_list_an_array_a_tensor_or_a_series(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    net, inputs, labels = small_vgg(), pictures(3), [0, 2, 1]
+    expected = resnoise.margins(net, inputs, labels)
+    flow = resnoise.gradient_flow(net, inputs, labels)
+    # The series is part of a table, so that its index does not begin with 0.
+    series = pd.DataFrame({"label": [1, *labels]})["label"][1:]
+    for given in (np.array(labels, np.uint8), torch.tensor(labels), series):
+        pd.testing.assert_frame_equal(resnoise.margins(net, inputs, given), expected)
+        pd.testing.assert_frame_equal(resnoise.gradient_flow(net, inputs, given), flow)
+    assert not [warning for warning in recwarn if "not writable" in str(warning.message)]
+
+
 BAD = {
     "integers": (images(), {}, "images: torch.uint8 given, allowed: inputs of the network"),
     "shape": (images()[0], {}, "images: shape (16, 16, 3) given, allowed: one or more pictures"),

@@ -73,6 +73,12 @@ def test_the_files_of_the_run_that_was_asked_for_pass(tmp_path: Path) -> None:
     check(tmp_path, *ALL)
 
 
+def test_nothing_is_checked_where_no_run_is_asked_for(tmp_path: Path) -> None:
+    missing = tmp_path / "run.json"
+    identity.check([missing], None)
+    identity.check([missing], [identity.NO_RUN])
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_a_folder_copied_from_another_seed_is_refused(tmp_path: Path, name: str) -> None:
     shutil.copytree(make(tmp_path, 2), tmp_path / FOLDER.format(1))

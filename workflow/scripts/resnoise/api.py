@@ -180,7 +180,7 @@ def noise_stability(
 def gradient_flow(
     network: nn.Module,
     images: "Tensor | NDArray[Any]",
-    labels: "Tensor | NDArray[Any] | Sequence[int]",
+    labels: "Tensor | NDArray[Any] | pd.Series[int] | Sequence[int]",
     *,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
@@ -227,7 +227,7 @@ def gradient_flow(
 def margins(
     network: nn.Module,
     images: "Tensor | NDArray[Any]",
-    labels: "Tensor | NDArray[Any] | Sequence[int]",
+    labels: "Tensor | NDArray[Any] | pd.Series[int] | Sequence[int]",
     *,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
@@ -260,9 +260,15 @@ def margins(
     )
 
 
-def _labels(labels: "Tensor | NDArray[Any] | Sequence[int]", pictures: int, classes: int) -> Tensor:
+def _labels(
+    labels: "Tensor | NDArray[Any] | pd.Series[int] | Sequence[int]", pictures: int, classes: int
+) -> Tensor:
     """Return the right classes as int64 [pictures]."""
-    right = torch.as_tensor(labels).long().cpu()
+    if not isinstance(labels, Tensor):
+        # By NumPy, because PyTorch would look a Series up by its index; and copied, because the
+        # array behind a Series is not writable, of which PyTorch would warn.
+        labels = torch.tensor(np.asarray(labels))
+    right = labels.long().cpu()
     if right.shape != (pictures,) or not bool(((right >= 0) & (right < classes)).all()):
         raise ResnoiseError(
             f"labels: shape {tuple(right.shape)} given, allowed: {pictures} integers from 0 to "

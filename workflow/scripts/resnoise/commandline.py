@@ -233,11 +233,10 @@ def add_made_from_files(parser: argparse.ArgumentParser, name: str) -> None:
 
 def check_expected(files: Sequence[Path], expected: Sequence[str] | None) -> None:
     """Check that files are of the runs that the option --expected asks for, if it is given."""
-    if expected is not None:
-        # Imported here, because few scripts need it.
-        from resnoise.storage import identity
+    # Imported here, because few scripts need it.
+    from resnoise.storage import identity
 
-        identity.check(files, expected)
+    identity.check(files, expected)
 
 
 def add_claims(parser: argparse.ArgumentParser) -> None:

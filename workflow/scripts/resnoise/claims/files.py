@@ -117,8 +117,7 @@ def checked(
         ResnoiseError: the text is no such JSON, or a file is of another run.
     """
     sources = from_json(text)
-    if expected is not None:
-        identity.check([results / path for path in paths(sources)], expected)
+    identity.check([results / path for path in paths(sources)], expected)
     return sources
 
 

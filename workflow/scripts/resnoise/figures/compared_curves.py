@@ -8,7 +8,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from resnoise.figures import curves, style
-from resnoise.summaries.dynamics import NETWORK, finished, ranges
+from resnoise.summaries.dynamics import NETWORK
+from resnoise.summaries.seeds import finished, ranges
 
 PANELS = {"risk": "training risk", "test_error": "test error"}
 # In grey print the two differ in darkness. Neither is a colour of plain or residual networks.

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from resnoise.figures import style
 from resnoise.figures.curves import band
-from resnoise.summaries.dynamics import finished, ranges
 from resnoise.summaries.runs import read_histories
+from resnoise.summaries.seeds import finished, ranges
 
 PANELS = {"risk": r"training risk $L_R$", "test_error": "test error"}
 

@@ -16,6 +16,8 @@ TWINS = "twins"
 SETS = {**grid.SECTIONS, "runs": grid.further_runs, "conjecture": grid.conjecture_runs}
 # Shown only if asked for, because the target ``all`` does not train them.
 APART = {"conjecture"}
+# Folders of runs and of pairs of twins -> patterns of their paths.
+_PATTERNS = {folder: grid.pattern(folder) for folder in (grid.FOLDER, grid.TWIN_FOLDER)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,9 +115,9 @@ def found(results: Path) -> list[Job]:
 
 
 def _places(results: Path, folder: str) -> Iterator[tuple[str, ...]]:
-    """Yield the names in the path of each folder such as ``grid.FOLDER`` that is there."""
+    """Yield the names in the path of each folder that is there, of a key of ``_PATTERNS``."""
     for place in results.glob(grid.wildcards(folder)):
-        if found := grid.pattern(folder).fullmatch(place.relative_to(results).as_posix()):
+        if found := _PATTERNS[folder].fullmatch(place.relative_to(results).as_posix()):
             yield found.groups()
 
 

@@ -12,10 +12,10 @@ from resnoise import registry
 from resnoise.metrics import states
 from resnoise.specs.compared import DOSE, TABLE1
 from resnoise.summaries import gradient_flow
-from resnoise.summaries.dynamics import ranges
 from resnoise.summaries.evaluations import read_evaluations
 from resnoise.summaries.layer_cushion import FILE
 from resnoise.summaries.runs import read_metrics
+from resnoise.summaries.seeds import ranges
 
 RUN = ["architecture", "depth", "initialisation", "seed"]
 

@@ -5,10 +5,10 @@ The risk in histories is the mean over the augmented mini-batches of an epoch, o
 set after it (the recipe's key ``epoch_risk``).
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 import pandas as pd
+
+from resnoise.summaries.seeds import finished, ranges
 
 NETWORK = ["architecture", "initialisation", "depth"]
 
@@ -104,17 +104,6 @@ def peak_epochs(differences: pd.DataFrame) -> dict[int, int]:
         int(str(depth)): int(own["epoch"].iloc[int(own["difference_mean"].argmax())])
         for depth, own in differences.groupby("depth")
     }
-
-
-def finished(histories: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of moments when the run had not diverged."""
-    return histories[histories["status"] == "ok"]
-
-
-def ranges(measures: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Return the aggregations of pandas for ``_mean``, ``_min`` and ``_max`` of each measure."""
-    kinds = ("mean", "min", "max")
-    return {f"{measure}_{kind}": (measure, kind) for measure in measures for kind in kinds}
 
 
 def _descent(run: pd.DataFrame) -> pd.DataFrame:

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from resnoise.summaries.bounds import MEASURES
 from resnoise.summaries.conjecture import RUN
+from resnoise.summaries.seeds import finished
 
 Array = NDArray[np.float64]
 
@@ -58,8 +59,8 @@ def comparisons(runs: pd.DataFrame, equal_risk: float) -> dict[str, pd.DataFrame
         runs: rows from ``resnoise.summaries.bounds.read``.
         equal_risk: largest training risk of the first comparison.
     """
-    finished = runs[runs["status"] == "ok"]
-    return {EQUAL_RISK: finished[finished["risk"] <= equal_risk], ALL: finished}
+    ended = finished(runs)
+    return {EQUAL_RISK: ended[ended["risk"] <= equal_risk], ALL: ended}
 
 
 def correlations(

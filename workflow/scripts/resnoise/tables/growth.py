@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resnoise.summaries.dynamics import NAMES, finished, peak_epochs, risk_differences
+from resnoise.summaries.dynamics import NAMES, peak_epochs, risk_differences
 from resnoise.summaries.evaluations import read_evaluations
 from resnoise.summaries.published import PUBLISHED_AS
 from resnoise.summaries.runs import read_histories
+from resnoise.summaries.seeds import finished
 from resnoise.tables.text import (
     PENDING,
     Table,

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from resnoise.summaries.evaluations import TABLE1_MEASURES, read_evaluations
+from resnoise.summaries.seeds import finished
 from resnoise.tables.text import Table, markdown_table, measured, number, printed, seeds_cell
 
 
@@ -26,18 +27,18 @@ def table1(evaluations: pd.DataFrame, paper: Mapping[int, Any]) -> pd.DataFrame:
     rows = []
     keys = ["architecture", "depth", "initialisation"]
     for (network, depth, initialisation), group in final.groupby(keys, sort=False):
-        finished = group[group["status"] == "ok"]
+        ended = finished(group)
         printed = paper.get(int(str(depth)), {}).get(network, {})
         row: dict[str, Any] = {
             "depth": depth,
             "network": network,
             "initialisation": initialisation,
             "seeds": len(group),
-            "diverged": len(group) - len(finished),
+            "diverged": len(group) - len(ended),
         }
         for measure in TABLE1_MEASURES:
-            row[f"{measure}_mean"] = finished[measure].mean()
-            row[f"{measure}_std"] = finished[measure].std()
+            row[f"{measure}_mean"] = ended[measure].mean()
+            row[f"{measure}_std"] = ended[measure].std()
             row[f"{measure}_paper"] = printed.get(measure)
         rows.append(row)
     table = pd.DataFrame(rows).sort_values(

@@ -8,6 +8,7 @@ import pandas as pd
 
 from resnoise.summaries.evaluations import read_evaluations
 from resnoise.summaries.published import PUBLISHED_AS
+from resnoise.summaries.seeds import finished
 from resnoise.summaries.weights import MOMENTS, read_statistics
 from resnoise.tables.text import (
     Table,
@@ -52,20 +53,20 @@ def table4(
     for moment, snapshot in MOMENTS.items():
         own = known[known["snapshot"] == snapshot]
         for (depth, initialisation), group in own.groupby(["depth", "initialisation"]):
-            finished = group[group["status"] == "ok"]
+            ended = finished(group)
             printed = _table4_numbers(paper, moment, int(str(depth)), str(initialisation))
             row: dict[str, Any] = {
                 "moment": moment,
                 "depth": depth,
                 "initialisation": initialisation,
                 "seeds": len(group),
-                "diverged": len(group) - len(finished),
+                "diverged": len(group) - len(ended),
             }
             for measure in ("risk", "term", "residual_term"):
                 # Networks from KWI have no corresponding residual network.
                 shown = measure != "residual_term" or initialisation != "kwi"
-                row[f"{measure}_mean"] = finished[measure].mean() if shown else None
-                row[f"{measure}_std"] = finished[measure].std() if shown else None
+                row[f"{measure}_mean"] = ended[measure].mean() if shown else None
+                row[f"{measure}_std"] = ended[measure].std() if shown else None
             row["risk_paper"] = printed.get("risk")
             row["term_paper"] = printed.get("weight_term")
             row["risk_over_term"] = row["risk_mean"] / row["term_mean"]

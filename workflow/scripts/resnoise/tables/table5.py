@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from resnoise.summaries.evaluations import read_evaluations
+from resnoise.summaries.seeds import finished
 from resnoise.tables.table1 import growth
 from resnoise.tables.text import Table, markdown_table, measured, number, printed, seeds_cell
 
@@ -36,17 +37,17 @@ def table5(evaluations: pd.DataFrame, paper: Mapping[int, Any]) -> pd.DataFrame:
     final = evaluations[evaluations["snapshot"] == "final"]
     rows = []
     for (depth, network), group in final.groupby(["depth", "architecture"]):
-        finished = group[group["status"] == "ok"]
+        ended = finished(group)
         numbers = paper.get(int(str(depth)), {}).get(network, {})
         row: dict[str, Any] = {
             "depth": depth,
             "network": network,
             "seeds": len(group),
-            "diverged": len(group) - len(finished),
+            "diverged": len(group) - len(ended),
         }
         for measure in MEASURES:
-            row[f"{measure}_mean"] = finished[measure].mean()
-            row[f"{measure}_std"] = finished[measure].std()
+            row[f"{measure}_mean"] = ended[measure].mean()
+            row[f"{measure}_std"] = ended[measure].std()
             row[f"{measure}_paper"] = numbers.get(measure)
         rows.append(row)
     order = {network: place for place, network in enumerate(NETWORKS)}
