@@ -1,5 +1,7 @@
 """The checks for graphics cards: they run to their end on a CPU, and they can fail."""
 
+import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from resnoise.training.run import Run
 from resnoise.training.update import Outcome
 
 CPU = torch.device("cpu")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def kind(name: str) -> str:
@@ -169,3 +172,28 @@ def test_there_is_no_metric_with_a_specification_that_is_not_checked() -> None:
 
     # Statistics of weights are computed without a device.
     assert {*metric_checks.METRICS, "weight_statistics"} == {*registry.METRICS}
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_the_first_minutes_make_every_check_once_whatever_fails(
+    tmp_path: Path, status: int
+) -> None:
+    stand_in = tmp_path / "programs" / "python"
+    stand_in.parent.mkdir()
+    stand_in.write_text(f'#!/bin/sh\necho "$@"\nexit {status}\n')
+    stand_in.chmod(0o755)
+    done = subprocess.run(
+        ["bash", ROOT / "tests" / "gpu" / "first_minutes.sh", tmp_path / "found"],
+        env={**os.environ, "PATH": os.pathsep.join([str(stand_in.parent), os.environ["PATH"]])},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == status
+    commands = [file.read_text().split() for file in (tmp_path / "found").glob("*.txt")]
+    scripts = [words for words in commands if words[0].endswith(".py")]
+    assert len(scripts) == 5 and all((ROOT / words[0]).is_file() for words in scripts)
+    chosen = [words[words.index("--only") + 1 :] for words in scripts if "--only" in words]
+    made = [name for some in chosen for name in CHECKS if any(part in name for part in some)]
+    assert sorted(made) == sorted(CHECKS)
+    if status:
+        assert {"gradients: failed", "fused: failed"} <= {*done.stdout.splitlines()}
