@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -125,26 +126,37 @@ def _scale(claim: Claim, differing: Sequence[str]) -> str:
     return PAPER_SCALE if claim.scale else INDEPENDENT
 
 
-def _margins(claim: Claim, value: Value, results: Results) -> list[tuple[str, Value]]:
-    """Return each direction of the rule in words, with how far the quantity is on its side.
+class _Margin(NamedTuple):
+    """How far a quantity is on the side of a bound that a rule asks for.
 
-    The margin is positive where the direction holds.
+    Attributes:
+        sign: 1 if it should be greater than the bound, -1 if less.
+        text: the direction in words.
+        by: by how much it is; positive where the direction holds.
     """
+
+    sign: float
+    text: str
+    by: Value
+
+
+def _margins(claim: Claim, value: Value, results: Results) -> list[_Margin]:
+    """Return the margin of each direction of a claim's rule."""
     margins = []
     for name, sign in (("greater", 1.0), ("less", -1.0)):
         bound = getattr(claim.rule, name)
         if bound is None:
             continue
         limit = measure(bound, results)
-        margin = Value(sign * (value.values - limit.values), runs=value.runs)
-        margins.append((f"{name} than {short(float(limit.values[0]))}", margin))
+        by = Value(sign * (value.values - limit.values), runs=value.runs)
+        margins.append(_Margin(sign, f"{name} than {short(float(limit.values[0]))}", by))
     return margins
 
 
 def _verdict(
     claim: Claim,
     value: Value,
-    margins: list[tuple[str, Value]],
+    margins: list[_Margin],
     incomparable: Sequence[str],
     confidence: float,
 ) -> tuple[str, str]:
@@ -159,7 +171,7 @@ def _verdict(
             nor a far number would mean anything.
         confidence: of the bootstrap intervals.
     """
-    broken = [text for text, margin in margins if not margin.values[0] > 0]
+    broken = [margin.text for margin in margins if not margin.by.values[0] > 0]
     if claim.published is not None and not incomparable:
         near, how = _near(claim, float(value.values[0]))
         if broken:
@@ -167,7 +179,7 @@ def _verdict(
         if near:
             return REPRODUCED, how
         if margins:
-            return DIRECTION, f"{how}, but {margins[0][0]}"
+            return DIRECTION, f"{how}, but {margins[0].text}"
         return FAILED, how
     if not margins:
         return NOT_COMPARABLE, _unlike(incomparable)
@@ -180,20 +192,19 @@ def _verdict(
 
 
 def _direction(
-    claim: Claim, value: Value, margins: list[tuple[str, Value]], confidence: float
+    claim: Claim, value: Value, margins: list[_Margin], confidence: float
 ) -> tuple[str, str]:
     """Return the verdict on directions that hold for the measured number, and why."""
-    held = " and ".join(text for text, _ in margins)
+    held = " and ".join(margin.text for margin in margins)
     if value.runs == 1 and not claim.rule.one_run_suffices:
         return DIRECTION, f"{held}, but in a single run"
     if value.interval is not None:
-        lows = [_own_margin(value, text, margin) for text, margin in margins]
-        clear = all(low > 0 for low in lows)
+        clear = all(_own_margin(value, margin) > 0 for margin in margins)
     elif (value.runs or 0) > 1 and not value.drawn:
         return DIRECTION, f"{held}, but without an interval over the {value.runs} runs"
     else:
         tail = (1 - confidence) / 2
-        clear = all(_quantile(margin.values[1:], tail) > 0 for _, margin in margins)
+        clear = all(_quantile(margin.by.values[1:], tail) > 0 for margin in margins)
     if clear:
         return REPRODUCED, held
     return DIRECTION, f"{held}, but not in the whole interval"
@@ -204,13 +215,12 @@ def _unlike(parts: Sequence[str]) -> str:
     return "not as in the paper: " + ", ".join(dict.fromkeys(SCALE[part] for part in parts))
 
 
-def _own_margin(value: Value, text: str, margin: Value) -> float:
+def _own_margin(value: Value, margin: _Margin) -> float:
     """Return the margin at the end of the file's own interval that is nearer to the bound."""
     assert value.interval is not None
     low, high = value.interval
     estimate = float(value.values[0])
-    kept = float(margin.values[0])
-    return kept - (estimate - low if text.startswith("greater") else high - estimate)
+    return float(margin.by.values[0]) - (estimate - low if margin.sign > 0 else high - estimate)
 
 
 def _near(claim: Claim, estimate: float) -> tuple[bool, str]:
