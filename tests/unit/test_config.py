@@ -26,7 +26,10 @@ from resnoise.plan.specs import data_spec, gradient_flow_spec, recipe_spec, run_
 from resnoise.specs.run import DataSpec, RecipeSpec, RunSpec
 
 FOLDER = SCHEMA_PATH.parent
-SHIPPED = ["config.yaml", "quick.yaml", "cifar10-short.yaml", "conjecture-short.yaml"]
+SHIPPED = [
+    *("config.yaml", "quick.yaml", "cifar10-short.yaml", "conjecture-short.yaml"),
+    "reference.yaml",
+]
 ARCHITECTURES = [
     "plain",
     "residual",
@@ -432,7 +435,8 @@ def test_family_defaults_stay_when_other_keys_are_given() -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_shipped_configurations_load(name: str) -> None:
+def test_shipped_configurations_load(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(FOLDER.parent)
     raw = read(name)
     loaded = config.load(raw)
     for key in ("results", "device"):
@@ -444,7 +448,10 @@ def test_main_configuration_states_the_defaults() -> None:
     assert config.load(read("config.yaml")) == config.load({})
 
 
-def test_shipped_configurations_have_results_folders_of_their_own() -> None:
+def test_shipped_configurations_have_results_folders_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(FOLDER.parent)
     assert len({config.load(read(name))["results"] for name in SHIPPED}) == len(SHIPPED)
 
 

@@ -30,7 +30,7 @@ PAPERS = [
     and name not in ("run_table", "metric", "metric_table")
 ]
 # Folders whose files pages may name.
-FOLDERS = "config|docs|envs|profiles|rules|slurm|ssh|tests|workflow"
+FOLDERS = "config|docs|envs|profiles|reference|rules|slurm|ssh|tests|workflow"
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 

@@ -17,7 +17,10 @@ from resnoise import networks
 from resnoise.specs import run as specs
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("Snakefile", "rules", "workflow", "config", "envs", "profiles", "slurm", "ssh")
+PARTS = (
+    *("Snakefile", "rules", "workflow", "config", "envs"),
+    *("profiles", "reference", "slurm", "ssh"),
+)
 
 # What most tests of staleness look at: data, training, evaluation, a table and a figure.
 CORE = ("results/tiny/table1.csv", "results/tiny/training_curves.pdf")

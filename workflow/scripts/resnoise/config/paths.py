@@ -19,6 +19,7 @@ _CODE_FOLDERS = (
     "docs",
     "envs",
     "profiles",
+    "reference",
     "rules",
     "slurm",
     "ssh",

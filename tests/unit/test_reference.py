@@ -1,0 +1,55 @@
+"""The folder ``reference``: its runs are those of its configuration, and pages show its numbers."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from resnoise.config import load as config
+from resnoise.data.dataset import Dataset
+from resnoise.plan import finished, grid
+from resnoise.plan.specs import run_spec
+from resnoise.storage.digests import check_csv, digest_file
+from resnoise.trained import run as trained
+from resnoise.trained.taken import take
+
+ROOT = Path(__file__).resolve().parents[2]
+REFERENCE = ROOT / "reference"
+# A run that is taken is measured on any pictures of the kind that it was trained on.
+IMAGES = np.random.default_rng(0).integers(0, 256, (10, 32, 32, 3), np.uint8)
+HALF = np.full(3, 0.5)
+PICTURES = Dataset(
+    *(IMAGES, np.arange(10), IMAGES, np.arange(10)),
+    *(tuple("0123456789"), HALF, HALF / 2, "spec", "digest"),
+)
+
+
+def test_all_its_runs_can_be_taken_for_its_configuration(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(ROOT)
+    loaded = config.load(config.read([ROOT / "config" / "reference.yaml"]))
+    assert {"table1", "layer_cushion", "weight_statistics"}.isdisjoint(finished.missing(loaded))
+    runs = grid.table1_runs(loaded)
+    assert {run.folder for run in runs} == {
+        record.parent.relative_to(REFERENCE).as_posix() for record in REFERENCE.rglob("run.json")
+    }
+    for run in runs:
+        # It checks all digests, and makes the weights of before training again.
+        take(REFERENCE / run.folder, tmp_path / run.folder, run_spec(loaded, *run), PICTURES)
+        assert {"initial", "final"} <= {*trained.read(tmp_path / run.folder, PICTURES).weights}
+
+
+def test_none_of_its_tables_is_damaged() -> None:
+    tables = [table for table in REFERENCE.rglob("*.csv") if digest_file(table).exists()]
+    assert len(tables) > 10
+    for table in tables:
+        check_csv(table)
+
+
+def test_the_readme_shows_its_numbers_beside_the_papers() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    for row in pd.read_csv(REFERENCE / "table1.csv").itertuples():
+        own = f"| {row.risk_mean:.3f}, {row.test_error_mean:.3f} "
+        assert f"{own}| {row.risk_paper:.3f}, {row.test_error_paper:.3f} |" in text
