@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,8 +12,17 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from test_dynamics import evaluations, figure9_runs, history
 
-from resnoise.figures import external_layer_cushion, figure6, figure8, figure9, interlayer_cushion
+from resnoise.figures import (
+    external_layer_cushion,
+    figure3,
+    figure6,
+    figure8,
+    figure9,
+    interlayer_cushion,
+)
 from resnoise.summaries.dynamics import equal_risk
+
+REFERENCE = Path(__file__).resolve().parents[2] / "reference"
 
 
 def overlapping(figure: Figure) -> list[tuple[str, str]]:
@@ -73,6 +83,17 @@ def test_no_text_lies_on_another(
 ) -> None:
     figure = drawn(depths)
     assert overlapping(figure) == []
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("depths", [(20,), (20, 32)])
+def test_the_legend_of_figure3_lies_inside_the_figure(depths: tuple[int, ...]) -> None:
+    bars = pd.read_csv(REFERENCE / "figure3.csv").fillna({"state": ""})
+    figure = figure3.draw(pd.concat(bars.assign(depth=depth) for depth in depths))
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    box, page = legend.get_window_extent(), figure.bbox
+    assert page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
     plt.close(figure)
 
 

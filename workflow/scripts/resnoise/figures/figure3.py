@@ -111,7 +111,9 @@ def draw(data: pd.DataFrame) -> Figure:
         Line2D([], [], color=style.COLOURS["residual"], marker="o", markersize=3.5, linestyle="")
     )
     handles[-1].set_label("residual larger on most pictures")
-    figure.legend(handles=handles, loc="outside upper center", ncols=3)
+    # A row is wider than one panel.
+    in_row = len(handles) if columns > 1 else 1
+    figure.legend(handles=handles, loc="outside upper center", ncols=in_row)
     return figure
 
 
