@@ -168,6 +168,6 @@ def a_measurement_keeps_to_its_memory(place: Place, metric: str) -> str:
     if place.device.type != "cuda":
         return "not known without a card"
     taken = (torch.cuda.max_memory_allocated() - before) / 1e6
-    # Networks, and room in which cuDNN computes, come to what the activations take.
-    assert taken < 2 * 50 + 100, f"{taken:.0f} MB taken, 50 MB allowed for activations"
+    # Networks, and room in which cuBLAS and cuDNN compute, come to what the activations take.
+    assert taken < 2 * 50 + 300, f"{taken:.0f} MB taken, 50 MB allowed for activations"
     return f"{taken:.0f} MB with 50 MB for activations"

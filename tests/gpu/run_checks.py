@@ -2,7 +2,7 @@
 
     python tests/gpu/run_checks.py                   # on a CUDA device
     python tests/gpu/run_checks.py --device cpu      # a rehearsal: the CPU against itself
-    python tests/gpu/run_checks.py --only gradients bits
+    python tests/gpu/run_checks.py --only gradients bits --without triton
 
 Prints for each check what was measured and how long it took; the exit status is 1 if one failed.
 Needs the packages of envs/torch.yaml.
@@ -31,6 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda", choices=("cpu", "cuda"))
     parser.add_argument("--only", nargs="*", default=[""], help="parts of names of checks")
+    parser.add_argument("--without", nargs="*", default=[], help="parts of names of others")
     arguments = parser.parse_args()
     if arguments.device == "cuda" and not torch.cuda.is_available():
         sys.exit("error: PyTorch finds no CUDA device; --device cpu rehearses the checks")
@@ -39,7 +40,9 @@ def main() -> None:
     failed = [
         name
         for name in CHECKS
-        if any(part in name for part in arguments.only) and not passes(name, device)
+        if any(part in name for part in arguments.only)
+        and not any(part in name for part in arguments.without)
+        and not passes(name, device)
     ]
     print(f"{len(failed)} failed" + "".join(f"\n  {name}" for name in failed))
     sys.exit(1 if failed else 0)

@@ -30,7 +30,15 @@ FUSED = ("plain triton", "residual triton")
 CPU = torch.device("cpu")
 # Allowed relative errors of all gradients together. Float32 has a rounding error of 6e-8, and TF32,
 # which must be off, one of 5e-4.
-ALLOWED = {"float32": 1e-5, "float64": 1e-12}
+ALLOWED = {"float32": 1e-5, "float64": 1e-11}
+# Where in float32 an activation that rounding moves across 0 decides, with batch normalisation by
+# far: what orders of summation on a CPU differ by, and room for those of a card.
+ALLOWED_FLOAT32 = {
+    "full-plain": 5e-2,
+    "full-residual": 5e-3,
+    "dominant-path": 1e-4,
+    "dominant-path-lower-full": 1e-4,
+}
 
 
 def threads(place: Place) -> int:
@@ -68,41 +76,40 @@ def check_backend(case: str, place: Place, files: RunFiles) -> None:
 
 @check(*ARCHITECTURES, *FUSED)
 def gradients_are_those_of_float64(place: Place, case: str) -> str:
-    """Compare float32 and float64 gradients at depth 20 with those of float64 on the CPU.
-
-    Activations that rounding moves across 0 make the error of float32 larger, with batch
-    normalisation by far, on the CPU too: there, ten times the CPU's own error is allowed.
-    """
+    """Compare float32 and float64 gradients at depth 20 with those of float64 on the CPU."""
     # Fused kernels treat larger mini-batches, such as those of training, by other code.
     count = 64 if case in FUSED and place.device.type == "cuda" else 32
     data = examples.pictures(place.folder, count, 10)
     device = devices.set_up(place.device.type, threads(place))
+
+    def run(where: torch.device, precision: str) -> Run:
+        own = Place(where, place.folder)
+        spec = run_spec(case, own, depth=20, precision=precision, batch_size=count)
+        return Run(spec, data, where, None)
+
     runs = {
-        (where.type, precision): Run(
-            run_spec(case, Place(where, place.folder), depth=20, precision=precision),
-            data,
-            where,
-            None,
-        )
+        (where.type, precision): run(where, precision)
         for where in {CPU, device}
         for precision in ALLOWED
     }
+    used = runs[device.type, "float32"]
+    assert used.backend.name == used.spec.recipe.conv_backend, used.backend.name
     rounded = runs["cpu", "float32"].state.weights
     inputs, labels = next(runs["cpu", "float32"].batches.epoch(1))
     # One class: with all of them, the gradient is a small difference of large parts, because such a
     # network says almost the same about every picture.
     labels = torch.zeros_like(labels)
     found = {}
-    for (where, precision), run in runs.items():
-        checkpoint.set_weights(run.network, rounded)
+    for (where, precision), one in runs.items():
+        checkpoint.set_weights(one.network, rounded)
         found[where, precision] = gradients(
-            run, inputs.to(where, run.normalise.dtype), labels.to(where)
+            one, inputs.to(where, one.normalise.dtype), labels.to(where)
         )
     right = found["cpu", "float64"]
     measured = []
     for precision, allowed in ALLOWED.items():
-        if case.startswith("full-"):
-            allowed = max(allowed, 10 * relative_error(found["cpu", precision], right))
+        if precision == "float32":
+            allowed = ALLOWED_FLOAT32.get(case, allowed)
         error = relative_error(found[device.type, precision], right)
         measured.append(f"{precision} {error:.1e}")
         assert error < allowed, f"relative error {error:.1e} in {precision}, allowed {allowed:.0e}"
@@ -169,7 +176,7 @@ def a_killed_run_continues_to_the_same_bits(place: Place, mode: str) -> str:
     spec = examples.run_spec("full-residual", epochs=epochs, batch_size=16, crop_padding=1)
     whole, killed = (RunFiles.in_folder(place.folder / name) for name in ("whole", "killed"))
     options = ["--cuda-graph"] if mode == "replayed" else []
-    subprocess.run([*script(spec, place, whole), *options], check=True, capture_output=True)
+    subprocess.run([*script(spec, place, whole), *options], check=True)
     with subprocess.Popen(
         [*script(spec, place, killed), *options], stderr=subprocess.DEVNULL
     ) as process:
@@ -178,7 +185,7 @@ def a_killed_run_continues_to_the_same_bits(place: Place, mode: str) -> str:
         process.kill()
     assert process.returncode == -signal.SIGKILL, "the run ended before it was killed"
     assert killed.checkpoint.exists()
-    subprocess.run([*script(spec, place, killed), *options], check=True, capture_output=True)
+    subprocess.run([*script(spec, place, killed), *options], check=True)
     first = examples.record(killed)["sessions"][-1]["first_epoch"]
     assert first > 1, "the second process began anew"
     assert examples.result(killed) == examples.result(whole)
@@ -218,7 +225,7 @@ def three_epochs_follow_the_cpu(place: Place, case: str) -> str:
     exact = curve("cpu", "float64")
     usual = np.abs(curve("cpu", "float32") / exact - 1).max()
     error = np.abs(curve(place.device.type, "float32") / exact - 1).max()
-    bound = 10 * usual + 1e-6
+    bound = 10 * usual + (1e-4 if case.startswith("full-") else 1e-6)
     assert error < bound, f"relative difference {error:.1e}, allowed {bound:.1e}"
     assert exact[-1] < exact[0], "nothing was learned"
     return f"relative difference {error:.1e}, of the CPU's float32 {usual:.1e}"

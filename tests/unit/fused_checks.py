@@ -36,18 +36,27 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def tensor_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the interpreter leave out the last 13 bits of what it multiplies, as a card does."""
-    builder = interpreter.InterpreterBuilder
-    multiply = builder.create_dot
+    """Let the interpreter multiply as a card does.
 
-    def cut(factor: interpreter.TensorHandle) -> interpreter.TensorHandle:
-        bits = factor.data.view(np.uint32) & np.uint32(0xFFFFE000)
-        return interpreter.TensorHandle(bits.view(np.float32), factor.dtype)
+    It leaves out the last 13 bits of the factors, and rounds toward zero each time it has added
+    eight products to the sum.
+    """
 
-    def dot(self: Any, a: Any, b: Any, *others: Any) -> Any:
-        return multiply(self, cut(a), cut(b), *others)
+    def cut(factor: interpreter.TensorHandle) -> np.ndarray:
+        bits = np.ascontiguousarray(factor.data).view(np.uint32) & np.uint32(0xFFFFE000)
+        return bits.view(np.float32).astype(np.float64)
 
-    monkeypatch.setattr(builder, "create_dot", dot)
+    def toward_zero(exact: np.ndarray) -> np.ndarray:
+        near = exact.astype(np.float32)
+        return np.where(np.abs(near) > np.abs(exact), np.nextafter(near, np.float32(0)), near)
+
+    def dot(self: Any, a: Any, b: Any, total: Any, *_: Any) -> Any:
+        left, right, found = cut(a), cut(b), total.data
+        for k in range(0, left.shape[1], 8):
+            found = toward_zero(left[:, k : k + 8] @ right[k : k + 8] + found)
+        return interpreter.TensorHandle(found, total.dtype.scalar)
+
+    monkeypatch.setattr(interpreter.InterpreterBuilder, "create_dot", dot)
 
 
 def gradients(network: SimplifiedNet) -> torch.Tensor:
@@ -117,9 +126,9 @@ def test_loss_and_gradients_are_those_of_autograd_in_float64(
         assert found.grad is not None and right.grad is not None, name
         assert found.grad.stride() == found.stride(), name
         assert (found.grad - right.grad).norm() < 1e-5 * right.grad.norm(), name
-    # As exact as float32, which TF32 is not.
+    # Nearly as exact as float32, which TF32 is not.
     right = gradients(exact)
-    assert (gradients(network) - right).norm() < 1e-6 * right.norm()
+    assert (gradients(network) - right).norm() < 2e-6 * right.norm()
     if residual:
         rounded = fused.FusedSimplifiedNet(network, allow_tf32=True)
         rounded.loss_and_gradients(inputs, labels)

@@ -191,9 +191,16 @@ def test_the_first_minutes_make_every_check_once_whatever_fails(
     assert done.returncode == status
     commands = [file.read_text().split() for file in (tmp_path / "found").glob("*.txt")]
     scripts = [words for words in commands if words[0].endswith(".py")]
-    assert len(scripts) == 5 and all((ROOT / words[0]).is_file() for words in scripts)
-    chosen = [words[words.index("--only") + 1 :] for words in scripts if "--only" in words]
-    made = [name for some in chosen for name in CHECKS if any(part in name for part in some)]
+    assert len(scripts) == 7 and all((ROOT / words[0]).is_file() for words in scripts)
+    made = []
+    for words in scripts:
+        only, _, without = " ".join(words).partition(" --only ")[2].partition(" --without ")
+        made += [
+            name
+            for name in CHECKS
+            if any(part in name for part in only.split())
+            and not any(part in name for part in without.split())
+        ]
     assert sorted(made) == sorted(CHECKS)
     if status:
         assert {"gradients: failed", "fused: failed"} <= {*done.stdout.splitlines()}

@@ -43,9 +43,12 @@ def _low(x):
 def _dot(a, b, total, EXACT: tl.constexpr):
     """Return total + a b, EXACT or with factors rounded to TF32."""
     if EXACT:
-        total = tl.dot(_low(a), _high(b), total, input_precision="tf32")
-        total = tl.dot(_high(a), _low(b), total, input_precision="tf32")
-        return tl.dot(_high_again(a), _high_again(b), total, input_precision="tf32")
+        # Not added to the total by the tensor cores, which round every sum toward zero: over all
+        # the products of a number, that costs two digits.
+        part = tl.dot(_low(a), _high(b), input_precision="tf32")
+        part = tl.dot(_high(a), _low(b), part, input_precision="tf32")
+        part = tl.dot(_high_again(a), _high_again(b), part, input_precision="tf32")
+        return total + part
     return tl.dot(a, b, total, input_precision="tf32")
 
 
