@@ -25,16 +25,12 @@ part() {
 rm -f "$folder/failed.txt"
 # The checks at the same time, because much of their time goes by on the CPU. Fused kernels are on
 # their own: what one of them does to the card's memory would make all later checks fail.
-checks() {
-  local name=$1
-  shift
-  part "$name" 240 tests/gpu/run_checks.py "$@"
-}
-checks gradients "$@" --only gradients diverging --without triton &
-checks bits "$@" --only same_bits wait --without triton &
-checks curves "$@" --only three_epochs twins memory --without triton &
-checks metrics "$@" --only metric transferred &
-checks fused "$@" --only triton &
+checks=(240 tests/gpu/run_checks.py "$@" --only)
+part gradients "${checks[@]}" gradients diverging --without triton &
+part bits "${checks[@]}" same_bits wait --without triton &
+part curves "${checks[@]}" three_epochs twins memory --without triton &
+part metrics "${checks[@]}" metric transferred &
+part fused "${checks[@]}" triton &
 wait
 # Speed with nothing beside it.
 rehearsed=()

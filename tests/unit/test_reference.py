@@ -10,9 +10,9 @@ from resnoise.config import load as config
 from resnoise.data.dataset import Dataset
 from resnoise.plan import finished, grid
 from resnoise.plan.specs import run_spec
-from resnoise.storage.digests import check_csv, digest_file
 from resnoise.trained import run as trained
 from resnoise.trained.taken import take
+from resnoise.verification import files
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "reference"
@@ -41,11 +41,11 @@ def test_all_its_runs_can_be_taken_for_its_configuration(
         assert {"initial", "final"} <= {*trained.read(tmp_path / run.folder, PICTURES).weights}
 
 
-def test_none_of_its_tables_is_damaged() -> None:
-    tables = [table for table in REFERENCE.rglob("*.csv") if digest_file(table).exists()]
-    assert len(tables) > 10
-    for table in tables:
-        check_csv(table)
+def test_none_of_its_files_is_damaged_or_of_another_run() -> None:
+    verifier = files.Verifier(REFERENCE, None)
+    findings = [verifier.check(file) for file in files.files(REFERENCE)]
+    assert len(findings) > 30
+    assert [finding for finding in findings if finding.state in files.BAD] == []
 
 
 def test_the_readme_shows_its_numbers_beside_the_papers() -> None:
