@@ -148,6 +148,11 @@ def test_float32_is_not_rounded_to_tf32_meanwhile(monkeypatch: pytest.MonkeyPatc
 def test_labels_that_are_no_classes_are_refused() -> None:
     with pytest.raises(ResnoiseError, match="allowed: 2 integers from 0 to 2"):
         resnoise.margins(small_vgg(), pictures(2), [0, 3])
+    # A float would lose its fraction, and logits or one-hot rows would be taken for classes.
+    with pytest.raises(ResnoiseError, match="float64 given, allowed: integers"):
+        resnoise.margins(small_vgg(), pictures(2), [0.0, 1.9])  # type: ignore[list-item]
+    with pytest.raises(ResnoiseError, match="U3 given, allowed: integers"):
+        resnoise.margins(small_vgg(), pictures(2), ["cat", "dog"])  # type: ignore[list-item]
 
 
 def test_other_names_are_no_part_of_the_package() -> None:

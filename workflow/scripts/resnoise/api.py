@@ -11,7 +11,7 @@ them; or uint8 [N, H, W, C] with ``mean`` and ``std``.
 import contextlib
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,8 @@ from resnoise.metrics.noise import COLUMNS
 from resnoise.metrics.resumable import LARGEST_BATCH, batch_size
 from resnoise.specs.metrics import InterlayerCushionSpec, NoiseStabilitySpec
 from resnoise.training.batches import Normalisation
+
+Labels: TypeAlias = "Tensor | NDArray[Any] | pd.Series[int] | Sequence[int]"
 
 
 def layer_cushions(
@@ -180,7 +182,7 @@ def noise_stability(
 def gradient_flow(
     network: nn.Module,
     images: "Tensor | NDArray[Any]",
-    labels: "Tensor | NDArray[Any] | pd.Series[int] | Sequence[int]",
+    labels: Labels,
     *,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
@@ -227,7 +229,7 @@ def gradient_flow(
 def margins(
     network: nn.Module,
     images: "Tensor | NDArray[Any]",
-    labels: "Tensor | NDArray[Any] | pd.Series[int] | Sequence[int]",
+    labels: Labels,
     *,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
@@ -260,15 +262,13 @@ def margins(
     )
 
 
-def _labels(
-    labels: "Tensor | NDArray[Any] | pd.Series[int] | Sequence[int]", pictures: int, classes: int
-) -> Tensor:
+def _labels(labels: Labels, pictures: int, classes: int) -> Tensor:
     """Return the right classes as int64 [pictures]."""
-    if not isinstance(labels, Tensor):
-        # By NumPy, because PyTorch would look a Series up by its index; and copied, because the
-        # array behind a Series is not writable, of which PyTorch would warn.
-        labels = torch.tensor(np.asarray(labels))
-    right = labels.long().cpu()
+    # By NumPy, because PyTorch would look a Series up by its index.
+    values = np.asarray(labels.detach().cpu() if isinstance(labels, Tensor) else labels)
+    if values.dtype.kind not in "iub":
+        raise ResnoiseError(f"labels: {values.dtype} given, allowed: integers")
+    right = torch.from_numpy(values.astype(np.int64))
     if right.shape != (pictures,) or not bool(((right >= 0) & (right < classes)).all()):
         raise ResnoiseError(
             f"labels: shape {tuple(right.shape)} given, allowed: {pictures} integers from 0 to "
