@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from any_networks import FAMILIES, pictures, small_mobilenet, small_vgg
+from safetensors.numpy import save_file
 
 import resnoise
 from resnoise.data.dataset import Dataset
@@ -76,14 +77,30 @@ def test_every_family_is_measured_and_left_as_it_was(family: str) -> None:
     assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
 
 
-def test_the_example_of_the_documentation_works() -> None:
+def examples() -> list[str]:
     blocks = documents.blocks(documents.ROOT / "docs" / "any-network.md")
-    (code,) = (text for kind, text in blocks if kind == "python" and "resnoise" in text)
+    return [text for kind, text in blocks if kind == "python" and "resnoise" in text]
+
+
+def test_the_example_of_the_documentation_works() -> None:
     made: dict[str, Any] = {}
-    exec(code, made)
+    exec(examples()[0], made)
     assert (len(made["layers"]), len(made["right"])) == (3 * 20, 20)
     assert made["spans"]["standard_error"].max() <= 0.0201 * made["spans"]["cushion"].max()
     assert set(made["noise"]["size"].dropna()) == {0.1}
+
+
+def test_the_example_with_a_network_of_this_project_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "reference").symlink_to(documents.ROOT / "reference")
+    data = {"train_images": images(2), "channel_mean": np.array(MEAN), "channel_std": np.array(STD)}
+    (tmp_path / "results/reference").mkdir(parents=True)
+    save_file(data, tmp_path / "results/reference/data.safetensors")
+    monkeypatch.chdir(tmp_path)
+    exec(examples()[1], {})
+    printed = capsys.readouterr().out
+    assert "\n20 " in printed and "\n21 " not in printed
 
 
 def test_margins_are_those_of_the_logits() -> None:
@@ -119,7 +136,29 @@ BAD = {
     "integers": (images(), {}, "images: torch.uint8 given, allowed: inputs of the network"),
     "shape": (images()[0], {}, "images: shape (16, 16, 3) given, allowed: one or more pictures"),
     "standardised": (pictures(2), {"mean": MEAN, "std": STD}, "mean, std: given with floating"),
-    "channels": (images(), {"mean": [0.5], "std": [0.5]}, "allowed: 3 numbers each, one for each"),
+    "channels": (images(), {"mean": [0.5], "std": [0.5]}, "mean: [0.5] given, allowed: 3 numbers"),
+    "one number": (images(), {"mean": 0.5, "std": 0.5}, "mean: 0.5 given, allowed: 3 numbers"),
+    "0 to 255": (
+        *(images(), {"mean": [125, 123, 114], "std": [63, 62, 67]}),
+        "mean: [125, 123, 114] given, allowed: 3 numbers <= 1, one for each channel, for pixels "
+        "from 0 to 1 (divide those for 0 to 255 by 255)",
+    ),
+    "no spread": (
+        *(images(), {"mean": MEAN, "std": [0.2, 0, 0.2]}),
+        "std: [0.2, 0.0, 0.2] given, allowed: 3 numbers > 0 and <= 1",
+    ),
+    "channels first": (
+        *(images().transpose(0, 3, 1, 2), {"mean": MEAN, "std": STD}),
+        "images: uint8 of shape (3, 3, 16, 16) given, allowed: [N, H, W, C]",
+    ),
+    "NaN": (
+        *(torch.tensor([1.0, torch.nan]).reshape(2, 1, 1, 1).expand(2, 3, 16, 16), {}),
+        "images: 1 of 2 pictures with NaN or infinite numbers given",
+    ),
+    "loader": (
+        *(torch.utils.data.DataLoader(pictures(2)), {}),  # type: ignore[arg-type]
+        "images: DataLoader given, allowed: a tensor or a NumPy array of pictures",
+    ),
 }
 
 
@@ -129,6 +168,29 @@ def test_pictures_that_cannot_be_measured_are_refused(case: str) -> None:
     with pytest.raises(ResnoiseError) as caught:
         resnoise.layer_cushions(small_vgg(), given, **more)  # type: ignore[arg-type]
     assert message in str(caught.value)
+
+
+def test_what_is_no_network_or_returns_no_logits_is_refused() -> None:
+    with pytest.raises(ResnoiseError, match="network: OrderedDict given, allowed: a"):
+        resnoise.layer_cushions(small_vgg().state_dict(), pictures(2))  # type: ignore[arg-type]
+
+    class Named(torch.nn.Sequential):
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"logits": super().forward(x)}
+
+    with pytest.raises(ResnoiseError, match="which returns dict for inputs of shape"):
+        resnoise.margins(Named(small_vgg()), pictures(2), [0, 1])
+
+
+def test_a_compiled_network_is_measured_as_the_one_it_was_compiled_from() -> None:
+    net = small_vgg()
+    found = resnoise.layer_cushions(torch.compile(net), pictures(2))  # type: ignore[arg-type]
+    pd.testing.assert_frame_equal(found, resnoise.layer_cushions(net, pictures(2)))
+
+
+def test_one_size_of_noise_may_be_a_number() -> None:
+    found = resnoise.noise_stability(small_vgg(), pictures(1), sizes=0.1, repeats=1)
+    assert set(found["size"].dropna()) == {0.1}
 
 
 def test_float32_is_not_rounded_to_tf32_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,3 +221,4 @@ def test_other_names_are_no_part_of_the_package() -> None:
     with pytest.raises(AttributeError, match="no attribute 'layer_cushionss'"):
         _ = resnoise.layer_cushionss
     assert all(callable(getattr(resnoise, name)) for name in resnoise.__all__)
+    assert set(resnoise.__all__) <= set(dir(resnoise))

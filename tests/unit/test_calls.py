@@ -175,7 +175,7 @@ def test_layers_that_depend_on_the_picture_are_refused() -> None:
 def test_networks_without_layers_or_logits_are_refused() -> None:
     with pytest.raises(ResnoiseError, match="calls no convolution and no linear layer"):
         Calls(Net(lambda _own, x: x.mean((2, 3))), pictures(2))
-    with pytest.raises(ResnoiseError, match=r"returns \(1, 4, 14, 14\) for 1 picture, needed"):
+    with pytest.raises(ResnoiseError, match=r"returns \(1, 4, 14, 14\) for inputs of"):
         Calls(nn.Conv2d(3, 4, 3), pictures(2))
 
 

@@ -8,37 +8,30 @@ Pictures are either inputs of the network, floating-point [N, C, H, W], standard
 them; or uint8 [N, H, W, C] with ``mean`` and ``std``.
 """
 
-import contextlib
-import math
-from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from resnoise import devices
+from resnoise.api_inputs import Labels, Numbers, Pictures, measured, right_classes
 from resnoise.errors import ResnoiseError
-from resnoise.metrics import call_flow, interlayer_cushion, layer_cushion
+from resnoise.metrics import call_flow, calls, interlayer_cushion, layer_cushion
 from resnoise.metrics import noise_stability as stability
 from resnoise.metrics.cushions import joined
 from resnoise.metrics.margin import margins as _margins
 from resnoise.metrics.noise import COLUMNS
 from resnoise.metrics.resumable import LARGEST_BATCH, batch_size
 from resnoise.specs.metrics import InterlayerCushionSpec, NoiseStabilitySpec
-from resnoise.training.batches import Normalisation
-
-Labels: TypeAlias = "Tensor | NDArray[Any] | pd.Series[int] | Sequence[int]"
 
 
 def layer_cushions(
     network: nn.Module,
-    images: "Tensor | NDArray[Any]",
+    images: Pictures,
     *,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    mean: Numbers | None = None,
+    std: Numbers | None = None,
     memory_mb: int = 500,
 ) -> pd.DataFrame:
     """Return the cushion of every layer on every picture (section 5; Arora et al. 2018, def. 3).
@@ -48,7 +41,7 @@ def layer_cushions(
 
     Args:
         network: maps [N, C, H, W] to logits [N, classes].
-        images: pictures, see above.
+        images: floating-point inputs of the network [N, C, H, W]; or uint8 [N, H, W, C].
         mean: of each channel of uint8 pictures, for pixels from 0 to 1.
         std: standard deviations, given in the same way.
         memory_mb: memory for activations in megabytes.
@@ -60,8 +53,8 @@ def layer_cushions(
     Raises:
         ResnoiseError: a network or pictures that cannot be measured; the message says why.
     """
-    with _measured(network, images, mean, std) as inputs:
-        meter = layer_cushion.Meter(network, inputs[:2])
+    with measured(network, images, mean, std) as (net, inputs):
+        meter = layer_cushion.Meter(net, inputs[:2])
         size = batch_size(meter.picture_bytes(inputs[:1]), memory_mb, meter.largest)
         values = torch.cat([meter(part) for part in torch.split(inputs, size)]).cpu().numpy()
     samples = np.arange(len(values))
@@ -71,14 +64,14 @@ def layer_cushions(
 
 def interlayer_cushions(
     network: nn.Module,
-    images: "Tensor | NDArray[Any]",
+    images: Pictures,
     *,
     between: Sequence[str] = (),
     relative_error: float = 0.01,
     max_probes: int = 1000,
     probe_seed: int = 0,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    mean: Numbers | None = None,
+    std: Numbers | None = None,
     memory_mb: int = 500,
 ) -> pd.DataFrame:
     """Return the interlayer cushion of all spans of blocks on every picture (section 5).
@@ -88,7 +81,7 @@ def interlayer_cushions(
 
     Args:
         network: maps [N, C, H, W] to logits [N, classes].
-        images: pictures, see above.
+        images: floating-point inputs of the network [N, C, H, W]; or uint8 [N, H, W, C].
         between: names of modules, in the order of execution, between whose outputs to measure;
             none for all tensors that alone determine the rest.
         relative_error: standard error of a cushion, relative to it, at which to stop.
@@ -111,12 +104,12 @@ def interlayer_cushions(
             f"relative_error: {relative_error} and max_probes: {max_probes} given, allowed: a "
             "number > 0 and an integer >= 1"
         )
-    with _measured(network, images, mean, std) as inputs:
+    with measured(network, images, mean, std) as (net, inputs):
         precision = {torch.float64: "float64"}.get(inputs.dtype, "float32")
         spec = InterlayerCushionSpec(
             None, 0, False, relative_error, max_probes, probe_seed, precision
         )
-        meter = interlayer_cushion.choose(network, spec, inputs[:2], memory_mb, between)
+        meter = interlayer_cushion.choose(net, spec, inputs[:2], memory_mb, between)
         largest = interlayer_cushion.LARGEST_BATCH
         size = batch_size(meter.picture_bytes(inputs[:1]), memory_mb, largest)
         parts = []
@@ -130,26 +123,35 @@ def interlayer_cushions(
 
 def noise_stability(
     network: nn.Module,
-    images: "Tensor | NDArray[Any]",
+    images: Pictures,
     *,
-    sizes: Sequence[float] = (0.03, 0.1, 0.3),
+    sizes: float | Sequence[float] = (0.03, 0.1, 0.3),
     repeats: int = 5,
     noise_seed: int = 0,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    mean: Numbers | None = None,
+    std: Numbers | None = None,
     memory_mb: int = 500,
 ) -> pd.DataFrame:
     """Return what noise in each layer does to all later ones (section 5; Arora et al. 2018).
 
-    The quantities are noise on weights and on inputs of layers with the changes of later responses
-    and of predictions, inverse interlayer smoothness (def. 6) and activation contraction (def. 5);
-    ``resnoise.metrics.noise_stability`` defines them. One picture takes about (number of layers) x
-    (number of sizes) x repeats x 4 forward passes.
+    One picture takes about (number of layers) x (number of sizes) x repeats x 4 forward passes. A
+    response z_j is what a later layer j computes, before its activation; z' is that with noise.
+
+    - ``equal_weight_noise``: ``||z_j' - z_j|| / ||z_j||`` for noise on the weights W of a layer,
+      with norm ``s sqrt(2 C_out)``, which is s times that of weights by Kaiming's initialisation;
+    - ``transferred_weight_noise``: the same with norm ``s ||T(W)||``, the ones of the ID entries of
+      this project's residual networks included; for all others it equals the next one;
+    - ``weight_noise``: the same with norm ``s ||W||``;
+    - ``input_noise``: the same for noise on the layer's input x, with norm ``s ||x||``;
+    - these names with ``_flips``: the share of pictures whose predicted class changes;
+    - ``inverse_smoothness`` (def. 6): how far the map M from z_i to z_j is from linear, for noise
+      eta of norm ``s ||z_i||``: ``||M(z_i + eta) - M(z_i) - J eta|| ||z_i|| / (||eta|| ||z_j||)``;
+    - ``activation_contraction`` (def. 5): ``||z_i|| / ||relu(z_i)||``, without noise.
 
     Args:
         network: maps [N, C, H, W] to logits [N, classes].
-        images: pictures, see above.
-        sizes: norms of the noise, relative to the weights or activations it is added to.
+        images: floating-point inputs of the network [N, C, H, W]; or uint8 [N, H, W, C].
+        sizes: of the noise: s in the formulas below.
         repeats: number of draws of the noise.
         noise_seed: of the noise.
         mean: of each channel of uint8 pictures, for pixels from 0 to 1.
@@ -164,14 +166,15 @@ def noise_stability(
     Raises:
         ResnoiseError: a network or pictures that cannot be measured; the message says why.
     """
-    if not (sizes and all(size > 0 for size in sizes) and repeats >= 1):
+    listed = tuple(np.ravel(sizes).tolist())
+    if not (listed and all(size > 0 for size in listed) and repeats >= 1):
         raise ResnoiseError(
-            f"sizes: {[*sizes]} and repeats: {repeats} given, allowed: numbers > 0 and an integer "
+            f"sizes: {[*listed]} and repeats: {repeats} given, allowed: numbers > 0 and an integer "
             ">= 1"
         )
-    spec = NoiseStabilitySpec(None, 0, False, tuple(sizes), repeats, noise_seed)
-    with _measured(network, images, mean, std) as inputs:
-        sums = stability.choose(network, spec, inputs[:2])
+    spec = NoiseStabilitySpec(None, 0, False, listed, repeats, noise_seed)
+    with measured(network, images, mean, std) as (net, inputs):
+        sums = stability.choose(net, spec, inputs[:2])
         size = batch_size(sums.picture_bytes(inputs[:1]), memory_mb, sums.largest)
         for begin in range(0, len(inputs), size):
             part = inputs[begin : begin + size]
@@ -181,11 +184,11 @@ def noise_stability(
 
 def gradient_flow(
     network: nn.Module,
-    images: "Tensor | NDArray[Any]",
+    images: Pictures,
     labels: Labels,
     *,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    mean: Numbers | None = None,
+    std: Numbers | None = None,
     memory_mb: int = 500,
 ) -> pd.DataFrame:
     """Return the dominant gradient flow of every layer for which it is defined (appendix D.4).
@@ -198,7 +201,7 @@ def gradient_flow(
     Args:
         network: maps [N, C, H, W] to logits [N, classes]; a linear layer makes them of one entry
             for each channel of the last convolution.
-        images: pictures, see above.
+        images: floating-point inputs of the network [N, C, H, W]; or uint8 [N, H, W, C].
         labels: [N], the right classes.
         mean: of each channel of uint8 pictures, for pixels from 0 to 1.
         std: standard deviations, given in the same way.
@@ -215,11 +218,11 @@ def gradient_flow(
         ResnoiseError: a network for which it is not defined, or pictures that cannot be measured;
             the message says why.
     """
-    with _measured(network, images, mean, std) as inputs:
+    with measured(network, images, mean, std) as (net, inputs):
         with torch.no_grad():
-            classes = network(inputs[:1]).shape[1]
-        right = _labels(labels, len(inputs), classes).to(inputs.device)
-        flow = call_flow.CallFlow(network, inputs[:2], classes)
+            classes = calls.logits(net, inputs[:1]).shape[1]
+        right = right_classes(labels, len(inputs), classes).to(inputs.device)
+        flow = call_flow.CallFlow(net, inputs[:2], classes)
         size = batch_size(flow.picture_bytes(inputs[:1]), memory_mb, flow.largest)
         parts = zip(torch.split(inputs, size), torch.split(right, size), strict=True)
         shares = torch.cat([flow(*part) for part in parts], 2)
@@ -228,11 +231,11 @@ def gradient_flow(
 
 def margins(
     network: nn.Module,
-    images: "Tensor | NDArray[Any]",
+    images: Pictures,
     labels: Labels,
     *,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    mean: Numbers | None = None,
+    std: Numbers | None = None,
 ) -> pd.DataFrame:
     """Return the margin of every picture: the right logit minus the largest other one.
 
@@ -240,7 +243,7 @@ def margins(
 
     Args:
         network: maps [N, C, H, W] to logits [N, classes].
-        images: pictures, see above.
+        images: floating-point inputs of the network [N, C, H, W]; or uint8 [N, H, W, C].
         labels: [N], the right classes.
         mean: of each channel of uint8 pictures, for pixels from 0 to 1.
         std: standard deviations, given in the same way.
@@ -251,84 +254,12 @@ def margins(
     Raises:
         ResnoiseError: pictures that cannot be measured, or labels that are no classes.
     """
-    with _measured(network, images, mean, std) as inputs, torch.no_grad():
-        parts = [network(part).double().cpu() for part in torch.split(inputs, LARGEST_BATCH)]
-    logits = torch.cat(parts)
-    right = _labels(labels, *logits.shape)
+    with measured(network, images, mean, std) as (net, inputs), torch.no_grad():
+        parts = [calls.logits(net, part) for part in torch.split(inputs, LARGEST_BATCH)]
+    logits = torch.cat(parts).double().cpu()
+    right = right_classes(labels, *logits.shape)
     found = _margins(logits, right)
     relative = found / torch.linalg.vector_norm(logits, dim=1)
     return pd.DataFrame(
         {"sample": np.arange(len(found)), "margin": found.numpy(), "relative": relative.numpy()}
     )
-
-
-def _labels(labels: Labels, pictures: int, classes: int) -> Tensor:
-    """Return the right classes as int64 [pictures]."""
-    # By NumPy, because PyTorch would look a Series up by its index.
-    values = np.asarray(labels.detach().cpu() if isinstance(labels, Tensor) else labels)
-    if values.dtype.kind not in "iub":
-        raise ResnoiseError(f"labels: {values.dtype} given, allowed: integers")
-    right = torch.from_numpy(values.astype(np.int64))
-    if right.shape != (pictures,) or not bool(((right >= 0) & (right < classes)).all()):
-        raise ResnoiseError(
-            f"labels: shape {tuple(right.shape)} given, allowed: {pictures} integers from 0 to "
-            f"{classes - 1}"
-        )
-    return right
-
-
-@contextlib.contextmanager
-def _measured(
-    network: nn.Module,
-    images: "Tensor | NDArray[Any]",
-    mean: Sequence[float] | None,
-    std: Sequence[float] | None,
-) -> Iterator[Tensor]:
-    """Yield the network's inputs, [N, C, H, W]; with it in evaluation mode and without TF32."""
-    weight = next((p for p in network.parameters() if p.is_floating_point()), None)
-    if weight is None:
-        raise ResnoiseError(f"a {type(network).__name__} without parameters given, needed: weights")
-    inputs = _inputs(images, mean, std, weight)
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        with devices.full_precision():
-            yield inputs
-    finally:
-        for module, training in modes.items():
-            module.training = training
-
-
-def _inputs(
-    images: "Tensor | NDArray[Any]",
-    mean: Sequence[float] | None,
-    std: Sequence[float] | None,
-    weight: Tensor,
-) -> Tensor:
-    """Return pictures as inputs of the type and on the device of a weight."""
-    pictures = torch.as_tensor(images)
-    if pictures.dim() != 4 or not len(pictures):
-        raise ResnoiseError(
-            f"images: shape {tuple(pictures.shape)} given, allowed: one or more pictures, "
-            "[N, C, H, W] or, as uint8, [N, H, W, C]"
-        )
-    if pictures.is_floating_point():
-        if mean is not None or std is not None:
-            raise ResnoiseError(
-                "mean, std: given with floating-point images, allowed: with uint8 images only"
-            )
-        inputs = pictures.to(weight)
-        return inputs.contiguous(memory_format=torch.channels_last)
-    channels = pictures.shape[3]
-    if pictures.dtype != torch.uint8 or mean is None or std is None:
-        raise ResnoiseError(
-            f"images: {pictures.dtype} given, allowed: inputs of the network as floating-point "
-            "numbers, or uint8 with mean and std"
-        )
-    if not len(mean) == len(std) == channels or not all(map(math.isfinite, [*mean, *std])):
-        raise ResnoiseError(
-            f"mean, std: {[*mean]}, {[*std]} given, allowed: {channels} numbers each, one for each "
-            "channel"
-        )
-    normalise = Normalisation(np.array(mean), np.array(std), weight.device, weight.dtype)
-    return normalise(pictures.to(weight.device))

@@ -168,13 +168,7 @@ class Calls:
             return self.calls[-1]
 
         with self._hooked(note, None, None):
-            output = self.network(example)
-        if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != len(example):
-            shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            raise ResnoiseError(
-                f"a network of type {type(self.network).__name__} given, which returns {shape} for "
-                f"{len(example)} picture, needed: one tensor of logits, [pictures, classes]"
-            )
+            logits(self.network, example)
         return sizes
 
     def _same(self, alone: list[float], pair: Tensor) -> bool:
@@ -282,6 +276,23 @@ class Calls:
         finally:
             for handle in handles:
                 handle.remove()
+
+
+def logits(network: nn.Module, inputs: Tensor) -> Tensor:
+    """Return the output of a network, [N, classes].
+
+    Raises:
+        ResnoiseError: it does not return one such tensor.
+    """
+    output = network(inputs)
+    if not isinstance(output, Tensor) or output.dim() != 2 or len(output) != len(inputs):
+        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise ResnoiseError(
+            f"a network of type {type(network).__name__} given, which returns {shape} for "
+            f"inputs of shape {tuple(inputs.shape)}, needed: one tensor of logits, [pictures, "
+            "classes]"
+        )
+    return output
 
 
 @contextlib.contextmanager
