@@ -15,12 +15,14 @@ trains them and leaves in ``out`` a table, ``finished.tar.gz.000``, ... with the
 ended, and ``unfinished.tar.gz.000``, ... with what is needed to go on, all below 16 MB. On the next
 machine ``--go-on unfinished.tar.gz`` (without the numbers) trains on, to the same bits as without
 the interruption if the code has not changed; another code is refused before anything is started.
-On the same machine, the same command goes on too, with what is in ``--work``, and packs what was
-left out before for want of room; with ``--minutes 0`` it does nothing else.
+On the same machine, the same command with another folder instead of ``out`` goes on too, with what
+is in ``--work``, and packs what was left out before for want of room; with ``--minutes 0`` it does
+nothing else.
 """
 
 import argparse
 import csv
+import dataclasses
 import gzip
 import io
 import json
@@ -68,8 +70,14 @@ def make_plan(arguments: argparse.Namespace) -> None:
     # Imported here, because the machine with the card need not have what these need.
     from resnoise.config import load
     from resnoise.plan import specs
+    from resnoise.storage.checksum import check_sha256
 
     config = load.load(load.read(arguments.configfile))
+    data_spec = specs.data_spec(config)
+    if source := config["data"]["path"]:
+        # As the rules do: the digest of the user's source belongs to that of the data set.
+        digest = check_sha256(Path(source), data_spec.sha256)
+        data_spec = dataclasses.replace(data_spec, sha256=digest)
     runs = json.loads(arguments.after.read_text())["runs"] if arguments.after else {}
     for own in arguments.runs or USUAL:
         name = f"{arguments.prefix}{own}"
@@ -82,7 +90,7 @@ def make_plan(arguments: argparse.Namespace) -> None:
         if arguments.epochs:
             runs[name]["recipe"] |= {"epochs": arguments.epochs, "snapshot_epochs": []}
     expected = dataset.load(arguments.data).digest if arguments.data else None
-    data = json.loads(specs.data_spec(config).to_json())
+    data = json.loads(data_spec.to_json())
     print(json.dumps({"data": data, "data_digest": expected, "runs": runs}, indent=1))
 
 
@@ -312,6 +320,9 @@ def run_plan(arguments: argparse.Namespace) -> int:
     """Train the runs of a plan and pack what came out; return the exit status."""
     deadline = Deadline(arguments.minutes)
     plan = json.loads(arguments.plan.read_text())
+    if there := sorted(arguments.out.glob("*.tar.gz.[0-9][0-9][0-9]")):
+        # A second archive behind the first one would never be unpacked.
+        raise ResnoiseError(f"{there[0]} is there from an earlier run; give another folder")
     arguments.work.mkdir(parents=True, exist_ok=True)
     arguments.out.mkdir(parents=True, exist_ok=True)
     # Never over newer checkpoints of this machine.

@@ -178,7 +178,7 @@ def test_there_is_no_metric_with_a_specification_that_is_not_checked() -> None:
 def test_the_first_minutes_make_every_check_once_whatever_fails(
     tmp_path: Path, status: int
 ) -> None:
-    stand_in = tmp_path / "programs" / "python"
+    stand_in = tmp_path / "programs" / "python3"
     stand_in.parent.mkdir()
     stand_in.write_text(f'#!/bin/sh\necho "$@"\nexit {status}\n')
     stand_in.chmod(0o755)
@@ -189,9 +189,10 @@ def test_the_first_minutes_make_every_check_once_whatever_fails(
         text=True,
     )
     assert done.returncode == status
-    commands = [file.read_text().split() for file in (tmp_path / "found").glob("*.txt")]
+    commands = [file.read_text().split() for file in (tmp_path / "found").iterdir()]
     scripts = [words for words in commands if words[0].endswith(".py")]
-    assert len(scripts) == 7 and all((ROOT / words[0]).is_file() for words in scripts)
+    assert len(commands) == len(scripts) == 8
+    assert all((ROOT / words[0]).is_file() for words in scripts)
     made = []
     for words in scripts:
         only, _, without = " ".join(words).partition(" --only ")[2].partition(" --without ")

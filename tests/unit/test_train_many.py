@@ -1,5 +1,6 @@
 """Many runs for a number of minutes: stopped, packed, and continued elsewhere to the same bits."""
 
+import hashlib
 import json
 import signal
 import subprocess
@@ -67,6 +68,32 @@ def test_a_plan_can_have_runs_of_several_configurations(tmp_path: Path) -> None:
     runs = json.loads(call("plan", NAMES[0], *words, folder=tmp_path).stdout)["runs"]
     assert [*runs] == [NAMES[0], f"rate0.01/{NAMES[0]}"]
     assert [run["recipe"]["learning_rate"] for run in runs.values()] == [0.005, 0.01]
+
+
+def test_the_data_set_of_a_plan_is_that_of_the_rules(tmp_path: Path) -> None:
+    """Their jobs would not take runs on the same pictures with another specification."""
+    (tmp_path / "mine.tar.gz").write_bytes(b"pictures")
+    (tmp_path / "mine.yaml").write_text("data: {source: archive, path: mine.tar.gz}")
+    done = call("plan", NAMES[0], "--configfile", "mine.yaml", folder=tmp_path)
+    data = json.loads(done.stdout)["data"]
+    assert data["sha256"] == hashlib.sha256(b"pictures").hexdigest()
+    (tmp_path / "mine.tar.gz").unlink()
+    done = call("plan", NAMES[0], "--configfile", "mine.yaml", folder=tmp_path)
+    assert done.returncode == 1 and "mine.tar.gz" in done.stderr
+
+
+def test_archives_of_an_earlier_run_are_not_appended_to(
+    plan: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/unfinished.tar.gz.000").write_bytes(b"earlier")
+    done = call("run", "plan.json", "out", "--minutes", 0, "--device", "cpu", folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: out/unfinished.tar.gz.000 is there from an earlier run; give another folder\n"
+    )
+    assert (tmp_path / "out/unfinished.tar.gz.000").read_bytes() == b"earlier"
 
 
 @pytest.mark.thorough
