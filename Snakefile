@@ -162,4 +162,4 @@ rule metrics:
 rule external:
     """All results of the networks that were trained elsewhere."""
     input:
-        external_files(),
+        external_files,

@@ -48,13 +48,18 @@ def call_flow_spec():
     return specs.section_spec(section, metric_specs.CallFlowSpec).to_json()
 
 
+def check_external():
+    """Exit with one line if there are no networks that were trained elsewhere."""
+    if not EXTERNAL:
+        # Not a WorkflowError, which Snakemake shows with a traceback where an input is computed.
+        sys.exit("external has no networks: give it some, or ask for other results")
+
+
 def of_external(*names):
     """Return an input function: files with these names of all networks trained elsewhere."""
 
     def files(wildcards):
-        if not EXTERNAL:
-            # Not a WorkflowError, which Snakemake shows with a traceback where an input is computed.
-            sys.exit("external has no networks: give it some, or ask for other results")
+        check_external()
         return [f"{CONFIG['results']}/external/{own}/{name}" for own in EXTERNAL for name in names]
 
     return files
@@ -71,8 +76,9 @@ def measured_elsewhere(metric, **more):
     }
 
 
-def external_files():
+def external_files(wildcards):
     """Return the results of all networks trained elsewhere, and those of all together."""
+    check_external()
     files = ["interlayer_blocks.md", "interlayer_heatmap.pdf", "layer_cushion.pdf"]
     files += ["noise_stability.csv", "margin.csv"]
     own = [f"external/{name}/{file}" for name in EXTERNAL for file in files]

@@ -108,6 +108,7 @@ def test_selections_over_the_same_seeds_share_the_draws(results: Results) -> Non
         (f"{{ratio: [{LAST % 'plain'}, {LAST % 'residual'}]}}", 0.6 / 0.2),
         (f"{{difference: [1, {LAST % 'plain'}]}}", 0.4),
         (f"{{product: [2, {LAST % 'plain'}]}}", 1.2),
+        (f"{{sum: [2, {LAST % 'plain'}]}}", 2.6),
         (f"{{mean: {Y}}}", 0.0),
         (f"{{average: {Y}}}", (3 / 2 - 5 + 1 + 1 / 2) / 3),
         (f"{{smallest: {Y}}}", -5.0),
@@ -120,6 +121,14 @@ def test_selections_over_the_same_seeds_share_the_draws(results: Results) -> Non
         (f"{{trend: {PLAIN}}}", -1.0),
         # The ranks 4, 1, 2.5, 2.5 against 1, 2, 3, 4.
         (f"{{trend: {Y}}}", float(pd.Series([4, 1, 2.5, 2.5]).corr(pd.Series([1, 2, 3, 4])))),
+        (f"{{correlation: [{Y}, {Y}]}}", 1.0),
+        (f"{{correlation: [{Y}, {{product: [-1, {Y}]}}]}}", -1.0),
+        (f"{{correlation: [{PLAIN}, {PLAIN.replace('plain', 'plain, depth: 20')}]}}", 1.0),
+        # 3, -5, 1, 1 at 1, 2, 3, 4.
+        (f"{{first: {{decrease: {Y}}}}}", 8.0),
+        (f"{{place_of_largest: {{decrease: {Y}}}}}", 2.0),
+        (f"{{smallest: {{decrease: {Y}}}}}", -6.0),
+        (f"{{last: {{decrease: {Y}}}}}", 0.0),
         (f"{{largest: {{difference: [{PLAIN}, {RESIDUAL}]}}}}", 0.6),
         (f"{{place_of_largest: {{difference: [{PLAIN}, {RESIDUAL}]}}}}", 2.0),
         ("{source: table, column: y, reduce: sum}", 0.0),

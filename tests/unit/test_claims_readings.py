@@ -84,6 +84,7 @@ def test_the_page_counts_what_holds(rows: pd.DataFrame, tmp_path: Path) -> None:
     for reading, cell in zip(READINGS, cells, strict=True):
         held, _, all_of_them = cell.partition(" of ")
         assert int(held) == (rows[f"{reading}_holds"] == True).sum()  # noqa: E712
-        assert int(all_of_them) == (rows["kind"] == "statement").sum()
+        # Two of the statements need training curves, of which there are none here.
+        assert int(all_of_them) == (rows["kind"] == "statement").sum() - 2
     assert "use the reading set" in text
     assert ", does not hold" in text and ", holds" in text

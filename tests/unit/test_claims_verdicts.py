@@ -222,7 +222,7 @@ def test_the_page_says_what_is_reduced_and_counts(tmp_path: Path) -> None:
         verdict(tmp_path, [np.inf], statement),
     ]
     text = page.markdown(judgements, 0.95)
-    assert "reproduced, at reduced scale" in text and "Not as in the paper: digits." in text
+    assert "reproduced, at reduced scale" in text and "far as the paper says: digits." in text
     rows = [
         [cell.strip() for cell in line.split("|")[1:-1]]
         for line in text.partition("\n\n")[2].splitlines()[2:]

@@ -108,6 +108,7 @@ def test_statistics_are_those_of_a_loop_over_all_weights(
 ) -> None:
     run = trained(architecture, initialisation)
     table, histogram = measured(run, tmp_path)
+    start: list[float] | None = None
     # T(r): one more at the centre of each kernel that maps a channel to itself.
     for snapshot, weights in run.weights.items():
         entries: list[float] = []
@@ -133,6 +134,12 @@ def test_statistics_are_those_of_a_loop_over_all_weights(
         expected = {("all", "mass"): sum(map(abs, entries)), ("all", "count"): len(entries)}
         expected |= {("id", "mass"): sum(map(abs, identities)), ("id", "count"): len(identities)}
         expected |= {("large", "mass"): sum(map(abs, large)), ("large", "count"): len(large)}
+        for group, values in (("all", entries), ("id", identities), ("large", large)):
+            expected[group, "sum_of_squares"] = sum(entry**2 for entry in values)
+        start = entries if start is None else start
+        expected["all", "squared_distance"] = sum(
+            (now - then) ** 2 for now, then in zip(entries, start, strict=True)
+        )
         expected["all", "mean"] = sum(entries) / len(entries)
         expected["id", "standard_deviation"] = float(np.std(identities))
         expected["id", "above"] = sum(entry > 0.7 for entry in identities)

@@ -256,6 +256,11 @@ def _is_project_module(name: str) -> bool:
     return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 
 
+def is_there(module: str) -> bool:
+    """Return whether a module has a source file among the scripts."""
+    return _files(module)[0].is_file()
+
+
 @functools.cache
 def _files(name: str) -> tuple[Path, ...]:
     """Return the source file of a script or module and, for a package, the data files beside it."""

@@ -9,7 +9,7 @@ file names: use letters, digits and hyphens. docs/extending.md has a complete ex
 import dataclasses
 import functools
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -207,6 +207,36 @@ SOURCES = {
         pictures=1442,
     ),
 }
+
+
+def mistakes(families: Collection[str]) -> list[str]:
+    """Return what lines of the tables name that does not exist, in words.
+
+    Args:
+        families: the sections of ``training``.
+    """
+    tables = {
+        "architecture": ARCHITECTURES,
+        "initialisation": INITIALISATIONS,
+        "metric": METRICS,
+        "source": SOURCES,
+    }
+    found = [
+        f"registry.py: family {entry.family!r} given for the architecture {name}, allowed: "
+        f"{', '.join(families)}"
+        for name, entry in ARCHITECTURES.items()
+        if entry.family not in families
+    ]
+    for kind, table in tables.items():
+        for name, entry in table.items():
+            for key in ("module", "native", "fused", "figure"):
+                module = getattr(entry, key, None)
+                if module and not provenance.is_there(module):
+                    found.append(
+                        f"registry.py: {key} {module!r} given for the {kind} {name}, allowed: a "
+                        "module of workflow/scripts, such as resnoise.networks.simplified"
+                    )
+    return found
 
 
 def architecture(name: str) -> Architecture:

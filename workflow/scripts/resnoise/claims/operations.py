@@ -89,18 +89,39 @@ def _average(values: Array, index: Array) -> Array:
     return mean
 
 
+def _centred_ranks(values: Array) -> Array:
+    """Return the rank of each entry in its row, minus the mean rank; ties share a rank."""
+    ranks = pd.DataFrame(values.T).rank().to_numpy().T
+    centred: Array = ranks - ranks.mean(axis=1, keepdims=True)
+    return centred
+
+
+def _rank_correlation(first: Array, second: Array) -> Array:
+    """Return Spearman's rank correlation row by row; 0 where one is constant."""
+    one, two = _centred_ranks(first), _centred_ranks(second)
+    spread = np.sqrt((one**2).sum(axis=1) * (two**2).sum(axis=1))
+    correlation: Array = np.divide(
+        (one * two).sum(axis=1), spread, out=np.zeros(len(first)), where=spread > 0
+    )
+    return correlation
+
+
 def _trend(values: Array, index: Array) -> Array:
     """Return Spearman's rank correlation with the index; 0 for a constant series."""
     if len(index) < 2:
         raise NotMeasured("a series of one entry has no trend")
-    ranks = pd.DataFrame(values.T).rank().to_numpy().T
-    ranks = ranks - ranks.mean(axis=1, keepdims=True)
-    places = np.arange(len(index)) - (len(index) - 1) / 2
-    spread = np.sqrt((ranks**2).sum(axis=1) * (places**2).sum())
-    correlation: Array = np.divide(
-        ranks @ places, spread, out=np.zeros(len(values)), where=spread > 0
-    )
-    return correlation
+    return _rank_correlation(values, np.broadcast_to(index, values.shape))
+
+
+def _correlation(first: Value, second: Value) -> Value:
+    """Return Spearman's rank correlation of two series; 0 if one is constant."""
+    return Value(_rank_correlation(*_aligned(first, second, "correlation")))
+
+
+def _decrease(value: Value) -> Value:
+    """Return by how much a series falls up to each entry since the one before, by unit of index."""
+    values, index = _series(value, "decrease")
+    return Value(-np.diff(values, axis=1) / np.diff(index), index[1:])
 
 
 def count(name: str, condition: tuple[str, float], value: Value) -> Value:
@@ -201,6 +222,7 @@ def _lower_at_equal(x1: Value, y1: Value, x2: Value, y2: Value) -> Value:
 OPERATIONS: dict[str, Callable[..., Value]] = {
     "ratio": _elementwise(_quotient),
     "difference": _elementwise(np.subtract),
+    "sum": _elementwise(np.add),
     "product": _elementwise(np.multiply),
     "absolute": lambda value: dataclasses.replace(value, values=np.abs(value.values)),
     "mean": _along("mean", lambda values, index: values.mean(axis=1)),
@@ -213,6 +235,8 @@ OPERATIONS: dict[str, Callable[..., Value]] = {
         "place_of_largest", lambda values, index: index[values.argmax(axis=1)]
     ),
     "trend": _along("trend", _trend),
+    "correlation": _correlation,
+    "decrease": _decrease,
     "sooner": _sooner,
     "lower_at_equal": _lower_at_equal,
 }

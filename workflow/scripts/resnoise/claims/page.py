@@ -139,9 +139,14 @@ _NOTE = (
 
 
 def _scale(judgements: Sequence[Judgement]) -> str:
-    """Return how the configuration differs from the paper's, each difference once."""
+    """Return how the configuration differs from the default one, each difference once."""
     texts = dict.fromkeys(text for judgement in judgements for text in judgement.differences)
-    return f"Not as in the paper: {', '.join(texts)}." if texts else ""
+    if not texts:
+        return ""
+    return (
+        f"Not as in the default configuration, which is the paper's as far as the paper says: "
+        f"{', '.join(texts)}."
+    )
 
 
 def _published(judgement: Judgement) -> str:

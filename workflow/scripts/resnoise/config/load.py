@@ -55,6 +55,8 @@ def load(raw: Mapping[str, Any], schema_path: Path = SCHEMA_PATH) -> dict[str, A
         ResnoiseError: the configuration has mistakes; the message lists all, one per line.
     """
     schema = read_schema(schema_path)
+    if wrong := registry.mistakes(schema["properties"]["training"]["properties"]):
+        raise ResnoiseError("\n".join(wrong))
     problems: dict[str, str] = {}
     config = _complete(schema, raw, {}, "", schema, problems)
     for error in validator(schema_path).iter_errors(config):

@@ -37,7 +37,8 @@ def measure_run(
 
     The first file has the columns snapshot, view ("plain" or "residual"), group, statistic,
     value; see ``statistics`` for groups and statistics. The group "all" also has weight_term, the
-    weight term of the cost for the weights of this view. The second file has the columns snapshot,
+    weight term of the cost for the weights of this view, and squared_distance, the square of the
+    distance from the weights before training. The second file has the columns snapshot,
     view, group ("all" or "id"), low, high, count; see ``histogram_counts``. Weights of a diverged
     run have no rows.
 
@@ -51,12 +52,15 @@ def measure_run(
     """
     rows: list[tuple[str, str, str, str, float]] = []
     bins: list[tuple[str, str, str, float, float, int]] = []
+    start = {view: flat_weights(weights)[0] for view, weights in views(run, "initial").items()}
     for label in run.usable(every_snapshot=True):
         for view, weights in views(run, label).items():
             entries, identities = flat_weights(weights)
             for group, name, value in statistics(entries, identities, spec):
                 rows.append((label, view, group, name, value))
             rows.append((label, view, "all", "weight_term", _weight_term(run, weights)))
+            moved = float(np.square(entries - start[view]).sum())
+            rows.append((label, view, "all", "squared_distance", moved))
             for group, values in (("all", entries), ("id", entries[identities])):
                 for low, high, count in histogram_counts(values, spec.bin_width):
                     bins.append((label, view, group, low, high, count))
@@ -112,7 +116,7 @@ def statistics(
     Groups: "all"; "large", of magnitude above ``spec.threshold``; "id", the ID entries; "other",
     all but the ID entries. Statistics:
     count; mean; standard_deviation (of the group itself, divided by its count); mass, the l1 norm;
-    above and magnitude_above, the numbers of entries and of magnitudes above
+    sum_of_squares; above and magnitude_above, the numbers of entries and of magnitudes above
     ``spec.id_threshold``; for "id" also mode (see ``mode``) and share, its mass divided by that of
     "large" (Table 3's text). Empty groups have no mean, standard deviation or mode; without large
     weights there is no share.
@@ -136,6 +140,7 @@ def statistics(
             rows.append((group, "mean", float(values.mean())))
             rows.append((group, "standard_deviation", float(values.std())))
         rows.append((group, "mass", float(np.abs(values).sum())))
+        rows.append((group, "sum_of_squares", float(np.square(values).sum())))
         rows.append((group, "above", int((values > spec.id_threshold).sum())))
         rows.append((group, "magnitude_above", int((np.abs(values) > spec.id_threshold).sum())))
     if len(groups["id"]):
