@@ -215,7 +215,7 @@ def mistakes(families: Collection[str]) -> list[str]:
     Args:
         families: the sections of ``training``.
     """
-    tables = {
+    tables: dict[str, Mapping[str, Any]] = {
         "architecture": ARCHITECTURES,
         "initialisation": INITIALISATIONS,
         "metric": METRICS,
