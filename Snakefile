@@ -105,6 +105,18 @@ include: "rules/prediction.smk"
 include: "rules/report.smk"
 
 
+# Here, behind all rules: in their files, constraints are put into paths before <run> is, which would
+# leave the wildcards in it without any.
+wildcard_constraints:
+    architecture="|".join(registry.ARCHITECTURES),
+    initialisation=registry.initialisation_pattern(),
+    metric="|".join(registry.OWN_METRICS),
+    depth=r"\d+",
+    seed=r"\d+",
+    # Without networks, an empty pattern would match everything; (?!) matches nothing.
+    external="|".join(map(re.escape, EXTERNAL)) or "(?!)",
+
+
 # Tables, figures and verdicts take seconds: they are made where Snakemake runs, and not as jobs of
 # a cluster. A rule does not take this from its template, but its command.
 COMMANDS = {template.rule.shellcmd for template in (rules.figure, rules.table, rules.judgement)}

@@ -62,16 +62,6 @@ CONJECTURE = os.path.relpath(ROOT / "config" / "conjecture.yaml")
 EXTERNAL = {network["name"]: network for network in CONFIG["external"]}
 
 
-wildcard_constraints:
-    architecture="|".join(registry.ARCHITECTURES),
-    initialisation=registry.initialisation_pattern(),
-    metric="|".join(registry.OWN_METRICS),
-    depth=r"\d+",
-    seed=r"\d+",
-    # Without networks, an empty pattern would match everything; (?!) matches nothing.
-    external="|".join(map(re.escape, EXTERNAL)) or "(?!)",
-
-
 def save_configuration():
     """Write the configuration to its results folder; exit with one line if that is impossible."""
     try:

@@ -765,7 +765,7 @@ def test_mistakes_in_further_runs_are_named(change: dict[str, Any], message: str
 
 
 def test_names_of_the_registry_are_allowed_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    source = registry.Source("resnoise.data.mine")
+    source = registry.Source("resnoise.data.digits")
     monkeypatch.setitem(registry.SOURCES, "mine", source)
     read_schema.cache_clear()
     validator.cache_clear()
@@ -824,3 +824,21 @@ def test_a_store_beside_the_results_is_accepted(results: str, store: str | None)
 def test_a_store_among_results_or_code_is_refused(results: str, store: str) -> None:
     with pytest.raises(ResnoiseError, match=r"^store: .* given, allowed: a folder"):
         config.load({"results": results, "store": store})
+
+
+def test_a_line_of_the_registry_that_names_what_is_not_there_is_a_mistake(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entry = registry.Architecture("resnoise.networks.simple", family="simple", residual=False)
+    monkeypatch.setitem(registry.ARCHITECTURES, "mine", entry)
+    monkeypatch.setitem(registry.METRICS, "own", registry.Metric("resnoise.metrics.own"))
+    with pytest.raises(ResnoiseError) as caught:
+        config.load({})
+    assert str(caught.value).splitlines() == [
+        "registry.py: family 'simple' given for the architecture mine, allowed: simplified, "
+        "fully_fledged",
+        "registry.py: module 'resnoise.networks.simple' given for the architecture mine, allowed: "
+        "a module of workflow/scripts, such as resnoise.networks.simplified",
+        "registry.py: module 'resnoise.metrics.own' given for the metric own, allowed: a module of "
+        "workflow/scripts, such as resnoise.networks.simplified",
+    ]

@@ -56,3 +56,23 @@ def test_a_template_of_rules_is_no_target(project: Project) -> None:
     # As for every rule of a run, such as train, Snakemake asks for a file.
     printed = project.snakemake("--dry-run", "measurement", fails=True)
     assert "Target rules may not contain wildcards" in printed
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "foo-8/kwi/seed1/weights.safetensors",
+        "foo-8/kwi/seed1/layer_cushion.csv",
+        "plain-8/kwii/seed1/evaluation.csv",
+        "plain-8/kwi/seed1/metrics/margn.csv",
+    ],
+)
+def test_no_rule_makes_a_file_of_a_network_that_does_not_exist(project: Project, file: str) -> None:
+    path = f"{project.results.relative_to(project.root)}/runs/{file}"
+    printed = project.snakemake("--dry-run", path, fails=True)
+    assert f"No rule to produce {path}" in printed
+
+
+def test_a_target_for_networks_of_ones_own_needs_some(project: Project) -> None:
+    printed = project.snakemake("--dry-run", "external", fails=True)
+    assert printed.splitlines()[-1].startswith("external has no networks: give it some")
