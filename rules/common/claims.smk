@@ -2,9 +2,8 @@
 
 import functools
 import json
+import sys
 from pathlib import Path
-
-from snakemake.exceptions import WorkflowError
 
 from resnoise.claims import definition as claim_definition
 from resnoise.claims import files as claim_sources
@@ -16,13 +15,15 @@ from resnoise.plan import finished, grid
 
 
 @functools.cache
-def sources_of(file, tables):
-    """Return source -> result files that the claims in a file use."""
+def sources_of(file, tables, about=None):
+    """Return source -> result files that the claims in a file use, or those that use a source."""
     try:
         claims = claim_definition.read(Path(file), claim_settings(CONFIG))
+        claims = [claim for claim in claims if about in (None, *claim_definition.sources(claim))]
         return claim_sources.needed(claims, finished.claim_runs(CONFIG), tables)
     except ResnoiseError as error:
-        raise WorkflowError(str(error)) from None
+        # Not a WorkflowError, which Snakemake shows with a traceback where an input is computed.
+        sys.exit(str(error))
 
 
 def claims():
@@ -31,8 +32,8 @@ def claims():
 
 
 def flow_claims():
-    """Return the source of the claims about Figure 12 with its result files, if there are any."""
-    return {name: files for name, files in claims().items() if name == "flow"}
+    """Return source -> result files that the claims about Figure 12 use, if there are any."""
+    return sources_of(PAPER, finished.claim_tables(CONFIG), "flow")
 
 
 def conjecture_claims():

@@ -1,6 +1,6 @@
 """Files of the training runs behind tables and figures."""
 
-from snakemake.exceptions import WorkflowError
+import sys
 
 from resnoise.plan import grid
 
@@ -27,7 +27,8 @@ def further_run_files(name):
 
     def files(wildcards):
         if not CONFIG["runs"]:
-            raise WorkflowError(
+            # Not a WorkflowError, which Snakemake shows with a traceback where an input is computed.
+            sys.exit(
                 "runs: [] given, needed for this target: a list of sections, each with the keys "
                 "architecture and initialisation, and optionally depths and seeds"
             )

@@ -151,6 +151,13 @@ BAD = {
         *(images().transpose(0, 3, 1, 2), {"mean": MEAN, "std": STD}),
         "images: uint8 of shape (3, 3, 16, 16) given, allowed: [N, H, W, C]",
     ),
+    "channels first, numbers as tensors": (
+        *(images().transpose(0, 3, 1, 2), {"mean": torch.tensor(MEAN), "std": torch.tensor(STD)}),
+        "images: uint8 of shape (3, 3, 16, 16) given, allowed: [N, H, W, C]",
+    ),
+    "ragged": (images(), {"mean": [[0.1], [0.2, 0.3]], "std": STD}, "mean: [[0.1], [0.2, 0.3]]"),
+    "objects": (images().astype(object), {}, "images: ndarray given, allowed: a tensor"),
+    "too large": (np.full((1, 3, 16, 16), 1e39), {}, "given (in torch.float32, that of the net"),
     "NaN": (
         *(torch.tensor([1.0, torch.nan]).reshape(2, 1, 1, 1).expand(2, 3, 16, 16), {}),
         "images: 1 of 2 pictures with NaN or infinite numbers given",
@@ -186,6 +193,13 @@ def test_a_compiled_network_is_measured_as_the_one_it_was_compiled_from() -> Non
     net = small_vgg()
     found = resnoise.layer_cushions(torch.compile(net), pictures(2))  # type: ignore[arg-type]
     pd.testing.assert_frame_equal(found, resnoise.layer_cushions(net, pictures(2)))
+
+
+def test_pictures_may_be_a_view_in_another_order() -> None:
+    """As those of OpenCV, whose channels are blue, green, red."""
+    expected = resnoise.layer_cushions(small_vgg(), images()[..., ::-1].copy(), mean=MEAN, std=STD)
+    found = resnoise.layer_cushions(small_vgg(), images()[..., ::-1], mean=MEAN, std=STD)
+    pd.testing.assert_frame_equal(found, expected)
 
 
 def test_one_size_of_noise_may_be_a_number() -> None:

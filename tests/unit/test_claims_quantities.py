@@ -71,6 +71,13 @@ def test_statements_on_all_layers_are_not_judged_where_some_are_dead(tmp_path: P
         measure(claims[1].quantity, results)
 
 
+def test_the_correlation_with_what_is_no_number_is_none(results: Results) -> None:
+    """It is not 0, which would be a verdict."""
+    zero = f"{{difference: [{PLAIN}, {PLAIN}]}}"
+    value = number(f"{{correlation: [{PLAIN}, {{ratio: [{zero}, {zero}]}}]}}", results)
+    assert np.isnan(value)
+
+
 CURVE = "{source: curves, column: risk, by: epoch, where: {architecture: %s}}"
 PLAIN, RESIDUAL = CURVE % "plain", CURVE % "residual"
 LAST = "{source: curves, column: risk, where: {architecture: %s, epoch: 3}}"
@@ -246,6 +253,10 @@ def test_levels_are_even_in_the_logarithm(tmp_path: Path) -> None:
             "no row with epoch 5 or 6, risk to 0",
         ),
         (f"{{trend: {PLAIN.replace('plain', 'plain, epoch: 1')}}}", "one entry has no trend"),
+        (
+            f"{{decrease: {PLAIN.replace('plain', 'plain, epoch: 1')}}}",
+            "one entry does not decrease",
+        ),
     ],
 )
 def test_what_the_results_lack_is_not_measured(text: str, reason: str, results: Results) -> None:

@@ -77,7 +77,8 @@ def test_the_size_of_the_training_set_follows_the_configuration(
 
 
 def test_a_source_may_have_any_number_of_classes(monkeypatch: pytest.MonkeyPatch) -> None:
-    hundred = registry.Source("mine", classes=100, per_class=(500, 100), pictures=50_000)
+    numbers = {"classes": 100, "per_class": (500, 100), "pictures": 50_000}
+    hundred = dataclasses.replace(registry.SOURCES["digits"], **numbers)
     # The schema, which is read once, knows the names of the sources.
     monkeypatch.setitem(registry.SOURCES, "digits", hundred)
     training = {"simplified": {"batch_size": 500}}

@@ -16,6 +16,7 @@ from resnoise.data import dataset as datasets
 from resnoise.data.prepare import prepare
 from resnoise.plan import expected, records
 from resnoise.plan.specs import data_spec, run_spec
+from resnoise.specs import results as results_of
 from resnoise.storage import csvfile
 from resnoise.storage.digests import read_json, stamp, write_json
 from resnoise.storage.pages import write_page
@@ -213,3 +214,17 @@ def test_what_no_configuration_asks_for_is_told_apart_and_deleted(results: Path)
     stored.delete(store.folder, [entry for entry in entries if not entry.wanted])
     assert len([*store.entries()]) == 2 and not store.unfinished()
     assert dataclasses.replace(entries[2], wanted=True) in stored.kept(store.folder, [folder])
+
+
+def test_the_pictures_of_a_results_folder_are_asked_for(results: Path) -> None:
+    """Whatever code has prepared them: to read their source again may take long."""
+    store, file = Store(Path("store")), results / "data.safetensors"
+    config = configuration.load({**RAW, "results": str(results)})
+    own = dataclasses.replace(data_spec(config), sha256="0" * 64)
+    samples, digest = prepare(data_spec(config), None)
+    datasets.save(file, samples, digest, spec=own.to_json())
+    store.keep(results_of.of_data(own, "code of before"), {file.name: file})
+    other = dataclasses.replace(own, scaling="centred")
+    store.keep(results_of.of_data(other, "code"), {file.name: file})
+    entries = stored.kept(store.folder, stored.results_folders(Path()))
+    assert [(entry.name, entry.wanted) for entry in entries] == [("data", False), ("data", True)]

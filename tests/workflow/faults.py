@@ -49,14 +49,6 @@ def kill_snakemake(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-def wait_for_session(process: "subprocess.Popen[bytes]") -> None:
-    """Wait until all jobs of a killed Snakemake have ended."""
-    while (
-        subprocess.run(["pgrep", "-s", str(process.pid)], stdout=subprocess.DEVNULL).returncode == 0
-    ):
-        os.sched_yield()
-
-
 def flip(file: Path) -> None:
     """Change one bit in the middle of a file: of a digit, in text."""
     content = bytearray(file.read_bytes())

@@ -256,6 +256,10 @@ def test_the_store_is_listed_and_cleaned(project: Project) -> None:
         "run plain-8 kwi seed 1, 2 epochs",
         "run residual-8 hmwi seed 1, 2 epochs",
     ]
+    # A folder without results asks for nothing, and may be a typing mistake.
+    done = script(project, "store.py", "--delete", "--results", "resutls")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: --results: resutls given, where no results folder is")
     script(project, "store.py", "--delete")
     assert "not asked for" not in script(project, "store.py").stdout
     shutil.rmtree(project.results / "runs")

@@ -8,6 +8,7 @@ from pathlib import Path
 from resnoise import commandline, registry
 from resnoise.data import dataset
 from resnoise.data.prepare import prepare
+from resnoise.specs import results
 from resnoise.specs.run import DataSpec
 
 
@@ -27,11 +28,10 @@ def main() -> None:
         samples, source_digest = prepare(spec, arguments.source)
         dataset.save(arguments.output, samples, source_digest, spec.scaling, spec.to_json())
 
-    identity = {"result": "data", "spec": spec.to_json(), "code": code}
     outputs = {arguments.output.name: arguments.output}
     # Without the digest of the source, the specification does not determine the data.
     store = arguments.store if spec.sha256 is not None else None
-    commandline.computed_once(store, identity, outputs, compute)
+    commandline.computed_once(store, results.of_data(spec, code), outputs, compute)
     # Reading the file back checks that it was written completely.
     data = dataset.load(arguments.output)
     logging.info(

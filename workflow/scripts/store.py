@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from resnoise import commandline
+from resnoise.errors import ResnoiseError
 from resnoise.verification import stored
 
 
@@ -24,6 +25,12 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     folders = [folder for root in arguments.results for folder in stored.results_folders(root)]
+    if arguments.delete and not folders:
+        raise ResnoiseError(
+            f"--results: {' '.join(map(str, arguments.results))} given, where no results folder "
+            "is, so that all of the store would be deleted; if that is what you want, delete its "
+            "folder"
+        )
     entries = stored.kept(arguments.store, folders)
     for entry in entries:
         size = f"{entry.size / 1e6:8.1f} MB"

@@ -2,6 +2,7 @@
 
 import argparse
 import datetime
+import shlex
 import sys
 from collections import Counter
 from pathlib import Path
@@ -43,7 +44,7 @@ def main() -> None:
     write_json(arguments.results / files.RECORD, {"checked": now, "counts": numbers})
     if bad := [str(each.file) for each in findings if each.state in files.BAD]:
         print("To make these anew: delete them, and start the workflow as you did before:")
-        print(f"rm {' '.join(bad)}")
+        print(shlex.join(["rm", *bad]))
         sys.exit(1)
 
 

@@ -151,7 +151,7 @@ def noise_stability(
     Args:
         network: maps [N, C, H, W] to logits [N, classes].
         images: floating-point inputs of the network [N, C, H, W]; or uint8 [N, H, W, C].
-        sizes: of the noise: s in the formulas below.
+        sizes: of the noise, s in these formulas.
         repeats: number of draws of the noise.
         noise_seed: of the noise.
         mean: of each channel of uint8 pictures, for pixels from 0 to 1.

@@ -60,12 +60,14 @@ def measured(
 
 def _inputs(images: Pictures, mean: Numbers | None, std: Numbers | None, weight: Tensor) -> Tensor:
     """Return pictures as inputs of the type and on the device of a weight."""
-    if not isinstance(images, Tensor | np.ndarray):
+    numbers = isinstance(images, np.ndarray) and images.dtype.kind in "fiu"
+    if not (isinstance(images, Tensor) or numbers):
         raise ResnoiseError(
             f"images: {_kind(images)} given, allowed: a tensor or a NumPy array of pictures (all "
             "batches of a DataLoader: torch.cat([batch for batch, _ in loader]))"
         )
-    pictures = torch.as_tensor(images)
+    # Copied where PyTorch could not read them, such as images[..., ::-1].
+    pictures = images if isinstance(images, Tensor) else torch.tensor(np.ascontiguousarray(images))
     if pictures.dim() != 4 or not len(pictures):
         raise ResnoiseError(
             f"images: shape {tuple(pictures.shape)} given, allowed: one or more pictures, "
@@ -76,33 +78,41 @@ def _inputs(images: Pictures, mean: Numbers | None, std: Numbers | None, weight:
             raise ResnoiseError(
                 "mean, std: given with floating-point images, allowed: with uint8 images only"
             )
-        if unusable := int((~pictures.isfinite()).flatten(1).any(1).sum()):
+        inputs = pictures.to(weight).contiguous(memory_format=torch.channels_last)
+        if unusable := int((~inputs.isfinite()).flatten(1).any(1).sum()):
             raise ResnoiseError(
-                f"images: {unusable} of {len(pictures)} pictures with NaN or infinite numbers "
-                "given, allowed: finite numbers"
+                f"images: {unusable} of {len(inputs)} pictures with NaN or infinite numbers given "
+                f"(in {inputs.dtype}, that of the network), allowed: finite numbers"
             )
-        return pictures.to(weight).contiguous(memory_format=torch.channels_last)
+        return inputs
     if pictures.dtype != torch.uint8 or mean is None or std is None:
         raise ResnoiseError(
             f"images: {pictures.dtype} given, allowed: inputs of the network as floating-point "
             "numbers, or uint8 with mean and std"
         )
     channels = pictures.shape[3]
-    if channels != (given := np.size(mean)) and given == pictures.shape[1]:
+    given = {"mean": _array(mean), "std": _array(std)}
+    if channels != given["mean"].size == pictures.shape[1]:
         raise ResnoiseError(
             f"images: uint8 of shape {tuple(pictures.shape)} given, allowed: [N, H, W, C], as by "
             "images.permute(0, 2, 3, 1)"
         )
-    _check_numbers("mean", mean, channels)
-    _check_numbers("std", std, channels)
-    numbers = np.asarray(mean, np.float64), np.asarray(std, np.float64)
-    normalise = Normalisation(*numbers, weight.device, weight.dtype)
+    for name, values in given.items():
+        _check_numbers(name, values, channels)
+    normalise = Normalisation(given["mean"], given["std"], weight.device, weight.dtype)
     return normalise(pictures.to(weight.device))
 
 
-def _check_numbers(name: str, values: Numbers, channels: int) -> None:
+def _array(values: Any) -> NDArray[Any]:
+    """Return numbers, classes or something else as an array; by NumPy, whatever it is."""
+    try:
+        return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
+    except (TypeError, ValueError):
+        return np.asarray(str(values))
+
+
+def _check_numbers(name: str, given: NDArray[Any], channels: int) -> None:
     """Raise ResnoiseError unless there is a number of the scale from 0 to 1 for each channel."""
-    given = np.asarray(values)
     least = 0 if name == "std" else -np.inf
     fits = given.shape == (channels,) and given.dtype.kind in "iuf"
     if not (fits and bool(((given > least) & (given <= 1)).all())):
@@ -120,7 +130,7 @@ def right_classes(labels: Labels, pictures: int, classes: int) -> Tensor:
         ResnoiseError: labels that are not one of ``classes`` classes for each picture.
     """
     # By NumPy, because PyTorch would look a Series up by its index.
-    values = np.asarray(labels.detach().cpu() if isinstance(labels, Tensor) else labels)
+    values = _array(labels)
     if values.dtype.kind not in "iub":
         raise ResnoiseError(f"labels: {values.dtype} given, allowed: integers")
     right = torch.from_numpy(values.astype(np.int64))

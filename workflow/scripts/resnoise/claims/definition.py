@@ -185,6 +185,11 @@ def claim_selections(claim: Claim) -> list[Selection]:
     return [selection for part in parts for selection in selections(part)]
 
 
+def sources(claim: Claim) -> set[str]:
+    """Return the names of all sources that a claim needs."""
+    return {selection.source.name for selection in claim_selections(claim)}
+
+
 def read(file: Path, settings: Mapping[str, Any]) -> list[Claim]:
     """Return the claims of ``file``, families (``for``) written out, in the file's order.
 

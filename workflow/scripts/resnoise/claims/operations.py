@@ -90,7 +90,10 @@ def _average(values: Array, index: Array) -> Array:
 
 
 def _centred_ranks(values: Array) -> Array:
-    """Return the rank of each entry in its row, minus the mean rank; ties share a rank."""
+    """Return the rank of each entry in its row, minus the mean rank; ties share a rank.
+
+    Where an entry is not a number, none of its row is.
+    """
     ranks = pd.DataFrame(values.T).rank().to_numpy().T
     centred: Array = ranks - ranks.mean(axis=1, keepdims=True)
     return centred
@@ -101,7 +104,7 @@ def _rank_correlation(first: Array, second: Array) -> Array:
     one, two = _centred_ranks(first), _centred_ranks(second)
     spread = np.sqrt((one**2).sum(axis=1) * (two**2).sum(axis=1))
     correlation: Array = np.divide(
-        (one * two).sum(axis=1), spread, out=np.zeros(len(first)), where=spread > 0
+        (one * two).sum(axis=1), spread, out=np.zeros(len(first)), where=spread != 0
     )
     return correlation
 
@@ -121,6 +124,8 @@ def _correlation(first: Value, second: Value) -> Value:
 def _decrease(value: Value) -> Value:
     """Return by how much a series falls up to each entry since the one before, by unit of index."""
     values, index = _series(value, "decrease")
+    if len(index) < 2:
+        raise NotMeasured("a series of one entry does not decrease")
     return Value(-np.diff(values, axis=1) / np.diff(index), index[1:])
 
 

@@ -131,10 +131,10 @@ _NOTE = (
     "the paper's, so its verdict is about this configuration. There a number of the paper can be "
     "neither reproduced nor refuted, so that it just stands beside the measured one. A statement "
     "holds if the measured number lies on the right side (greater or less). It is reproduced if "
-    "that is so in the whole interval and, at the paper's scale, if it is near the published "
-    "number, where there is one; otherwise it is a direction only, as in a single run. In "
-    "brackets: {confidence} % bootstrap intervals over seeds, where there are two or more. Few "
-    "seeds make them too narrow."
+    "the number is also near the one that the paper prints, at the paper's scale; or, where the "
+    "paper prints none, if the whole interval lies on the right side. Otherwise it is a direction "
+    "only, as in a single run. In brackets: {confidence} % bootstrap intervals over seeds, where "
+    "there are two or more. Few seeds make them too narrow."
 )
 
 

@@ -11,7 +11,7 @@ from resnoise.config.schema import leaves
 from resnoise.secrets import masked
 
 # Keys that only name folders: results do not depend on them.
-_PLACES = {"results", "downloads"}
+_PLACES = {"results", "downloads", "store"}
 # Facts about a session of a run that can change results in their last digits.
 _HARDWARE = ("device", "processor", "python")
 
@@ -20,7 +20,7 @@ def differences(baseline: Mapping[str, Any], variant: Mapping[str, Any]) -> pd.D
     """Return a table of the keys with different values; columns key, baseline and variant (JSON).
 
     A list counts as one value. The value of a key that a configuration lacks is "". The keys
-    ``results`` and ``downloads`` are ignored.
+    ``results``, ``downloads`` and ``store`` are ignored.
     """
     return _table(leaves(baseline), leaves(variant), _PLACES)
 

@@ -6,10 +6,19 @@ Standard library only, like the specifications.
 from collections.abc import Mapping
 from typing import Any
 
-from resnoise.specs.run import RunSpec
+from resnoise.specs.run import DataSpec, RunSpec
 
 # Name, in place of a metric's, of the drift of twins.
 DRIFT = "drift"
+
+
+# What the entry of a prepared data set says that it is.
+DATA = "data"
+
+
+def of_data(spec: DataSpec, code: str) -> dict[str, Any]:
+    """Return the identity of a prepared data set; ``spec`` has the digest of its source."""
+    return {"result": DATA, "spec": spec.to_json(), "code": code}
 
 
 def of_run(spec: RunSpec, data: str, code: str) -> dict[str, Any]:

@@ -1,13 +1,10 @@
 """Probability of an inequality between Gaussian variables (appendix E, figure 13)."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
-
-Function = Callable[[ArrayLike], NDArray[np.float64]]
 
 
 def probability(s: ArrayLike) -> NDArray[np.float64]:

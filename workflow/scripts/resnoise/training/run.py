@@ -61,7 +61,7 @@ class RunFiles:
     Attributes:
         weights: weights after training.
         snapshots: weights before training, after the first iteration and after chosen epochs.
-        history: CSV, rewritten after every epoch.
+        history: CSV, rewritten whenever the checkpoint is.
         record: JSON with specification, digests, versions, host, durations and outcome.
     """
 

@@ -1,6 +1,7 @@
 """What the store holds, and which of it the results folders still ask for."""
 
 import dataclasses
+import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,8 +11,9 @@ from resnoise.config import load as configuration
 from resnoise.errors import ResnoiseError
 from resnoise.live import jobs
 from resnoise.plan import records
+from resnoise.specs import results as results_of
 from resnoise.specs.run import RunSpec
-from resnoise.storage import store
+from resnoise.storage import store, tensorfile
 from resnoise.trained import adopt
 
 
@@ -44,14 +46,19 @@ def kept(folder: Path, results: Iterable[Path]) -> list[Kept]:
     """
     place = store.Store(folder)
     wanted = {place.place(own) for each in results for own in _asked_for(each)}
+    pictures = [spec for each in results if (spec := _pictures(each)) is not None]
     found = []
     for path in place.entries():
+        needed = path in wanted
         try:
-            name = _name(store.read(path).identity)
+            identity = store.read(path).identity
+            name = _name(identity)
+            if identity.get("result") == results_of.DATA:
+                needed = json.loads(identity["spec"]) in pictures
         except ResnoiseError as error:
             name = f"damaged: {error}"
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-        found.append(Kept(path, name, size, path in wanted))
+        found.append(Kept(path, name, size, needed))
     return sorted(found, key=lambda entry: (entry.wanted, entry.name))
 
 
@@ -76,6 +83,15 @@ def _asked_for(results: Path) -> list[dict[str, Any]]:
         file for file in records.outputs(results) if any(map(folders.__contains__, file.parents))
     )
     return [own for own, _ in adopt.results_in(files)]
+
+
+def _pictures(results: Path) -> dict[str, Any] | None:
+    """Return the specification of the data set in a folder, None if there is no sound one."""
+    try:
+        spec: dict[str, Any] | None = tensorfile.load(results / "data.safetensors")[1].get("spec")
+    except ResnoiseError:
+        return None
+    return spec
 
 
 def _name(identity: dict[str, Any]) -> str:
