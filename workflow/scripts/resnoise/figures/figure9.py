@@ -52,7 +52,7 @@ def draw(curves: pd.DataFrame, differences: pd.DataFrame, ends: pd.DataFrame) ->
         value, epoch = final.get((initialisation, depth), math.nan), own["epoch"].iloc[-1]
         if math.isfinite(value):
             axes[0].plot(epoch, value, "o", color=colour, markersize=3)
-            labels.append(End(epoch, value, f"{value:#.2g}", colour))
+            labels.append(End(epoch, value, f"{value:#.3g}", colour))
     if len(curves):
         style.logarithmic(axes[0], "y")
     peaks = peak_epochs(differences)
