@@ -50,6 +50,8 @@ use rule figure as metric_figure with:
         records=metric_run_files("run.json"),
     output:
         **figure("{metric}_figure", "<results>/metrics", category="Metrics", caption="metric"),
+    wildcard_constraints:
+        metric="|".join(registry.DRAWN_METRICS) or "(?!)",
     pathvars:
         figure="metrics/{metric}/figure",
     params:

@@ -32,10 +32,9 @@ def artefact_files(figures):
 def metric_files():
     """Return the tables and figures of all metrics without a rule of their own."""
     folder = f"{CONFIG['results']}/metrics"
-    drawn = [name for name in registry.OWN_METRICS if registry.METRICS[name].figure]
     return [
         *(f"{folder}/{name}.csv" for name in registry.OWN_METRICS),
-        *(f"{folder}/{name}_figure.pdf" for name in drawn),
+        *(f"{folder}/{name}_figure.pdf" for name in registry.DRAWN_METRICS),
     ]
 
 

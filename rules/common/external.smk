@@ -86,5 +86,5 @@ def external_files(wildcards):
 
 
 def elsewhere():
-    """Return the table and figure of all networks trained elsewhere, none if there are none."""
+    """Return tables and figures of all networks trained elsewhere, none if there are none."""
     return artefacts.ELSEWHERE if EXTERNAL else ()

@@ -61,14 +61,16 @@ def test_a_template_of_rules_is_no_target(project: Project) -> None:
 @pytest.mark.parametrize(
     "file",
     [
-        "foo-8/kwi/seed1/weights.safetensors",
-        "foo-8/kwi/seed1/layer_cushion.csv",
-        "plain-8/kwii/seed1/evaluation.csv",
-        "plain-8/kwi/seed1/metrics/margn.csv",
+        "runs/foo-8/kwi/seed1/weights.safetensors",
+        "runs/foo-8/kwi/seed1/layer_cushion.csv",
+        "runs/plain-8/kwii/seed1/evaluation.csv",
+        "runs/plain-8/kwi/seed1/metrics/margn.csv",
+        # This metric has no figure.
+        "metrics/bounds_figure.pdf",
     ],
 )
-def test_no_rule_makes_a_file_of_a_network_that_does_not_exist(project: Project, file: str) -> None:
-    path = f"{project.results.relative_to(project.root)}/runs/{file}"
+def test_no_rule_makes_a_file_of_what_does_not_exist(project: Project, file: str) -> None:
+    path = f"{project.results.relative_to(project.root)}/{file}"
     printed = project.snakemake("--dry-run", path, fails=True)
     assert f"No rule to produce {path}" in printed
 

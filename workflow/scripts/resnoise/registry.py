@@ -150,6 +150,7 @@ METRICS = {
     "bounds": Metric("resnoise.metrics.bounds"),
 }
 OWN_METRICS = [name for name, entry in METRICS.items() if entry.spec is None]
+DRAWN_METRICS = [name for name in OWN_METRICS if METRICS[name].figure]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,7 +211,7 @@ SOURCES = {
 
 
 def mistakes(families: Collection[str]) -> list[str]:
-    """Return what lines of the tables name that does not exist, in words.
+    """Return which families and modules the tables name that do not exist, in words.
 
     Args:
         families: the sections of ``training``.
