@@ -171,7 +171,7 @@ def test_figures_show_their_last_values_and_save_their_numbers(tmp_path: Path) -
     assert legend == [f"depth {depth}, largest at epoch 4" for depth in (32, 44)]
     written = {text.get_text() for text in figure.axes[0].texts}
     # Two curves from T(HMWI) end at the same risk.
-    assert written == {f"{0.5 * value:#.2g}" for value in (0.25, 44 / 32 * 0.25, 0.1)}
+    assert written == {f"{0.5 * value:#.3g}" for value in (0.25, 44 / 32 * 0.25, 0.1)}
     assert len(figure.axes[0].texts) == 4
     plt.close(figure)
     files = [tmp_path / f"figure9{end}" for end in (".pdf", ".png", ".csv", "_difference.csv")]

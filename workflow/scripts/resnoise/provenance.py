@@ -24,6 +24,7 @@ ENVIRONMENTS = SCRIPTS.parent.parent / "envs"
 EXEMPT = {
     "resnoise",  # offers names of resnoise.api to notebooks
     "resnoise.api",  # for notebooks; no script uses it
+    "resnoise.api_inputs",
     "resnoise.commandline",  # logging and error messages
     "resnoise.data.progress",
     "resnoise.environment",  # facts about the host, for the record only
