@@ -50,10 +50,10 @@ use rule figure as metric_figure with:
         records=metric_run_files("run.json"),
     output:
         **figure("{metric}_figure", "<results>/metrics", category="Metrics", caption="metric"),
-    wildcard_constraints:
-        metric="|".join(registry.DRAWN_METRICS) or "(?!)",
     pathvars:
         figure="metrics/{metric}/figure",
+    wildcard_constraints:
+        metric="|".join(registry.DRAWN_METRICS) or "(?!)",
     params:
         name=lambda wildcards: registry.METRICS[wildcards.metric].figure.rpartition(".")[2],
         code=metric_figure_parameters,
