@@ -20,7 +20,7 @@ PAGE = (ROOT / "docs" / "extending.md").read_text("utf-8")
 REGISTRY = "workflow/scripts/resnoise/registry.py"
 FILES = re.findall(r"^`(workflow/[\w/]+\.py)`\n\n```python\n(.*?)```", PAGE, re.M | re.S)
 LINES = re.findall(rf"^In `(\w+)` of `{REGISTRY}`\n\n```python\n(.*?)```", PAGE, re.M | re.S)
-SCHEMA = re.findall(r"^In `properties` of `([\w/.]+)`.*\n\n```yaml\n(.*?)```", PAGE, re.M | re.S)
+SCHEMA = re.findall(r"^In `properties` of `([\w/.]+)`.*?\n\n```yaml\n(.*?)```", PAGE, re.M | re.S)
 TINY = {"config/quick.yaml": "config/tiny.yaml", "/quick": "/tiny", "[14]": "[8]"}
 COMMANDS = [
     re.sub("|".join(map(re.escape, TINY)), lambda match: TINY[match[0]], command)
