@@ -207,7 +207,8 @@ EDITS = {
     "a further architecture": (
         LIBRARY + "registry.py",
         "ARCHITECTURES = {\n",
-        'ARCHITECTURES = {\n    "x": Architecture("resnoise.networks.simplified", "simplified", False),\n',
+        'ARCHITECTURES = {\n'
+        '    "x": Architecture("resnoise.networks.simplified", "simplified", False),\n',
         {},
     ),
 }
