@@ -207,7 +207,7 @@ EDITS = {
     "a further architecture": (
         LIBRARY + "registry.py",
         "ARCHITECTURES = {\n",
-        'ARCHITECTURES = {\n'
+        "ARCHITECTURES = {\n"
         '    "x": Architecture("resnoise.networks.simplified", "simplified", False),\n',
         {},
     ),
