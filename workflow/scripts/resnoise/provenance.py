@@ -111,7 +111,7 @@ def check(promised: str, load: bool) -> None:
     try:
         if load:
             _load(closure(script, *plugins))
-        for cached in (digest, closure, _read, _is_project_module, _files):
+        for cached in (digest, closure, _read, is_project_module, _files):
             cached.cache_clear()
         found = code_digest(script, environment, *plugins)
     except (OSError, SyntaxError, ImportError) as error:
@@ -197,7 +197,7 @@ def _read(file: Path) -> tuple[str, tuple[str, ...]]:
             names.append(node.module)
             names.extend(f"{node.module}.{alias.name}" for alias in node.names)
     modules = (module for name in names for module in _with_parents(name))
-    return "".join(written), tuple(name for name in modules if _is_project_module(name))
+    return "".join(written), tuple(name for name in modules if is_project_module(name))
 
 
 def _write(node: Any, written: list[str], imports: list[ast.Import | ast.ImportFrom]) -> None:
@@ -252,14 +252,10 @@ def _with_parents(name: str) -> Iterator[str]:
 
 
 @functools.cache
-def _is_project_module(name: str) -> bool:
+def is_project_module(name: str) -> bool:
+    """Return whether a module or package of this name is among the scripts."""
     path = SCRIPTS.joinpath(*name.split("."))
     return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
-
-
-def is_there(module: str) -> bool:
-    """Return whether a module has a source file among the scripts."""
-    return _files(module)[0].is_file()
 
 
 @functools.cache

@@ -232,7 +232,7 @@ def mistakes(families: Collection[str]) -> list[str]:
         for name, entry in table.items():
             for key in ("module", "native", "fused", "figure"):
                 module = getattr(entry, key, None)
-                if module and not provenance.is_there(module):
+                if module and not provenance.is_project_module(module):
                     found.append(
                         f"registry.py: {key} {module!r} given for the {kind} {name}, allowed: a "
                         "module of workflow/scripts, such as resnoise.networks.simplified"

@@ -144,7 +144,7 @@ def _scale(judgements: Sequence[Judgement]) -> str:
     if not texts:
         return ""
     return (
-        f"Not as in the default configuration, which is the paper's as far as the paper says: "
+        "Not as in the default configuration, which is the paper's as far as the paper says: "
         f"{', '.join(texts)}."
     )
 
