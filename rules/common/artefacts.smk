@@ -1,6 +1,5 @@
 """The tables and figures that are made, and their files."""
 
-import sys
 from pathlib import Path
 
 from resnoise import registry
@@ -45,7 +44,6 @@ def conjecture_files():
 
 def unnamed(wildcards):
     """End with one line if a template (see templates.smk) is used as a target."""
-    # Not a WorkflowError, which Snakemake shows with a traceback where an input is computed.
-    sys.exit(
+    end(
         "figure, table and judgement are templates, not targets: name one, such as figure3 or table1"
     )

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import sys
 from pathlib import Path
 
 from resnoise.claims import definition as claim_definition
@@ -22,8 +21,7 @@ def sources_of(file, tables, about=None):
         claims = [claim for claim in claims if about in (None, *claim_definition.sources(claim))]
         return claim_sources.needed(claims, finished.claim_runs(CONFIG), tables)
     except ResnoiseError as error:
-        # Not a WorkflowError, which Snakemake shows with a traceback where an input is computed.
-        sys.exit(str(error))
+        end(str(error))
 
 
 def claims():

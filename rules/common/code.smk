@@ -1,7 +1,6 @@
 """What a job runs: its script, the code behind it, and how it is told what to expect."""
 
 import functools
-import sys
 from pathlib import Path
 
 from resnoise import provenance, registry
@@ -39,7 +38,7 @@ def promise(script, environment, *plugins):
     if not workflow.is_main_process and STARTED_CODE.exists():
         start = read_json(STARTED_CODE)
         if changed := provenance.changed_since(start, script, environment, *plugins):
-            sys.exit(
+            end(
                 f"error: {', '.join(changed)} changed after the workflow had started; start the "
                 "workflow again"
             )

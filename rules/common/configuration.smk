@@ -25,6 +25,15 @@ except ResnoiseError as error:
     raise WorkflowError(f"the configuration has mistakes:\n{error}") from None
 
 
+def end(message):
+    """End with one line.
+
+    For what a parameter or an input function finds, where Snakemake shows a WorkflowError with a
+    traceback.
+    """
+    sys.exit(message)
+
+
 def study_changes(given):
     """Return dotted key -> value of the keys given with --config that change results."""
     try:
@@ -67,5 +76,4 @@ def save_configuration():
     try:
         configuration.save(CONFIG)
     except ResnoiseError as error:
-        # Raised here, an error would make Snakemake end with a traceback.
-        sys.exit(f"results: {CONFIG['results']!r} given, but it cannot be written to: {error}")
+        end(f"results: {CONFIG['results']!r} given, but it cannot be written to: {error}")

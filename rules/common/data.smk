@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import sys
 from pathlib import Path
 
 from resnoise import registry
@@ -60,8 +59,7 @@ def prepared_from():
         digest = source_digest(Path(path), Path(".snakemake/source_digests.json"))
         compare(path, digest, spec.sha256)
     except ResnoiseError as error:
-        # Not a WorkflowError, which Snakemake shows with a traceback if a parameter raises it.
-        sys.exit(f"data.path: {error}")
+        end(f"data.path: {error}")
     return dataclasses.replace(spec, sha256=digest).to_json()
 
 

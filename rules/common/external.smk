@@ -1,7 +1,6 @@
 """Networks that were trained elsewhere."""
 
 import os
-import sys
 from pathlib import Path
 
 from resnoise import registry
@@ -51,8 +50,7 @@ def call_flow_spec():
 def check_external():
     """Exit with one line if there are no networks that were trained elsewhere."""
     if not EXTERNAL:
-        # Not a WorkflowError, which Snakemake shows with a traceback where an input is computed.
-        sys.exit("external has no networks: give it some, or ask for other results")
+        end("external has no networks: give it some, or ask for other results")
 
 
 def of_external(*names):

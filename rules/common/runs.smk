@@ -1,7 +1,5 @@
 """Files of the training runs behind tables and figures."""
 
-import sys
-
 from resnoise.plan import grid
 
 
@@ -27,8 +25,7 @@ def further_run_files(name):
 
     def files(wildcards):
         if not CONFIG["runs"]:
-            # Not a WorkflowError, which Snakemake shows with a traceback where an input is computed.
-            sys.exit(
+            end(
                 "runs: [] given, needed for this target: a list of sections, each with the keys "
                 "architecture and initialisation, and optionally depths and seeds"
             )

@@ -2,11 +2,17 @@
 
 import functools
 import os
-import sys
 
 from resnoise import registry
+from resnoise.config.messages import depth_problem
 from resnoise.errors import ResnoiseError
 from resnoise.plan import expected, specs
+
+
+def check_depth(depth):
+    """End with one line if no network can have the depth of a file that was asked for."""
+    if problem := depth_problem(int(depth)):
+        end(f"depth: {problem}")
 
 
 @functools.cache
@@ -15,8 +21,8 @@ def named_run(architecture, depth, initialisation, seed):
     try:
         registry.initialisation_parameters(initialisation)
     except ResnoiseError as error:
-        # Not a WorkflowError, which Snakemake shows with a traceback if a parameter raises it.
-        sys.exit(str(error))
+        end(str(error))
+    check_depth(depth)
     return specs.run_spec(CONFIG, architecture, int(depth), initialisation, int(seed))
 
 
@@ -34,6 +40,7 @@ def run_spec(wildcards):
 
 def twin(wildcards):
     """Return the specification of the residual network in a pair of twins."""
+    check_depth(wildcards.depth)
     return specs.twin_spec(CONFIG, int(wildcards.depth), int(wildcards.seed))
 
 

@@ -78,3 +78,14 @@ def test_no_rule_makes_a_file_of_what_does_not_exist(project: Project, file: str
 def test_a_target_for_networks_of_ones_own_needs_some(project: Project) -> None:
     printed = project.snakemake("--dry-run", "external", fails=True)
     assert printed.splitlines()[-1].startswith("external has no networks: give it some")
+
+
+@pytest.mark.parametrize(
+    "file", ["runs/plain-21/kwi/seed1/weights.safetensors", "twins/depth21/seed1/drift.csv"]
+)
+def test_a_depth_that_no_network_has_is_found_before_any_job(project: Project, file: str) -> None:
+    path = f"{project.results.relative_to(project.root)}/{file}"
+    printed = project.snakemake("--dry-run", path, fails=True)
+    expected = "depth: 21 given, allowed: an integer 6n + 2 with n >= 1; the nearest are 20 and 26"
+    assert printed.splitlines()[-1] == expected
+    assert "Traceback" not in printed

@@ -106,6 +106,17 @@ def allowed_by(schema: Mapping[str, Any]) -> str:
     return f"{text}, or null" if "null" in allowed_types(schema) else text
 
 
+def depth_problem(depth: int) -> str:
+    """Return the message for a depth that no network can have, "" for one that networks can have."""
+    if depth >= 8 and depth % 6 == 2:
+        return ""
+    lower = max(8, depth - (depth - 2) % 6)
+    return (
+        f"{show(depth)} given, allowed: an integer 6n + 2 with n >= 1; the nearest are {lower} and "
+        f"{lower + 6}"
+    )
+
+
 def _advice(schema: Mapping[str, Any], value: Any) -> str:
     """Return a hint in brackets on what to write instead of a bad value, "" if there is none."""
     types = allowed_types(schema)

@@ -8,7 +8,7 @@ from typing import Any
 
 from resnoise import registry
 from resnoise.config import paths
-from resnoise.config.messages import show
+from resnoise.config.messages import depth_problem, show
 from resnoise.config.schema import SCHEMA_PATH, defaults, is_integer, is_real, read_schema
 from resnoise.errors import ResnoiseError
 from resnoise.plan import artefacts, finished, grid
@@ -147,13 +147,8 @@ def _depth_rules(section: str, values: Mapping[str, Any]) -> Iterator[tuple[str,
     if isinstance(depths, list):
         places |= {f"{section}.depths[{index}]": depth for index, depth in enumerate(depths)}
     for key, depth in places.items():
-        if is_integer(depth) and (depth < 8 or depth % 6 != 2):
-            lower = max(8, depth - (depth - 2) % 6)
-            yield (
-                key,
-                f"{show(depth)} given, allowed: an integer 6n + 2 with n >= 1; the nearest are "
-                f"{lower} and {lower + 6}",
-            )
+        if is_integer(depth) and (problem := depth_problem(depth)):
+            yield key, problem
     for name, below in values.items():
         if isinstance(below, Mapping):
             yield from _depth_rules(f"{section}.{name}", below)
