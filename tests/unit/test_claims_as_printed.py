@@ -205,7 +205,7 @@ def test_diverged_runs_count_in_no_number(as_printed: Path, tmp_path: Path) -> N
 
 def test_the_table_has_a_row_for_each_claim(as_printed: Path, tmp_path: Path) -> None:
     judgements = [*judged(as_printed).values()]
-    text = page.write(judgements, 0.95, tmp_path / "claims.csv", tmp_path / "claims.md")
+    text = page.write(judgements, 0.95, {}, tmp_path / "claims.csv", tmp_path / "claims.md")
     table = pd.read_csv(tmp_path / "claims.csv")
     assert list(table.columns) == list(page.COLUMNS)
     assert list(table["id"]) == [one.claim.id for one in judgements]

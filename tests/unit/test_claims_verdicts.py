@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from resnoise.claims import definition, outcomes, page
+from resnoise.claims import definition, names, outcomes, page
 from resnoise.claims.definition import Claim, Operation, Rule, Selection, Source
 from resnoise.claims.files import ResultFile
 from resnoise.claims.names import (
@@ -221,8 +221,9 @@ def test_the_page_says_what_is_reduced_and_counts(tmp_path: Path) -> None:
         verdict(tmp_path, [0.0], statement),
         verdict(tmp_path, [np.inf], statement),
     ]
-    text = page.markdown(judgements, 0.95)
-    assert "reproduced, at reduced scale" in text and "far as the paper says: digits." in text
+    text = page.markdown(judgements, 0.95, {"data": ["digits"], "twins": []})
+    assert "reproduced, at reduced scale" in text
+    assert "as far as the paper says:\n\n- Data: digits\n\n## Measured" in text
     rows = [
         [cell.strip() for cell in line.split("|")[1:-1]]
         for line in text.partition("\n\n")[2].splitlines()[2:]
@@ -283,3 +284,16 @@ def test_a_mistake_names_the_claim(tmp_path: Path) -> None:
     )
     with pytest.raises(ResnoiseError, match=r"claim risk: .*no column loss"):
         verdict(tmp_path, [1.0], wrong)
+
+
+def test_differences_of_one_section_share_a_line() -> None:
+    found = {
+        "data": [],
+        "training.simplified": ["epochs 3 instead of 200"],
+        "training.simplified.batch_size": ["batch size 8 instead of 128"],
+        "twins": ["twins: precision float32 instead of float64"],
+    }
+    assert names.by_section(found) == [
+        "Training of simplified networks: epochs 3 instead of 200, batch size 8 instead of 128",
+        "twins: precision float32 instead of float64",
+    ]

@@ -103,19 +103,6 @@ def test_the_summary_counts_statements_and_numbers_apart(text: str) -> None:
     ]
 
 
-def test_differences_of_one_section_share_a_line() -> None:
-    found = {
-        "data": [],
-        "training.simplified": ["epochs 3 instead of 200"],
-        "training.simplified.batch_size": ["batch size 8 instead of 128"],
-        "twins": ["twins: precision float32 instead of float64"],
-    }
-    assert page._distinct(found) == [
-        "Training of simplified networks: epochs 3 instead of 200, batch size 8 instead of 128",
-        "twins: precision float32 instead of float64",
-    ]
-
-
 def test_tables_and_figures_come_in_the_given_order_with_captions(text: str) -> None:
     assert re.findall(r'<article id="(\w+)"', text) == ["figure3", "table1"]
     found = Page(text)

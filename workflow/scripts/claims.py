@@ -32,7 +32,7 @@ def main() -> None:
         judge(claim, results, differences, arguments.confidence)
         for claim in definition.read(arguments.paper, arguments.settings)
     ]
-    page.write(judgements, arguments.confidence, arguments.csv, arguments.markdown)
+    page.write(judgements, arguments.confidence, differences, arguments.csv, arguments.markdown)
     print("\n".join(outcomes.lines(page.count(judgements))))
 
 

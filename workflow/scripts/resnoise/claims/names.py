@@ -1,4 +1,6 @@
-"""Names of verdicts, scales and kinds of claims, as the files have them."""
+"""Names of verdicts, scales and kinds of claims, as the files have them, and of sections."""
+
+from collections.abc import Mapping, Sequence
 
 REPRODUCED = "reproduced"
 DIRECTION = "direction only"
@@ -17,6 +19,14 @@ INDEPENDENT = "any"
 STATEMENT = "statement"
 NUMBER = "number"
 
+# Sections whose differences are named after them, because others have the same keys.
+_SECTIONS = {
+    "data": "Data",
+    "networks": "Networks",
+    "training.simplified": "Training of simplified networks",
+    "training.fully_fledged": "Training of fully-fledged networks",
+}
+
 
 def is_qualified(verdict: str, scale: str) -> bool:
     """Return whether a verdict must be shown with the words "at reduced scale".
@@ -29,3 +39,18 @@ def is_qualified(verdict: str, scale: str) -> bool:
 def label(verdict: str, scale: str) -> str:
     """Return a verdict with its scale, because nothing is just reproduced at a reduced scale."""
     return f"{verdict}, at reduced scale" if is_qualified(verdict, scale) else verdict
+
+
+def by_section(found: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return a line of text for each section of the configuration that differs from the paper's.
+
+    Args:
+        found: what ``resnoise.claims.scale.differences`` returned.
+    """
+    sections: dict[str, list[str]] = {}
+    for part, texts in found.items():
+        # A part such as training.simplified.batch_size is shown with the others of its section.
+        section = next((name for name in _SECTIONS if part.startswith(f"{name}.")), part)
+        sections.setdefault(_SECTIONS.get(section, ""), []).extend(texts)
+    lines = {name: ", ".join(texts) for name, texts in sections.items() if texts}
+    return [f"{name}: {text}" if name else text for name, text in lines.items()]

@@ -1,13 +1,14 @@
 """Write the judged claims: a CSV file for programs and a page for people."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from resnoise.claims import outcomes
+from resnoise.claims.names import by_section
 from resnoise.claims.outcomes import Count
 from resnoise.claims.verdicts import Judgement
 from resnoise.tables.text import PENDING, Table, markdown_table, short
@@ -61,12 +62,16 @@ def table(judgements: Sequence[Judgement]) -> pd.DataFrame:
     return found.astype({"runs": "Int64"})
 
 
-def markdown(judgements: Sequence[Judgement], confidence: float) -> str:
+def markdown(
+    judgements: Sequence[Judgement], confidence: float, differences: Mapping[str, Sequence[str]]
+) -> str:
     """Return the claims as Markdown for people, the summary first.
 
     Args:
         judgements: the judged claims.
         confidence: of their intervals.
+        differences: how the configuration differs from the paper's (see
+            ``resnoise.claims.scale.differences``).
     """
     header = ["claim", "place", "published", "measured", "verdict", "reason"]
     rows = [
@@ -89,7 +94,7 @@ def markdown(judgements: Sequence[Judgement], confidence: float) -> str:
         "# The paper's claims",
         summary(count(judgements)),
         _NOTE.format(confidence=f"{100 * confidence:g}"),
-        _scale(judgements),
+        _scale(differences),
         "## Measured",
         markdown_table(header, rows),
     ]
@@ -138,14 +143,17 @@ _NOTE = (
 )
 
 
-def _scale(judgements: Sequence[Judgement]) -> str:
-    """Return how the configuration differs from the default one, each difference once."""
-    texts = dict.fromkeys(text for judgement in judgements for text in judgement.differences)
-    if not texts:
+def _scale(differences: Mapping[str, Sequence[str]]) -> str:
+    """Return a list in Markdown of how the configuration differs from the default one."""
+    lines = by_section(differences)
+    if not lines:
         return ""
-    return (
-        "Not as in the default configuration, which is the paper's as far as the paper says: "
-        f"{', '.join(texts)}."
+    return "\n".join(
+        [
+            "Not as in the default configuration, which is the paper's as far as the paper says:",
+            "",
+            *(f"- {line}" for line in lines),
+        ]
     )
 
 
@@ -169,9 +177,13 @@ def measured(judgement: Judgement) -> str:
 
 
 def write(
-    judgements: Sequence[Judgement], confidence: float, csv: Path, markdown_file: Path
+    judgements: Sequence[Judgement],
+    confidence: float,
+    differences: Mapping[str, Sequence[str]],
+    csv: Path,
+    markdown_file: Path,
 ) -> str:
     """Write the claims as CSV and Markdown and return the Markdown."""
-    text = markdown(judgements, confidence)
+    text = markdown(judgements, confidence, differences)
     Table(text, table(judgements)).save(markdown_file, csv)
     return text

@@ -107,7 +107,7 @@ def allowed_by(schema: Mapping[str, Any]) -> str:
 
 
 def depth_problem(depth: int) -> str:
-    """Return the message for a depth that no network can have, "" for one that networks can have."""
+    """Return the message for a depth that no network can have, "" for the others."""
     if depth >= 8 and depth % 6 == 2:
         return ""
     lower = max(8, depth - (depth - 2) % 6)

@@ -17,7 +17,7 @@ import yaml
 from markupsafe import Markup
 
 from resnoise.claims import outcomes
-from resnoise.claims.names import NUMBER, STATEMENT, VERDICTS, is_qualified
+from resnoise.claims.names import NUMBER, STATEMENT, VERDICTS, by_section, is_qualified
 from resnoise.data import dataset
 from resnoise.durations import duration
 from resnoise.errors import ResnoiseError, quoted
@@ -95,7 +95,7 @@ def build(
         slug=outcomes.slug,
         kinds=[(k, sum(c["kind"] == k for c in judged)) for k in (STATEMENT, NUMBER)],
         verdicts=[(verdict, outcomes.slug(verdict), counts[verdict]) for verdict in VERDICTS],
-        differences=_distinct(facts.differences),
+        differences=by_section(facts.differences),
         items=papers,
         elsewhere=elsewhere,
         config=yaml.safe_dump(dict(facts.config), sort_keys=False),
@@ -202,22 +202,6 @@ def _picture(file: Path) -> tuple[str, tuple[int, int]]:
     """Return a PNG file as a data URI, with its width and height in pixels."""
     content = read_png(file)
     return _data_uri(content, "image/png"), _png_size(content)
-
-
-def _distinct(differences: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return a line of text for each section of the configuration that differs from the paper's."""
-    names = {
-        "data": "Data",
-        "networks": "Networks",
-        "training.simplified": "Training of simplified networks",
-        "training.fully_fledged": "Training of fully-fledged networks",
-    }
-    found: dict[str, list[str]] = {}
-    for part, texts in differences.items():
-        # A part such as training.simplified.batch_size is shown with the others of its section.
-        section = next((name for name in names if part.startswith(f"{name}.")), part)
-        found.setdefault(names.get(section, ""), []).extend(texts)
-    return [f"{name}: {', '.join(v)}" if name else ", ".join(v) for name, v in found.items() if v]
 
 
 def _claims(table: pd.DataFrame) -> list[dict[str, Any]]:
