@@ -6,7 +6,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-min_version("9.14")
+min_version("9.17")
 
 
 include: "rules/place.smk"

@@ -15,6 +15,12 @@ if workflow.modifier.path_modifier.prefix or workflow.modifier.path_modifier._pr
         "configuration instead"
     )
 
+if workflow.storage_settings and workflow.storage_settings.default_storage_provider:
+    raise WorkflowError(
+        f"default-storage-provider: {workflow.storage_settings.default_storage_provider!r} given, but "
+        "results of this workflow must lie in a folder that all jobs see; leave the option out"
+    )
+
 # Whether this is the workflow that was started, and not a module of another one.
 IS_MAIN = workflow.modifier.is_main_snakefile()
 

@@ -6,6 +6,15 @@ from pathlib import Path
 from resnoise.plan import grid
 from resnoise.storage.checksum import file_digest
 
+
+def finished_digest(wildcards):
+    """Return the digest of the record of the finished run.
+
+    Without `input` among the arguments, so that other runs in the same place are noticed.
+    """
+    return file_digest(Path(CONFIG["finished_runs"], RUN.format(**wildcards), "run.json"))
+
+
 if not CONFIG["only_finished"]:
 
     # A run that is not there is trained.
@@ -15,7 +24,8 @@ if not CONFIG["only_finished"]:
 rule take:
     """Copy a finished run, to be measured on the pictures of this configuration."""
     input:
-        # Its time does not count, as for all that comes from elsewhere; its content is a parameter.
+        # Its time does not count, as for all that comes from elsewhere; its content is a parameter,
+        # which has the digests of weights and history.
         finished=ancient(f"{CONFIG['finished_runs']}/{RUN}/run.json"),
         # A run may have been published without its weights.
         weights=ancient(f"{CONFIG['finished_runs']}/{RUN}/weights.safetensors"),
@@ -39,7 +49,7 @@ rule take:
         **loaded("take.py", initialisation_module),
         script=script("take.py"),
         spec=run_spec,
-        finished=lambda wildcards, input: file_digest(Path(input.finished)),
+        finished=finished_digest,
         pictures=pictures,
     shell:
         "python {params.script:q} --code {params.running:q} --spec {params.spec:q} {params.pictures:q}"

@@ -4,6 +4,7 @@ import functools
 from pathlib import Path
 
 from resnoise import provenance, registry
+from resnoise.errors import ResnoiseError
 from resnoise.plan import specs
 from resnoise.storage.digests import read_json, write_json
 
@@ -81,9 +82,7 @@ def network_code(script, architecture, *plugins):
     """Return parameters for the code that a script loads by name, which `code` does not cover."""
     modules = network_plugins(script, architecture, *plugins)
     names = provenance.closure(script, *modules) - provenance.closure(script)
-    entry = registry.architecture(architecture)
-    kind = "residual" if entry.residual else "plain"
-    return [*map(provenance.digest, sorted(names)), f"{kind} {entry.builder}"]
+    return [*map(provenance.digest, sorted(names)), *provenance.facts(modules)]
 
 
 def loaded(script, plugin):
@@ -106,8 +105,11 @@ def loaded(script, plugin):
 
 
 def initialisation_module(wildcards):
-    """Return the module of the initialisation in the wildcards."""
-    return registry.initialisation_module(wildcards.initialisation)
+    """Return the module of the initialisation in the wildcards; end with one line if unknown."""
+    try:
+        return registry.initialisation_module(wildcards.initialisation)
+    except ResnoiseError as error:
+        end(str(error))
 
 
 def metric_module(wildcards):

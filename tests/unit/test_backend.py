@@ -3,12 +3,14 @@
 import dataclasses
 import json
 import logging
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from resnoise import provenance
 from resnoise.config import load as config
 from resnoise.data import dataset as datasets
 from resnoise.data.dataset import Dataset
@@ -92,6 +94,21 @@ def test_torch_takes_over_from_triton_with_a_reason(
     assert selected(architecture, recipe).name == "torch"
     (record,) = caplog.records
     assert record.levelname == "WARNING" and reason in record.message
+
+
+def test_without_triton_torch_takes_over(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # None makes Python say that there is no such module.
+    for name in [name for name in sys.modules if name.partition(".")[0] == "triton"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "triton", None)
+    for name in ("fused", "fused_kernels"):
+        monkeypatch.delitem(sys.modules, f"resnoise.native.{name}", raising=False)
+    assert selected("plain", dataclasses.replace(RECIPE, conv_backend="triton")).name == "torch"
+    assert "Triton code needs the package triton" in caplog.text
+    code = provenance.promise("train.py", "torch.yaml", "resnoise.native.fused")
+    provenance.check(code, load=True)
 
 
 @pytest.mark.parametrize(("asked", "level"), [("native", "WARNING"), ("auto", "INFO")])

@@ -152,6 +152,24 @@ def test_training_whose_code_was_edited_meanwhile_ends_well_without_an_evaluatio
     assert "not evaluated here: the code of train.py" in caplog.text
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError("none")])
+def test_a_failed_evaluation_does_not_fail_the_training_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+) -> None:
+    def fail(_words: list[str]) -> None:
+        raise error
+
+    monkeypatch.setattr("measure.main", fail)
+    arguments = argparse.Namespace(
+        evaluate=True, store=tmp_path, data="x", device="cpu", threads=1, data_spec=None
+    )
+    commandline.evaluate_too(arguments, tmp_path / "run")
+    assert f"not evaluated here: {error}" in caplog.text
+
+
 def test_a_job_with_other_code_than_promised_ends_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

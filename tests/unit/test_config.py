@@ -842,3 +842,11 @@ def test_a_line_of_the_registry_that_names_what_is_not_there_is_a_mistake(
         "registry.py: module 'resnoise.metrics.own' given for the metric own, allowed: a module of "
         "workflow/scripts, such as resnoise.networks.simplified",
     ]
+
+
+def test_the_order_of_snapshots_does_not_count() -> None:
+    loaded = [
+        config.load({"training": {"simplified": {"snapshot_epochs": epochs}}})
+        for epochs in ([20, 10], [10, 20])
+    ]
+    assert loaded[0] == loaded[1]

@@ -52,6 +52,16 @@ def test_digest_depends_on_the_content_only(tmp_path: Path) -> None:
     assert dataset.save(tmp_path / "c", make_samples(), "e" * 64) not in written
 
 
+def test_a_checksum_that_is_asked_for_makes_no_other_data_set(tmp_path: Path) -> None:
+    digests = {
+        dataset.save(
+            tmp_path / "a", make_samples(), "a" * 64, spec=json.dumps(SPEC | {"sha256": own})
+        )
+        for own in (None, "a" * 64)
+    }
+    assert len(digests) == 1
+
+
 def test_an_unknown_scaling_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ResnoiseError, match="scaling: 'whitened' given, allowed: standardised, ce"):
         dataset.save(tmp_path / "data.safetensors", make_samples(), "source", "whitened")

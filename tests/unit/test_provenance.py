@@ -1,6 +1,7 @@
 """Code digests: an edit changes those of the scripts whose results it can change, and no other."""
 
 import ast
+import dataclasses
 import functools
 import json
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import rule_files
@@ -617,4 +619,30 @@ def test_fused_kernels_are_code_of_the_runs_that_ask_for_them(conv_backend: str)
         registry.network_modules("measure.py", "plain", conv_backend, metric),
     ):
         assert ("resnoise.native.fused" in modules) == (conv_backend == "triton")
-        assert ("resnoise.native.network" in modules) == (conv_backend != "triton")
+        assert ("resnoise.native.network" in modules) == (conv_backend in ("auto", "native"))
+
+
+@pytest.mark.parametrize("change", [{"residual": True}, {"builder": "build_lower_full"}])
+def test_what_the_registry_says_of_a_network_is_code_of_its_runs(
+    monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    before, changed = (
+        digests_of_runs(),
+        dataclasses.replace(registry.ARCHITECTURES["plain"], **change),
+    )
+    monkeypatch.setitem(registry.ARCHITECTURES, "plain", changed)
+    registry.network_modules.cache_clear()
+    assert not {*before} & {*digests_of_runs()}
+    registry.network_modules.cache_clear()
+
+
+def digests_of_runs() -> list[str]:
+    metric = registry.METRICS["evaluation"].module
+    return [
+        code_digest("train.py", "torch.yaml", *registry.plugin_modules("plain", "kwi", "auto")),
+        code_digest(
+            "measure.py",
+            "torch.yaml",
+            *registry.network_modules("measure.py", "plain", "auto", metric),
+        ),
+    ]

@@ -120,6 +120,27 @@ def test_files_are_copied_where_there_are_no_links(
     assert not store.unfinished()
 
 
+def test_files_of_somebody_else_are_copied(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Only their owner can change the mode of a link to them.
+    monkeypatch.setattr("os.geteuid", lambda: 123_456)
+    assert store.fetch(IDENTITY, wanted(tmp_path / "other"))
+    kept = store.place(IDENTITY) / "weights.bin"
+    assert not kept.samefile(tmp_path / "other" / "weights.bin")
+    assert (tmp_path / "other" / "weights.bin").read_bytes() == b"weights"
+
+
+def test_a_copy_that_went_wrong_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("os.copy_file_range", lambda *_: 0)
+    store = Store(tmp_path / "store")
+    store.keep(IDENTITY, written(tmp_path / "made"))
+    assert not store.fetch(IDENTITY, wanted(tmp_path / "other"))
+    assert "the file was changed or damaged" in caplog.text
+
+
 def test_large_files_take_no_more_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stores, "_LINKED", len(CONTENTS["weights.bin"]))
     store = Store(tmp_path / "store")

@@ -220,8 +220,8 @@ def test_the_pictures_of_a_results_folder_are_asked_for(results: Path) -> None:
     """Whatever code has prepared them: to read their source again may take long."""
     store, file = Store(Path("store")), results / "data.safetensors"
     config = configuration.load({**RAW, "results": str(results)})
-    own = dataclasses.replace(data_spec(config), sha256="0" * 64)
     samples, digest = prepare(data_spec(config), None)
+    own = dataclasses.replace(data_spec(config), sha256=digest)
     datasets.save(file, samples, digest, spec=own.to_json())
     store.keep(results_of.of_data(own, "code of before"), {file.name: file})
     other = dataclasses.replace(own, scaling="centred")

@@ -51,6 +51,11 @@ def test_finished_runs_are_taken_and_measured_on_other_pictures(project: Project
     project.replace(KAIMING, "math.sqrt(2 /", "math.sqrt(3 /")
     assert project.stale()["take"] == 1
 
+    # Other runs in the same place are taken anew.
+    record = project.root / "published" / RESIDUAL / "run.json"
+    record.write_text(f"{record.read_text('utf-8')}\n", "utf-8")
+    assert project.stale()["take"] == 2
+
     project.replace(CONFIG, "finished_runs: published", "finished_runs: results/tiny")
     printed = project.snakemake("--dry-run", *CORE, fails=True)
     assert "finished_runs: 'results/tiny' given, allowed: another folder than results" in printed

@@ -263,6 +263,9 @@ def test_the_store_is_listed_and_cleaned(project: Project) -> None:
     script(project, "store.py", "--delete")
     assert "not asked for" not in script(project, "store.py").stdout
     shutil.rmtree(project.results / "runs")
+    # What Snakemake has deleted, to make it anew, is still asked for.
+    listed = script(project, "store.py").stdout.splitlines()
+    assert not [line for line in listed if line.startswith("not asked for") and "run plain" in line]
     since = now(project)
     project.snakemake(*CORE)
     assert computed(project, since) == set()

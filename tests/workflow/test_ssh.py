@@ -15,7 +15,9 @@ pytestmark = pytest.mark.thorough
 # SSH joins what follows the host and hands it to a shell that starts in the home folder.
 STAND_IN = """\
 #!/bin/sh
-[ "$1" = -n ] && shift
+while :; do
+  case "$1" in -n) shift ;; -o) shift 2 ;; *) break ;; esac
+done
 echo "$1" >> "$HOSTS_ASKED"
 [ "$1" = down ] && exit 255
 shift
@@ -86,6 +88,25 @@ def test_slots_are_taken_once_and_free_again_after_a_job_is_cancelled(slots: Pat
         assert jobs[2].startswith("node2:")
     finally:
         ssh("cancel", *jobs)
+
+
+def test_a_job_goes_to_a_host_that_answers(slots: Path) -> None:
+    slots.write_text("down 0\nnode2\n", "utf-8")
+    script = job_script("sleep 300")
+    job = ssh("submit", script)
+    try:
+        assert job.startswith("node2:")
+        assert "of 2 lines, 1 have a host that starts no job" in ssh("submit", script)
+        folders = [*Path(job.partition(":")[2]).parent.glob("job-*")]
+        assert [str(folder) for folder in folders] == [job.partition(":")[2]]
+    finally:
+        ssh("cancel", job)
+
+
+def test_a_host_that_does_not_answer_keeps_no_other_job_alive(slots: Path) -> None:
+    job = ssh("submit", job_script("sleep 300"))
+    ssh("cancel", job.replace("node1", "down"), job)
+    wait_for(lambda: ssh("status", job) == "failed")
 
 
 def test_a_host_that_does_not_answer_is_waited_for(slots: Path) -> None:

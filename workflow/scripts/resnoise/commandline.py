@@ -155,7 +155,8 @@ def evaluate_too(arguments: argparse.Namespace, *runs: Path) -> None:
     The jobs that evaluate them find the result there and need no PyTorch, whose import takes longer
     than the evaluation of a small network. The script that evaluates is imported by name: training
     does not depend on it. Nothing is done without a store, without the option --evaluate, or if the
-    code was edited meanwhile.
+    code was edited meanwhile. If it fails, a warning says so, because Snakemake deletes the outputs
+    of a job that fails, and so the finished runs.
 
     Args:
         arguments: those of a script that trains.
@@ -175,10 +176,13 @@ def evaluate_too(arguments: argparse.Namespace, *runs: Path) -> None:
     if arguments.data_spec is not None:
         options += ["--data-spec", arguments.data_spec]
     for run in runs:
-        with tempfile.TemporaryDirectory() as folder:
-            output = Path(folder, "evaluation.csv")
-            words = ["evaluation", "--run", run, *options, "--output", output, f"{output}.sha256"]
-            importlib.import_module("measure").main([*map(str, words)])
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder, "evaluation.csv")
+                words = ["evaluation", "--run", run, *options, "--output", file, f"{file}.sha256"]
+                importlib.import_module("measure").main([*map(str, words)])
+        except (ResnoiseError, OSError, MemoryError, RuntimeError) as error:
+            logging.warning("not evaluated here: %s", error)
 
 
 def add_data(parser: argparse.ArgumentParser, required: bool = True) -> None:

@@ -58,13 +58,20 @@ def set_up(device: str, threads: int, allow_tf32: bool = False) -> torch.device:
         allow_tf32: let CUDA round the factors of float32 products to TF32.
 
     Raises:
-        ResnoiseError: "cuda" was asked for and there is none.
+        ResnoiseError: there is no CUDA device, but "cuda" was asked for, or "auto" in a job that
+            was given a card: the CPU would take days while the card waits.
     """
     if device not in ("auto", "cpu", "cuda"):
         raise ResnoiseError(f"device: {device!r} given, allowed: auto, cpu, cuda")
     if device == "cuda" and not torch.cuda.is_available():
         raise ResnoiseError(
             "device: 'cuda' given, but PyTorch finds no CUDA device; use auto or cpu"
+        )
+    card = os.environ.get("CUDA_VISIBLE_DEVICES", "").strip()
+    if device == "auto" and card[:1].isalnum() and not torch.cuda.is_available():
+        raise ResnoiseError(
+            f"device: 'auto' given, and CUDA_VISIBLE_DEVICES gives this job the card {card}, but "
+            "PyTorch finds no CUDA device; use cpu to compute without it"
         )
     torch.set_num_threads(threads)
     if device == "cpu" or not torch.cuda.is_available():

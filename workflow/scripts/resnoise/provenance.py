@@ -39,6 +39,9 @@ EXEMPT = {
     "resnoise.training.progress",
 }
 
+# Packages without which PyTorch does what the modules that import them would do.
+_OPTIONAL = {"triton"}
+
 
 def code_digest(script: str, environment: str, *plugins: str) -> str:
     """Return one SHA-256 over a script, all modules behind it and its environment, for records.
@@ -47,7 +50,8 @@ def code_digest(script: str, environment: str, *plugins: str) -> str:
         script: file name of an entry script, such as "train.py".
         environment: file name of its environment in the folder ``envs``, such as "torch.yaml".
         plugins: modules that the script imports at run time by name, such as
-            "resnoise.networks.simplified".
+            "resnoise.networks.simplified", and facts of the registry, such as
+            "network:residual:build", which have colons.
     """
     return hashlib.sha256("\n".join(entries(script, environment, *plugins)).encode()).hexdigest()
 
@@ -55,10 +59,15 @@ def code_digest(script: str, environment: str, *plugins: str) -> str:
 def entries(script: str, environment: str, *plugins: str) -> list[str]:
     """Return the names with digests of a script, of all modules behind it and of its environment.
 
-    The arguments are those of ``code_digest``.
+    The arguments are those of ``code_digest``; facts stand at the end as they are.
     """
     names = [script, *sorted(closure(script, *plugins))]
-    return [*map(digest, names), text_digest(ENVIRONMENTS / environment)]
+    return [*map(digest, names), text_digest(ENVIRONMENTS / environment), *facts(plugins)]
+
+
+def facts(plugins: Iterable[str]) -> list[str]:
+    """Return those of the plugins that are facts of the registry and no modules, in order."""
+    return sorted(name for name in plugins if ":" in name)
 
 
 def promise(script: str, environment: str, *plugins: str) -> str:
@@ -93,7 +102,7 @@ def changed_since(start: dict[str, str], script: str, environment: str, *plugins
         environment: file name of its environment.
         plugins: modules that it imports by name.
     """
-    now = entries(script, environment, *plugins)
+    now = (entry for entry in entries(script, environment, *plugins) if ":" not in entry)
     return sorted(name for name, value in map(str.split, now) if start.get(name) != value)
 
 
@@ -124,11 +133,18 @@ def check(promised: str, load: bool) -> None:
 
 
 def _load(names: Iterable[str]) -> None:
-    """Import modules, without looking for garbage: a tenth of the time that PyTorch takes."""
+    """Import modules, without looking for garbage: a tenth of the time that PyTorch takes.
+
+    Those that need an optional package that is not there are left out: nothing will use them.
+    """
     gc.disable()
     try:
         for name in sorted(names):
-            importlib.import_module(name)
+            try:
+                importlib.import_module(name)
+            except ModuleNotFoundError as error:
+                if error.name not in _OPTIONAL:
+                    raise
     finally:
         gc.enable()
 
@@ -156,7 +172,8 @@ def closure(script: str, *plugins: str) -> frozenset[str]:
     """Return all modules of this project that a script imports, directly or not, but for EXEMPT."""
     found: set[str] = set()
     waiting = [*_read(SCRIPTS / script)[1]]
-    waiting.extend(name for plugin in plugins for name in _with_parents(plugin))
+    modules = (plugin for plugin in plugins if ":" not in plugin)
+    waiting.extend(name for module in modules for name in _with_parents(module))
     while waiting:
         name = waiting.pop()
         if name in found or name in EXEMPT:

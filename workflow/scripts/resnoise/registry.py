@@ -40,8 +40,15 @@ class Architecture:
     fused: str | None = None
     builder: str = "build"
 
+    @property
+    def fact(self) -> str:
+        """What of this entry decides which network is built (see ``provenance.code_digest``)."""
+        return f"network:{'residual' if self.residual else 'plain'}:{self.builder}"
+
     def own_code(self, conv_backend: str) -> str | None:
         """Return the module that may compute the network instead of PyTorch, if there is one."""
+        if conv_backend == "torch":
+            return None
         return self.fused if conv_backend == "triton" else self.native
 
 
@@ -249,10 +256,13 @@ def architecture(name: str) -> Architecture:
 def plugin_modules(
     architecture_name: str, initialisation: str, conv_backend: str
 ) -> tuple[str, ...]:
-    """Return the names of the modules that a run loads by name, for these three of its settings."""
+    """Return the names of the modules that a run loads by name, for these three of its settings.
+
+    The last one is the fact about the network that their code does not say.
+    """
     entry = architecture(architecture_name)
     own_code = entry.own_code(conv_backend)
-    modules = (entry.module, own_code, initialisation_module(initialisation))
+    modules = (entry.module, own_code, initialisation_module(initialisation), entry.fact)
     return tuple(module for module in modules if module)
 
 
@@ -260,9 +270,12 @@ def plugin_modules(
 def network_modules(
     script: str, architecture_name: str, conv_backend: str, *plugins: str
 ) -> tuple[str, ...]:
-    """Return the modules that a script loads by name: those of a network, and plugins."""
+    """Return the modules that a script loads by name: those of a network, and plugins.
+
+    Among them is the fact about the network that their code does not say.
+    """
     entry = architecture(architecture_name)
-    modules = {entry.module, *plugins}
+    modules = {entry.module, entry.fact, *plugins}
     own_code = entry.own_code(conv_backend)
     # Only the module ``backend`` loads that code.
     if own_code and "resnoise.training.backend" in provenance.closure(script, *plugins):

@@ -45,7 +45,8 @@ def load(raw: Mapping[str, Any], schema_path: Path = SCHEMA_PATH) -> dict[str, A
     """Check a configuration and return a copy that is completed with the schema's defaults.
 
     The copy is in canonical form, so that configurations that mean the same are equal: numbers that
-    may be fractions are floats, paths have no trailing slash, checksums are in lower case.
+    may be fractions are floats, paths have no trailing slash, checksums are in lower case, epochs
+    of snapshots in order.
 
     Args:
         raw: the configuration as read by YAML or Snakemake.
@@ -72,6 +73,8 @@ def load(raw: Mapping[str, Any], schema_path: Path = SCHEMA_PATH) -> dict[str, A
     canonical["downloads"] = str(Path(canonical["downloads"]))
     data["path"] = data["path"] and str(Path(data["path"]))
     data["sha256"] = data["sha256"] and data["sha256"].lower()
+    for recipe in canonical["training"].values():
+        recipe["snapshot_epochs"].sort()
     return canonical
 
 

@@ -72,7 +72,8 @@ def save(
         "kind": _KIND,
         "class_names": list(samples.class_names),
         "source_digest": source_digest,
-        "spec": spec and json.loads(spec),
+        # With the digest of the source, whether it was asked for or not: it is the same data set.
+        "spec": spec and {**json.loads(spec), "sha256": source_digest},
     }
     return tensorfile.save(path, arrays, metadata)
 

@@ -41,7 +41,7 @@ from resnoise.durations import duration
 from resnoise.errors import ResnoiseError, quoted
 from resnoise.live.checkpoints import Checkpoint
 from resnoise.live.jobs import Job, Plan
-from resnoise.specs.run import TRAINED_ON, RunSpec
+from resnoise.specs.run import CHECKPOINT, TRAINED_ON, RunSpec
 from resnoise.storage.files import check_regular
 from resnoise.training.log_lines import INTERVAL, Finished, Log, Start
 
@@ -220,7 +220,7 @@ class _Evidence:
         start: Start | None = log.start
         here = start is not None and start.host == socket.gethostname()
         row, history_time = files.read(job.folder / "history.csv", _last_row)
-        checkpoint, _ = files.read(job.folder / "resume.safetensors", Checkpoint.read)
+        checkpoint, _ = files.read(job.folder / CHECKPOINT, Checkpoint.read)
         return cls(
             log=log,
             log_age=None if log_time is None else max(0.0, now - log_time),

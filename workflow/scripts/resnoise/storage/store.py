@@ -109,7 +109,8 @@ class Store:
                 for name, path in outputs.items():
                     (new / name).parent.mkdir(parents=True, exist_ok=True)
                     (_copy if path.stat().st_size < _LINKED else _link)(path, new / name)
-                files = {name: file_digest(new / name) for name in outputs}
+                # Of the files themselves: a copy that went wrong is then found when it is taken.
+                files = {name: file_digest(path) for name, path in outputs.items()}
                 write_json(new / FACTS, {"identity": dict(identity), "files": files})
                 if folder.exists():
                     shutil.rmtree(folder)
@@ -169,8 +170,12 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Make ``target`` a hard link to ``source``, or a copy where the system has no such links."""
+    """Make ``target`` a hard link to ``source``, or a copy where that cannot be."""
     with atomic_path(target) as temporary:
+        # Only the owner of a file can set the mode of a link to it, as results need it.
+        if source.stat().st_uid != os.geteuid():
+            shutil.copyfile(source, temporary)
+            return
         temporary.unlink()
         try:
             os.link(source, temporary)

@@ -48,7 +48,9 @@ class TorchBackend:
     def __init__(self, network: nn.Module, recipe: RecipeSpec) -> None:
         """Wrap ``network``; its parameters are used in place, not copied."""
         self.network = network
-        self.forward = torch.compile(network) if recipe.compile else network
+        # Not dynamic: after a smaller last mini-batch, another graph would compute all others than
+        # in a process that begins with them, as one that continues a run does.
+        self.forward = torch.compile(network, dynamic=False) if recipe.compile else network
         self.autocast = recipe.precision == "bfloat16"
 
     def loss_and_gradients(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,7 +101,10 @@ def _own(network: nn.Module, spec: RunSpec, height: int, width: int) -> Backend:
     code = "Triton code" if recipe.conv_backend == "triton" else "native code"
     if recipe.precision == "bfloat16" or recipe.compile:
         raise NativeUnavailable(f"{code} has neither bfloat16 nor torch.compile")
-    module = registry.load_own_code(architecture, recipe.conv_backend)
+    try:
+        module = registry.load_own_code(architecture, recipe.conv_backend)
+    except ModuleNotFoundError as error:
+        raise NativeUnavailable(f"{code} needs the package {error.name}") from None
     if module is None:
         raise NativeUnavailable(f"there is no {code} for {architecture} networks")
     if reason := module.supported(network, height, width):

@@ -251,7 +251,7 @@ class Run:
         state.sessions[-1]["seconds"] += row.seconds
         state.weights = copy_weights(self.network)
         state.momentum = checkpoint.copy_momentum(self.network, self.optimizer)
-        if row.epoch in self.spec.recipe.snapshot_epochs:
+        if row.epoch in self.spec.recipe.snapshot_epochs and row.status != "diverged":
             state.snapshots[f"epoch{row.epoch}"] = state.weights
 
     def finish_diverged(self, epoch: int, seconds: float) -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +76,35 @@ def delete(folder: Path, entries: Iterable[Kept]) -> None:
 def _asked_for(results: Path) -> list[dict[str, Any]]:
     """Return the identities of all results in a folder that its configuration asks for."""
     config = configuration.load(configuration.read([results / configuration.SAVED]))
-    folders = {job.folder for job in jobs.configured(config, results)}
+    asked = jobs.configured(config, results, [*jobs.SETS, jobs.TWINS])
+    folders = {job.folder for job in asked}
     # A pair of twins is a job in the folder of its residual network.
     folders |= {folder.parent for folder in folders if folder.name == "residual"}
     files = (
         file for file in records.outputs(results) if any(map(folders.__contains__, file.parents))
     )
-    return [own for own, _ in adopt.results_in(files)]
+    return [*(own for own, _ in adopt.results_in(files)), *_missing(config, results, asked)]
+
+
+def _missing(
+    config: Mapping[str, Any], results: Path, asked: Iterable[jobs.Job]
+) -> Iterator[dict[str, Any]]:
+    """Yield what today's code would train for a folder, whether its files are there or not.
+
+    Snakemake deletes the outputs of a job before it runs it again, and may then be stopped.
+    """
+    try:
+        data = tensorfile.load(results / "data.safetensors")[2]
+    except ResnoiseError:
+        return
+    drift = {key: config[jobs.TWINS][key] for key in ("every_step_epochs", "mask_pictures")}
+    for job in asked:
+        assert job.plan is not None
+        spec, code = job.plan.spec, job.plan.code
+        if job.plan.drift is None:
+            yield results_of.of_run(spec, data, code)
+        else:
+            yield results_of.of_twins(spec, drift, data, code)
 
 
 def _pictures(results: Path) -> dict[str, Any] | None:
