@@ -9,6 +9,7 @@ import sys
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
+from snakemake.settings.types import DeploymentMethod
 
 from resnoise import registry
 from resnoise.config import load as configuration
@@ -44,7 +45,19 @@ def study_changes(given):
     return studies.changes(given, CONFIG, base)
 
 
+def check_container():
+    """Raise WorkflowError if jobs are to run in an image that is not there: each would find out."""
+    methods = workflow.deployment_settings.deployment_method
+    image = CONFIG["container"]
+    if DeploymentMethod.APPTAINER in methods and "://" not in image and not os.path.exists(image):
+        raise WorkflowError(
+            f"container: {image!r} given, but there is no such file; "
+            f"`apptainer build {image} {ROOT}/envs/apptainer.def` builds it"
+        )
+
+
 if IS_MAIN and workflow.is_main_process:
+    check_container()
     for warning in arguments.dropped(sys.argv[1:]):
         logger.warning(warning)
 

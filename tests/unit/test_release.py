@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import yaml
@@ -17,6 +18,8 @@ def test_citation_and_archive_agree() -> None:
         ("abstract", "description"),
     ):
         assert citation[ours] == archive[theirs]
+    package = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert package["version"] == citation["version"]
     names = [author["name"] for author in citation["authors"]]
     assert [creator["name"] for creator in archive["creators"]] == names
     (paper,) = citation["references"]

@@ -840,6 +840,14 @@ def test_a_missing_cuda_device_is_an_error() -> None:
         patch.setattr(torch.cuda, "is_available", lambda: False)
         with pytest.raises(ResnoiseError, match="finds no CUDA device; use auto or cpu"):
             devices.set_up("cuda", 1)
+        patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        assert devices.set_up("auto", 1) == torch.device("cpu")
+        # A job that was given a card would keep it idle for days.
+        patch.setenv("CUDA_VISIBLE_DEVICES", "3")
+        with pytest.raises(ResnoiseError, match="gives this job the card 3, but PyTorch finds no"):
+            devices.set_up("auto", 1)
+        assert devices.set_up("cpu", 1) == torch.device("cpu")
+        patch.setenv("CUDA_VISIBLE_DEVICES", "-1")
         assert devices.set_up("auto", 1) == torch.device("cpu")
     with pytest.raises(ResnoiseError, match="'gpu' given, allowed: auto, cpu, cuda"):
         devices.set_up("gpu", 1)

@@ -53,6 +53,14 @@ def test_rules_run_in_the_container_to_the_same_bits(
     assert "Nothing to be done" in project.snakemake("--dry-run", target)
 
 
+def test_a_missing_image_is_said_before_any_job(apptainer: Path, tmp_path: Path) -> None:
+    project = fresh_project(tmp_path / "project")
+    printed = project.snakemake("results/tiny/data.safetensors", "--sdm", "apptainer", fails=True)
+    assert "container: 'resnoise.sif' given, but there is no such file; `apptainer build" in printed
+    assert "Traceback" not in printed
+    assert not apptainer.exists() and not project.results.exists()
+
+
 def test_a_missing_apptainer_is_said_before_any_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,6 +70,7 @@ def test_a_missing_apptainer_is_said_before_any_job(
     monkeypatch.setenv("PATH", os.pathsep.join(without))
     assert shutil.which("apptainer") is None
     project = fresh_project(tmp_path / "project")
+    (project.root / "resnoise.sif").touch()
     printed = project.snakemake("results/tiny/data.safetensors", "--sdm", "apptainer", fails=True)
     assert "apptainer or singularity command has to be available" in printed
     assert "Traceback" not in printed
