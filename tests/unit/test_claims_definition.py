@@ -183,15 +183,7 @@ def test_every_number_of_the_tables_is_some_claims(tmp_path: Path) -> None:
         assert any(place.startswith(name) for place in places), f"no claim refers to {name}"
         if name == "interlayer_cushion":
             table = {key: table[key] for key in ("mean", "standard_deviation")}
-        judged = published
-        if name == "table4":
-            # Terms before and after training are judged by the change from one to the other.
-            judged = published | {row["after"]["plain"]["weight_term"] for row in table.values()}
-            for row in table.values():
-                before, after = (row[when]["plain"] for when in ("before", "after"))
-                change = after["weight_term"] / before["weight_term"] - 1
-                assert after["weight_term_change"] == pytest.approx(change, abs=1e-4)
-        assert {*numbers(table)} <= judged, f"{name} has numbers that no claim judges"
+        assert {*numbers(table)} <= published, f"{name} has numbers that no claim judges"
 
 
 def test_the_rules_know_every_set_of_runs_that_a_claim_uses() -> None:
@@ -277,7 +269,7 @@ def test_what_is_measured_before_training_does_not_depend_on_its_length() -> Non
 
 def test_a_claim_with_a_direction_is_a_statement() -> None:
     kinds = {claim.id: claim.kind for claim in definition.read(PAPER, SETTINGS)}
-    assert kinds["table1-20-plain-risk"] == kinds["inequality-at-equal-deviations"] == NUMBER
+    assert kinds["table1-20-plain-risk"] == kinds["table4-32-plain-risk-before"] == NUMBER
     # With a printed number beside the direction, and without.
     assert kinds["plain-risk-growth"] == kinds["degradation-is-smaller"] == STATEMENT
 

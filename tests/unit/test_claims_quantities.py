@@ -62,11 +62,12 @@ def test_statements_on_all_layers_are_not_judged_where_some_are_dead(tmp_path: P
     read = definition.read(PAPER, claim_settings(configuration.load({})))
     claims = [claim for claim in read if claim.id.startswith("layer-cushion-exceptions")]
     counts = pd.DataFrame({"depth": [20, 32], "layers": [20, 9], "larger": [18, 9]})
-    counts = counts.assign(plain_runs=1, uncompared=[0, 23])
+    counts = counts.assign(plain_runs=2, residual_runs=1, uncompared=[0, 23])
     csvfile.write(tmp_path / "counts.csv", counts)
     files = {"layer-cushion-counts": [ResultFile("counts.csv", {})]}
     results = Results(tmp_path, files, replicates=1, seed=0)
-    assert measure(claims[0].quantity, results).values[0] == 2
+    found = measure(claims[0].quantity, results)
+    assert (found.values[0], found.runs) == (2, 1)
     with pytest.raises(NotMeasured, match="no row with uncompared 0, depth 32"):
         measure(claims[1].quantity, results)
 
@@ -226,6 +227,12 @@ def test_levels_are_even_in_the_logarithm(tmp_path: Path) -> None:
     reached = [[when_reached(c["risk"], level) for level in levels] for c in curves.values()]
     scores = [0.5 if a == b else float(a < b) for a, b in zip(*reached, strict=True)]
     assert number(f"{{sooner: [{PLAIN}, {RESIDUAL}]}}", results) == pytest.approx(np.mean(scores))
+    # A network that learns nothing stays on a plateau, where order means nothing.
+    near = f"{{sum: [1000, {PLAIN}]}}"
+    plateau = one.replace(PLAIN, near, 1)
+    for text in (f"{{sooner: [{near}, {near}]}}", f"{{lower_at_equal: [{plateau}, {plateau}]}}"):
+        with pytest.raises(NotMeasured, match="differ by less than a tenth"):
+            number(text, results)
     below = one.replace(PLAIN, f"{{product: [-1, {PLAIN}]}}")
     with pytest.raises(NotMeasured, match="not above 0"):
         number(f"{{lower_at_equal: [{below}, {below}]}}", results)

@@ -27,7 +27,7 @@ from resnoise.errors import ResnoiseError
 from resnoise.storage import csvfile
 
 SOURCE = Source("trained", "evaluation.csv", "table1", {}, "runs")
-RISK = Selection(SOURCE, "risk", {}, None, "only", None, None)
+RISK = Selection(SOURCE, "risk", {}, None, "only", (), None)
 
 
 def claim(*, published: float | None = None, **rule: Any) -> Claim:
@@ -114,7 +114,7 @@ def of_table(folder: Path, runs: int, **selection: Any) -> Judgement:
     csvfile.write(folder / "table.csv", pd.DataFrame([row]))
     results = Results(folder, {"table": [ResultFile("table.csv", {})]}, replicates=100, seed=0)
     source = Source("table", "table.csv", None, {}, "a table")
-    risk = Selection(source, "risk", {}, None, "only", "runs", selection.get("interval"))
+    risk = Selection(source, "risk", {}, None, "only", ("runs",), selection.get("interval"))
     wanted = dataclasses.replace(claim(greater=1.0), quantity=risk)
     return judge(wanted, results, {}, 0.95)
 
@@ -143,6 +143,22 @@ def test_one_seed_on_one_side_leaves_no_interval(tmp_path: Path) -> None:
     ]
     ratio = dataclasses.replace(claim(greater=1.0), quantity=Operation("ratio", tuple(sides)))
     judgement = judge(ratio, results, {}, 0.95)
+    assert (judgement.measured, judgement.low, judgement.runs) == (4.5, None, 1)
+    assert judgement.verdict == DIRECTION and "single run" in judgement.reason
+
+
+def test_a_bound_of_one_run_leaves_no_interval(tmp_path: Path) -> None:
+    found = []
+    for network, seed, value in [("plain", 1, 4.0), ("plain", 2, 5.0), ("residual", 1, 1.0)]:
+        file = f"{network}{seed}.csv"
+        csvfile.write(tmp_path / file, pd.DataFrame({"risk": [value]}))
+        found.append(ResultFile(file, {"architecture": network, "depth": 20, "seed": seed}))
+    results = Results(tmp_path, {"trained": found}, replicates=100, seed=0)
+    plain, residual = (
+        dataclasses.replace(RISK, where={"architecture": name}) for name in ("plain", "residual")
+    )
+    wanted = dataclasses.replace(claim(greater=residual), quantity=plain)
+    judgement = judge(wanted, results, {}, 0.95)
     assert (judgement.measured, judgement.low, judgement.runs) == (4.5, None, 1)
     assert judgement.verdict == DIRECTION and "single run" in judgement.reason
 

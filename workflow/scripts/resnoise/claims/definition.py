@@ -72,7 +72,7 @@ class Selection:
         where: column -> value, list of allowed values, or {from, to}; the source's included.
         by: column that numbers the entries of a series (epoch, say); None for a single number.
         reduce: how several rows become one number; "only" needs exactly one row.
-        runs: column with the number of runs behind a row of a file without runs, or None.
+        runs: columns with numbers of runs behind a row of a file without runs; the smallest counts.
         interval: columns with the ends of an interval that the file holds itself, or None.
     """
 
@@ -81,7 +81,7 @@ class Selection:
     where: Mapping[str, Any]
     by: str | None
     reduce: str
-    runs: str | None
+    runs: tuple[str, ...]
     interval: tuple[str, str] | None
 
     def takes(self, run: Mapping[str, Any]) -> bool:
@@ -358,14 +358,14 @@ def _quantity(node: Any, sources: Mapping[str, Source], name: str) -> Quantity:
                 f"claim {name}: source {node['source']}: allowed are {', '.join(sources)}"
             )
         source = sources[node["source"]]
-        interval = node.get("interval")
+        interval, runs = node.get("interval"), node.get("runs", [])
         return Selection(
             source=source,
             column=node["column"],
             where={**source.where, **node.get("where", {})},
             by=node.get("by"),
             reduce=node.get("reduce", "only"),
-            runs=node.get("runs"),
+            runs=(runs,) if isinstance(runs, str) else tuple(runs),
             interval=tuple(interval) if interval else None,
         )
     ((operation, argument),) = node.items()

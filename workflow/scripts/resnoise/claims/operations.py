@@ -161,7 +161,7 @@ def _sooner(first: Value, second: Value) -> Value:
     it. A level that both reach at the same place counts a half.
 
     Raises:
-        NotMeasured: a value is not above 0.
+        NotMeasured: a value is not above 0, or the levels that both have are nearly one.
     """
     ours, theirs = _aligned(first, second, "sooner")
     shares = []
@@ -173,10 +173,24 @@ def _sooner(first: Value, second: Value) -> Value:
             # One is below the other from its first entry to the other's last.
             shares.append(float(falling[0][0] < falling[1][0]))
             continue
+        if not _wide(low, high):
+            if not shares:
+                raise NotMeasured(_NARROW)
+            shares.append(np.nan)
+            continue
         levels = _levels(high, low)
         when = [_reached(curve, levels) for curve in falling]
         shares.append(((when[0] < when[1]) + 0.5 * (when[0] == when[1])).mean())
     return Value(np.array(shares))
+
+
+# The plateau on which a network stays that learns nothing is narrower than this.
+_NARROW = "the levels that both curves have differ by less than a tenth"
+
+
+def _wide(low: float, high: float) -> bool:
+    """Return whether a range of levels is more than that plateau; whether it is above 0 is open."""
+    return not low > 0 or high / low > 1.1
 
 
 def _levels(start: float, end: float) -> Array:
@@ -202,7 +216,7 @@ def _lower_at_equal(x1: Value, y1: Value, x2: Value, y2: Value) -> Value:
     Curves are interpolated in the logarithm of x, at 100 levels of it that both have.
 
     Raises:
-        NotMeasured: an x is not above 0, or the curves have no level in common.
+        NotMeasured: an x is not above 0, or the curves have no level in common, or nearly one.
     """
     aligned = [_aligned(x, y, "lower_at_equal") for x, y in ((x1, y1), (x2, y2))]
     shares = []
@@ -213,9 +227,11 @@ def _lower_at_equal(x1: Value, y1: Value, x2: Value, y2: Value) -> Value:
             curves.append((x[row][order], y[row][order]))
         low = max(curve[0][0] for curve in curves)
         high = min(curve[0][-1] for curve in curves)
-        if low >= high:
+        if low >= high or not _wide(low, high):
             if row == 0:
-                raise NotMeasured("the two curves have no level in common")
+                raise NotMeasured(
+                    "the two curves have no level in common" if low >= high else _NARROW
+                )
             shares.append(np.nan)
             continue
         levels = np.log(_levels(low, high))

@@ -139,7 +139,8 @@ _NOTE = (
     "the number is also near the one that the paper prints, at the paper's scale; or, where the "
     "paper prints none, if the whole interval lies on the right side. Otherwise it is a direction "
     "only, as in a single run. In brackets: {confidence} % bootstrap intervals over seeds, where "
-    "there are two or more. Few seeds make them too narrow."
+    "there are two or more, and for layer cushions over pictures too. Few seeds make them too "
+    "narrow."
 )
 
 

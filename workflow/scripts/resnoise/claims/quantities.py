@@ -80,7 +80,7 @@ class Results:
             frame = self._read(self._folder / file.path)
             frame = frame.assign(**{k: v for k, v in file.run.items() if k not in frame.columns})
             needed = {*selection.where, selection.column, *(selection.interval or ())}
-            needed |= {name for name in (selection.by, selection.runs) if name}
+            needed |= {name for name in (selection.by, *selection.runs) if name}
             if missing := needed - {*frame.columns}:
                 raise ResnoiseError(
                     f"{file.path}: no column {', '.join(sorted(missing))}; its columns are "
@@ -210,10 +210,10 @@ def _reduce(rows: pd.DataFrame, selection: Selection) -> pd.Series:
 
 def _own_runs(selection: Selection, results: Results) -> int | None:
     """Return the smallest number of runs that a file holds itself, if the selection names it."""
-    if selection.runs is None:
+    if not selection.runs:
         return None
     ((_, rows),) = results.rows(selection).items()
-    return int(rows[selection.runs].min())
+    return int(rows[list(selection.runs)].to_numpy().min())
 
 
 def _own_interval(selection: Selection, results: Results) -> tuple[float, float] | None:

@@ -84,6 +84,7 @@ def judge(
     try:
         value = measure(claim.quantity, results)
         margins = _margins(claim, value, results)
+        value = _as_certain_as(value, [margin.by for margin in margins])
         if claim.runs is not None and (value.runs or 0) < claim.runs:
             differing = (*differing, f"{value.runs} runs instead of {claim.runs}")
     except NotMeasured as absence:
@@ -132,7 +133,7 @@ class _Margin(NamedTuple):
     Attributes:
         sign: 1 if it should be greater than the bound, -1 if less.
         text: the direction in words.
-        by: by how much it is; positive where the direction holds.
+        by: by how much it is; positive where the direction holds. Its runs are the bound's.
     """
 
     sign: float
@@ -148,9 +149,19 @@ def _margins(claim: Claim, value: Value, results: Results) -> list[_Margin]:
         if bound is None:
             continue
         limit = measure(bound, results)
-        by = Value(sign * (value.values - limit.values), runs=value.runs)
+        difference = sign * (value.values - limit.values)
+        by = dataclasses.replace(limit, values=difference, index=None, interval=None)
         margins.append(_Margin(sign, f"{name} than {short(float(limit.values[0]))}", by))
     return margins
+
+
+def _as_certain_as(value: Value, others: Sequence[Value]) -> Value:
+    """Return a value with the runs and draws of that which has fewest, among it and others."""
+    parts = [part for part in (value, *others) if part.runs is not None]
+    if not parts:
+        return value
+    runs = min(part.runs or 0 for part in parts)
+    return dataclasses.replace(value, runs=runs, drawn=all(part.drawn for part in parts))
 
 
 def _verdict(

@@ -50,8 +50,8 @@ def over_seeds(flows: pd.DataFrame) -> pd.DataFrame:
     where none is left.
 
     The standard error in a file is that of a mean over pictures, and all seeds use the same
-    pictures. Here it is the mean of these errors over the seeds, which is an upper bound on the
-    error of the mean over seeds and pictures.
+    pictures. Here it is the mean of these errors over the seeds, which has nothing of how seeds
+    differ.
 
     Args:
         flows: rows of ``of_layers``.
