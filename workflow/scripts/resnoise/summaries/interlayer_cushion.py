@@ -68,8 +68,8 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
     """Return statistics over pictures and seeds, with a row for every network and span of blocks.
 
     Columns: family, depth, kind; first and last (block of the span); runs (their number), pictures
-    (number of cushions that are defined, over all runs); mean, standard_deviation and minimum of
-    the cushion; standard_error (root mean square, over the pictures, of the error of estimation; 0
+    (number of cushions that are defined, over all runs); mean, standard_deviation (over the
+    pictures of a run, mean over runs) and minimum of the cushion; standard_error (root mean square, over the pictures, of the error of estimation; 0
     if computed exactly); probes (mean number of random vectors of the estimation); state ("dead" or
     "exploded" if there is no cushion on any picture).
 
@@ -81,12 +81,16 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
         cushion=states.numbers(rows["cushion"].to_numpy()),
         square=rows["standard_error"] ** 2,
     )
-    groups = squares.groupby([*NETWORK, "kind", "first", "last"], as_index=False)
+    # Of the pictures of one run: how runs differ is another matter.
+    keys = [*NETWORK, "kind", "first", "last"]
+    own = squares.groupby([*keys, "seed"])["cushion"]
+    squares = squares.assign(deviation=own.transform("std"))
+    groups = squares.groupby(keys, as_index=False)
     table = groups.agg(
         runs=("seed", "nunique"),
         pictures=("cushion", "count"),
         mean=("cushion", "mean"),
-        standard_deviation=("cushion", "std"),
+        standard_deviation=("deviation", "mean"),
         minimum=("cushion", "min"),
         standard_error=("square", "mean"),
         probes=("probes", "mean"),
