@@ -69,9 +69,10 @@ def summarise(rows: pd.DataFrame) -> pd.DataFrame:
 
     Columns: family, depth, kind; first and last (block of the span); runs (their number), pictures
     (number of cushions that are defined, over all runs); mean, standard_deviation (over the
-    pictures of a run, mean over runs) and minimum of the cushion; standard_error (root mean square, over the pictures, of the error of estimation; 0
-    if computed exactly); probes (mean number of random vectors of the estimation); state ("dead" or
-    "exploded" if there is no cushion on any picture).
+    pictures of a run, mean over runs) and minimum of the cushion; standard_error (root mean square,
+    over the pictures, of the error of estimation; 0 if computed exactly); probes (mean number of
+    random vectors of the estimation); state ("dead" or "exploded" if there is no cushion on any
+    picture).
 
     Args:
         rows: rows from ``read``.
