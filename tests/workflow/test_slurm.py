@@ -38,8 +38,9 @@ T = TypeVar("T")
 
 PROFILE = "slurm/config.yaml"
 # Long enough to be hit, also if one of two jobs starts seconds after the other, and asking for a
-# graphics card, which the node claims to have.
+# graphics card, which the node claims to have. Jobs must not look for it.
 EDITS = {"epochs: 2,": "epochs: 600,", "device: cpu": "device: auto"}
+WITHOUT_CARD = ("--set-resources", "train:device=cpu", "evaluate:device=cpu")
 # What a test cannot wait for, and how to ask a Slurm without accounting.
 QUICK = (
     "--slurm-status-command=squeue",
@@ -156,7 +157,7 @@ def test_cancelled_killed_preempted_and_starved_jobs_come_back_to_the_same_bits(
     too_little = "lambda wildcards, attempt: 10 if attempt == 1 else 3000"
     project.replace("rules/data.smk", "mem_mb=rising(3000)", f"mem_mb={too_little}")
     printed = tmp_path / "printed"
-    process = start(project, printed, "--profile", "slurm", *QUICK, *CORE)
+    process = start(project, printed, "--profile", "slurm", *QUICK, *CORE, *WITHOUT_CARD)
     alone = start(local, tmp_path / "local-printed", *CORE)
     try:
         for name in ("plain", "residual"):
