@@ -130,34 +130,26 @@ def test_a_table_of_results_shows_no_more_than_its_runs_do(tmp_path: Path) -> No
     assert single.verdict == DIRECTION and single.reason.endswith("in a single run")
 
 
-def test_one_seed_on_one_side_leaves_no_interval(tmp_path: Path) -> None:
+PLAIN, RESIDUAL = (
+    dataclasses.replace(RISK, where={"architecture": name}) for name in ("plain", "residual")
+)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        dataclasses.replace(claim(greater=1.0), quantity=Operation("ratio", (PLAIN, RESIDUAL))),
+        dataclasses.replace(claim(greater=RESIDUAL), quantity=PLAIN),
+    ],
+    ids=["ratio", "bound"],
+)
+def test_one_seed_on_one_side_leaves_no_interval(tmp_path: Path, wanted: Claim) -> None:
     found = []
     for network, seed, value in [("plain", 1, 4.0), ("plain", 2, 5.0), ("residual", 1, 1.0)]:
         file = f"{network}{seed}.csv"
         csvfile.write(tmp_path / file, pd.DataFrame({"risk": [value]}))
         found.append(ResultFile(file, {"architecture": network, "depth": 20, "seed": seed}))
     results = Results(tmp_path, {"trained": found}, replicates=100, seed=0)
-    sides = [
-        dataclasses.replace(RISK, where={"architecture": network})
-        for network in ("plain", "residual")
-    ]
-    ratio = dataclasses.replace(claim(greater=1.0), quantity=Operation("ratio", tuple(sides)))
-    judgement = judge(ratio, results, {}, 0.95)
-    assert (judgement.measured, judgement.low, judgement.runs) == (4.5, None, 1)
-    assert judgement.verdict == DIRECTION and "single run" in judgement.reason
-
-
-def test_a_bound_of_one_run_leaves_no_interval(tmp_path: Path) -> None:
-    found = []
-    for network, seed, value in [("plain", 1, 4.0), ("plain", 2, 5.0), ("residual", 1, 1.0)]:
-        file = f"{network}{seed}.csv"
-        csvfile.write(tmp_path / file, pd.DataFrame({"risk": [value]}))
-        found.append(ResultFile(file, {"architecture": network, "depth": 20, "seed": seed}))
-    results = Results(tmp_path, {"trained": found}, replicates=100, seed=0)
-    plain, residual = (
-        dataclasses.replace(RISK, where={"architecture": name}) for name in ("plain", "residual")
-    )
-    wanted = dataclasses.replace(claim(greater=residual), quantity=plain)
     judgement = judge(wanted, results, {}, 0.95)
     assert (judgement.measured, judgement.low, judgement.runs) == (4.5, None, 1)
     assert judgement.verdict == DIRECTION and "single run" in judgement.reason

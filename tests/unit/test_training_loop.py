@@ -847,8 +847,9 @@ def test_a_missing_cuda_device_is_an_error() -> None:
         with pytest.raises(ResnoiseError, match="gives this job the card 3, but PyTorch finds no"):
             devices.set_up("auto", 1)
         assert devices.set_up("cpu", 1) == torch.device("cpu")
-        patch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-        assert devices.set_up("auto", 1) == torch.device("cpu")
+        for no_card in ("-1", "NoDevFiles", ""):
+            patch.setenv("CUDA_VISIBLE_DEVICES", no_card)
+            assert devices.set_up("auto", 1) == torch.device("cpu")
     with pytest.raises(ResnoiseError, match="'gpu' given, allowed: auto, cpu, cuda"):
         devices.set_up("gpu", 1)
 

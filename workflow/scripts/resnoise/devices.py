@@ -68,7 +68,9 @@ def set_up(device: str, threads: int, allow_tf32: bool = False) -> torch.device:
             "device: 'cuda' given, but PyTorch finds no CUDA device; use auto or cpu"
         )
     card = os.environ.get("CUDA_VISIBLE_DEVICES", "").strip()
-    if device == "auto" and card[:1].isalnum() and not torch.cuda.is_available():
+    # Numbers, or names such as GPU-8932f937; -1 and Slurm's NoDevFiles, say, are no card.
+    given = card[:1].isdigit() or card.startswith(("GPU-", "MIG-"))
+    if device == "auto" and given and not torch.cuda.is_available():
         raise ResnoiseError(
             f"device: 'auto' given, and CUDA_VISIBLE_DEVICES gives this job the card {card}, but "
             "PyTorch finds no CUDA device; use cpu to compute without it"

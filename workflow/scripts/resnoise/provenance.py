@@ -66,8 +66,8 @@ def entries(script: str, environment: str, *plugins: str) -> list[str]:
 
 
 def facts(plugins: Iterable[str]) -> list[str]:
-    """Return those of the plugins that are facts of the registry and no modules, in order."""
-    return sorted(name for name in plugins if ":" in name)
+    """Return those of the plugins that are facts of the registry and no modules, in order, once."""
+    return sorted({name for name in plugins if ":" in name})
 
 
 def promise(script: str, environment: str, *plugins: str) -> str:

@@ -45,8 +45,11 @@ def kept(folder: Path, results: Iterable[Path]) -> list[Kept]:
         ResnoiseError: a saved configuration has mistakes, so that nobody knows what it asks for.
     """
     place = store.Store(folder)
-    wanted = {place.place(own) for each in results for own in _asked_for(each)}
-    pictures = [spec for each in results if (spec := _pictures(each)) is not None]
+    wanted, pictures = set(), []
+    for each in results:
+        spec, digest = _pictures(each)
+        wanted |= {place.place(own) for own in _asked_for(each, digest)}
+        pictures.append(spec)
     found = []
     for path in place.entries():
         needed = path in wanted
@@ -73,8 +76,13 @@ def delete(folder: Path, entries: Iterable[Kept]) -> None:
         shutil.rmtree(path)
 
 
-def _asked_for(results: Path) -> list[dict[str, Any]]:
-    """Return the identities of all results in a folder that its configuration asks for."""
+def _asked_for(results: Path, data: str | None) -> list[dict[str, Any]]:
+    """Return the identities of all results that a folder's configuration asks for.
+
+    Args:
+        results: the folder.
+        data: digest of its data set, None if there is no sound one.
+    """
     config = configuration.load(configuration.read([results / configuration.SAVED]))
     asked = jobs.configured(config, results, [*jobs.SETS, jobs.TWINS])
     folders = {job.folder for job in asked}
@@ -83,20 +91,17 @@ def _asked_for(results: Path) -> list[dict[str, Any]]:
     files = (
         file for file in records.outputs(results) if any(map(folders.__contains__, file.parents))
     )
-    return [*(own for own, _ in adopt.results_in(files)), *_missing(config, results, asked)]
+    found = [own for own, _ in adopt.results_in(files)]
+    return found if data is None else [*found, *_trainings(config, data, asked)]
 
 
-def _missing(
-    config: Mapping[str, Any], results: Path, asked: Iterable[jobs.Job]
+def _trainings(
+    config: Mapping[str, Any], data: str, asked: Iterable[jobs.Job]
 ) -> Iterator[dict[str, Any]]:
     """Yield what today's code would train for a folder, whether its files are there or not.
 
     Snakemake deletes the outputs of a job before it runs it again, and may then be stopped.
     """
-    try:
-        data = tensorfile.load(results / "data.safetensors")[2]
-    except ResnoiseError:
-        return
     drift = {key: config[jobs.TWINS][key] for key in ("every_step_epochs", "mask_pictures")}
     for job in asked:
         assert job.plan is not None
@@ -107,13 +112,13 @@ def _missing(
             yield results_of.of_twins(spec, drift, data, code)
 
 
-def _pictures(results: Path) -> dict[str, Any] | None:
-    """Return the specification of the data set in a folder, None if there is no sound one."""
+def _pictures(results: Path) -> tuple[dict[str, Any] | None, str | None]:
+    """Return specification and digest of a folder's data set, None if there is no sound one."""
     try:
-        spec: dict[str, Any] | None = tensorfile.load(results / "data.safetensors")[1].get("spec")
+        _, metadata, digest = tensorfile.load(results / "data.safetensors")
     except ResnoiseError:
-        return None
-    return spec
+        return None, None
+    return metadata.get("spec"), digest
 
 
 def _name(identity: dict[str, Any]) -> str:
