@@ -354,7 +354,7 @@ def test_a_run_that_dies_at_any_change_of_a_file_ends_with_the_same_bits(
 def test_a_script_killed_at_random_moments_ends_with_the_same_bits(
     data_file: Path, data: Dataset, tmp_path: Path
 ) -> None:
-    spec = run_spec("full-residual", epochs=60, snapshot_epochs=(7, 40))
+    spec = run_spec("full-residual", epochs=120, snapshot_epochs=(7, 40))
     plugins = registry.plugin_modules(
         spec.network.architecture, spec.initialisation, spec.recipe.conv_backend
     )
