@@ -11,7 +11,7 @@ import yaml
 
 from resnoise.claims import definition
 from resnoise.claims.files import ResultFile
-from resnoise.claims.operations import NotMeasured
+from resnoise.claims.operations import OPERATIONS, NotMeasured, Value
 from resnoise.claims.quantities import Results, measure
 from resnoise.claims.settings import claim_settings
 from resnoise.config import load as configuration
@@ -236,6 +236,24 @@ def test_levels_are_even_in_the_logarithm(tmp_path: Path) -> None:
     below = one.replace(PLAIN, f"{{product: [-1, {PLAIN}]}}")
     with pytest.raises(NotMeasured, match="not above 0"):
         number(f"{{lower_at_equal: [{below}, {below}]}}", results)
+
+
+@pytest.mark.parametrize("bad", [[1.0, 0.5, 0.0], [1.0, 0.99, 0.98], [1.0, np.nan, np.nan]])
+def test_a_draw_without_common_levels_is_left_out_unless_it_is_the_measurement(
+    bad: list[float],
+) -> None:
+    good, index = [1.0, 0.5, 0.1], np.array([1.0, 2.0, 3.0])
+
+    def measured(*draws: list[float]) -> list[float]:
+        curve = Value(np.array(draws), index)
+        sooner = OPERATIONS["sooner"](curve, curve)
+        lower = OPERATIONS["lower_at_equal"](curve, curve, curve, curve)
+        return [*sooner.values, *lower.values]
+
+    expected = [0.5, np.nan, 0.5, 0.0, np.nan, 0.0]
+    assert measured(good, bad, good) == pytest.approx(expected, nan_ok=True)
+    with pytest.raises(NotMeasured):
+        measured(bad, good)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ the measurement, the others are the bootstrap.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
@@ -153,6 +153,23 @@ def _aligned(first: Value, second: Value, name: str) -> tuple[Array, Array]:
     return one[0][:, ours], two[0][:, theirs]
 
 
+def _shares(draws: Iterable[tuple[Array, ...]], share: Callable[..., float]) -> Value:
+    """Return a share of each draw; of draws after the first, NaN where it cannot be measured.
+
+    Raises:
+        NotMeasured: that of the first draw, the measured one, cannot be.
+    """
+    shares: list[float] = []
+    for curves in draws:
+        try:
+            shares.append(share(*curves))
+        except NotMeasured:
+            if not shares:
+                raise
+            shares.append(np.nan)
+    return Value(np.array(shares))
+
+
 def _sooner(first: Value, second: Value) -> Value:
     """Return the share of 100 levels that falling series ``first`` reaches before ``second``.
 
@@ -163,40 +180,33 @@ def _sooner(first: Value, second: Value) -> Value:
     Raises:
         NotMeasured: a value is not above 0, or the levels that both have are nearly one.
     """
-    ours, theirs = _aligned(first, second, "sooner")
-    shares = []
-    for curves in zip(ours, theirs, strict=True):
+
+    def share(*curves: Array) -> float:
         falling = [np.minimum.accumulate(curve) for curve in curves]
         high = min(curve[0] for curve in falling)
         low = max(curve[-1] for curve in falling)
         if low >= high:
             # One is below the other from its first entry to the other's last.
-            shares.append(float(falling[0][0] < falling[1][0]))
-            continue
-        if not _wide(low, high):
-            if not shares:
-                raise NotMeasured(_NARROW)
-            shares.append(np.nan)
-            continue
+            return float(falling[0][0] < falling[1][0])
         levels = _levels(high, low)
-        when = [_reached(curve, levels) for curve in falling]
-        shares.append(((when[0] < when[1]) + 0.5 * (when[0] == when[1])).mean())
-    return Value(np.array(shares))
+        ours, theirs = (_reached(curve, levels) for curve in falling)
+        return float(((ours < theirs) + 0.5 * (ours == theirs)).mean())
 
-
-# The plateau on which a network stays that learns nothing is narrower than this.
-_NARROW = "the levels that both curves have differ by less than a tenth"
-
-
-def _wide(low: float, high: float) -> bool:
-    """Return whether a range of levels is more than that plateau; whether it is above 0 is open."""
-    return not low > 0 or high / low > 1.1
+    return _shares(zip(*_aligned(first, second, "sooner"), strict=True), share)
 
 
 def _levels(start: float, end: float) -> Array:
-    """Return 100 levels between two, evenly in the logarithm, as risks are compared in Figure 8."""
-    if not min(start, end) > 0:
+    """Return 100 levels between two, evenly in the logarithm, as risks are compared in Figure 8.
+
+    Raises:
+        NotMeasured: one is not above 0, or they are nearly one level.
+    """
+    low, high = sorted((start, end))
+    if not low > 0:
         raise NotMeasured("the two curves are not above 0")
+    # The plateau on which a network stays that learns nothing is narrower than this.
+    if not high / low > 1.1:
+        raise NotMeasured("the levels that both curves have differ by less than a tenth")
     return np.geomspace(start, end, 100)
 
 
@@ -218,26 +228,19 @@ def _lower_at_equal(x1: Value, y1: Value, x2: Value, y2: Value) -> Value:
     Raises:
         NotMeasured: an x is not above 0, or the curves have no level in common, or nearly one.
     """
-    aligned = [_aligned(x, y, "lower_at_equal") for x, y in ((x1, y1), (x2, y2))]
-    shares = []
-    for row in range(len(x1.values)):
-        curves = []
-        for x, y in aligned:
-            order = np.argsort(x[row])
-            curves.append((x[row][order], y[row][order]))
-        low = max(curve[0][0] for curve in curves)
-        high = min(curve[0][-1] for curve in curves)
-        if low >= high or not _wide(low, high):
-            if row == 0:
-                raise NotMeasured(
-                    "the two curves have no level in common" if low >= high else _NARROW
-                )
-            shares.append(np.nan)
-            continue
+
+    def share(*curves: Array) -> float:
+        ordered = [(x[np.argsort(x)], y[np.argsort(x)]) for x, y in (curves[:2], curves[2:])]
+        low = max(x[0] for x, _ in ordered)
+        high = min(x[-1] for x, _ in ordered)
+        if low >= high:
+            raise NotMeasured("the two curves have no level in common")
         levels = np.log(_levels(low, high))
-        first, second = (np.interp(levels, np.log(x), y) for x, y in curves)
-        shares.append(float((first < second).mean()))
-    return Value(np.array(shares))
+        first, second = (np.interp(levels, np.log(x), y) for x, y in ordered)
+        return float((first < second).mean())
+
+    aligned = (*_aligned(x1, y1, "lower_at_equal"), *_aligned(x2, y2, "lower_at_equal"))
+    return _shares(zip(*aligned, strict=True), share)
 
 
 OPERATIONS: dict[str, Callable[..., Value]] = {
