@@ -195,6 +195,15 @@ def test_the_markdown_shows_measured_and_printed_numbers(files: list[Path], tmp_
     ]
 
 
+def test_initialisations_are_called_as_the_paper_does(tmp_path: Path) -> None:
+    file = write_evaluation(tmp_path, ("plain", 8, 1))
+    for name, shown in (("t-hmwi", "T(HMWI)"), ("id-entries_alpha=0.5", "id-entries_alpha=0.5")):
+        rows = csvfile.read(file, "an evaluation").assign(initialisation=name)
+        csvfile.write(file, rows)
+        text = make([file], read_paper(PAPER), section="table2").text
+        assert f" | {shown} | " in text
+
+
 def test_the_csv_holds_the_numbers_of_the_table(
     files: list[Path], table: pd.DataFrame, tmp_path: Path
 ) -> None:

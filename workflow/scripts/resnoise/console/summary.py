@@ -7,6 +7,7 @@ from pathlib import Path
 from resnoise.claims import outcomes
 from resnoise.storage.digests import check_csv
 from resnoise.storage.pages import read_page
+from resnoise.summaries.names import initialisation_name
 
 
 def text(results: Path, outputs: Iterable[str], left_out: Iterable[str] = ()) -> str:
@@ -73,7 +74,7 @@ def verdicts(claims: Path) -> str:
 
 
 def _network(row: Mapping[str, str]) -> str:
-    return f"{row['network']}, {row['initialisation'].upper()}"
+    return f"{row['network']}, {initialisation_name(row['initialisation'])}"
 
 
 def _measured(row: Mapping[str, str]) -> str:

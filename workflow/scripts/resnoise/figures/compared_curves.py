@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from resnoise.figures import curves, style
 from resnoise.summaries.dynamics import NETWORK
+from resnoise.summaries.names import initialisation_name
 from resnoise.summaries.seeds import finished, ranges
 
 PANELS = {"risk": "training risk", "test_error": "test error"}
@@ -57,7 +58,7 @@ def draw(summary: pd.DataFrame) -> Figure:
         for axis, (name, label) in zip(row, PANELS.items(), strict=True):
             for (root, depth), curve in own.groupby(["root", "depth"]):
                 _curve(axis, curve, name, str(root), depths.index(depth))
-            axis.set_title(f"{architecture}, {initialisation.upper()}", fontsize=9)
+            axis.set_title(f"{architecture}, {initialisation_name(initialisation)}", fontsize=9)
             axis.set_ylabel(label)
             axis.set_xlabel("epoch")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -12,13 +12,13 @@ from matplotlib.ticker import MaxNLocator
 from resnoise.figures import style
 from resnoise.figures.curves import End, band, write_values
 from resnoise.summaries.dynamics import (
-    NAMES,
     peak_epochs,
     risk_curves,
     risk_differences,
     risks_after_training,
 )
 from resnoise.summaries.evaluations import read_evaluations
+from resnoise.summaries.names import initialisation_name
 from resnoise.summaries.runs import read_histories
 
 # As in the paper: plain networks from T(HMWI) have the colour of the residual ones they come from.
@@ -47,7 +47,7 @@ def draw(curves: pd.DataFrame, differences: pd.DataFrame, ends: pd.DataFrame) ->
     final = ends.set_index(["initialisation", "depth"])["risk_mean"]
     for (initialisation, depth), own in curves.groupby(["initialisation", "depth"]):
         colour = COLOURS[str(initialisation)]
-        label = f"{NAMES[str(initialisation)]}, depth {depth}"
+        label = f"{initialisation_name(initialisation)}, depth {depth}"
         band(axes[0], own, "epoch", "risk", colour=colour, linestyle=line(depth), label=label)
         value, epoch = final.get((initialisation, depth), math.nan), own["epoch"].iloc[-1]
         if math.isfinite(value):

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from resnoise.figures import style
+from resnoise.summaries.names import initialisation_name
 from resnoise.summaries.runs import read_metrics
 
 KEYS = ["architecture", "initialisation", "depth", "part"]
@@ -37,7 +38,7 @@ def draw(means: pd.DataFrame) -> Figure:
             marker=MARKERS[str(part)],
             linestyle="-" if part == "train" else "--",
             color=style.COLOURS.get(str(architecture), "#555555"),
-            label=f"{architecture}, {str(initialisation).upper()}, {part}",
+            label=f"{architecture}, {initialisation_name(initialisation)}, {part}",
         )
     axis.set_xticks(sorted(means["depth"].unique()))
     axis.set_xlabel("depth")

@@ -15,8 +15,6 @@ NETWORK = ["architecture", "initialisation", "depth"]
 # Number of risks at which test errors are compared.
 RISKS = 60
 
-NAMES = {"kwi": "KWI", "t-hmwi": "T(HMWI)"}
-
 
 def risk_curves(histories: pd.DataFrame) -> pd.DataFrame:
     """Return mean, smallest and largest training risk over seeds for every network and epoch.

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from resnoise.summaries.bounds import MARGIN_LOSS, MEASURES, read
+from resnoise.summaries.names import initialisation_name
 from resnoise.tables.text import Table, fixed, markdown_table, rounded, short
 
 _NOTE = f"""\
@@ -25,7 +26,11 @@ def markdown(rows: pd.DataFrame) -> str:
     header += ["bound", "bound, identity free", "smoothness (needed)"]
     lines = []
     for row in rows.to_dict("records"):
-        cells = [f"{row['architecture']}-{row['depth']}", row["initialisation"], f"{row['seed']}"]
+        cells = [
+            f"{row['architecture']}-{row['depth']}",
+            initialisation_name(row["initialisation"]),
+            f"{row['seed']}",
+        ]
         if row["status"] != "ok":
             cells.append(row["status"])
             lines.append([*cells, *[""] * (len(header) - len(cells))])

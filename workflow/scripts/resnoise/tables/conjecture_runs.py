@@ -7,6 +7,7 @@ import pandas as pd
 
 from resnoise.summaries.conjecture import RUN, cushions, evaluations
 from resnoise.summaries.layer_cushion import FILE
+from resnoise.summaries.names import initialisation_name
 from resnoise.tables.text import Table, markdown_table, measured, seeds_cell
 
 MEASURES = {
@@ -53,7 +54,11 @@ def markdown(table: pd.DataFrame) -> str:
         lost = row["lost_layers"]
         cells = [measured(row[f"{name}_mean"], row[f"{name}_std"]) for name in MEASURES]
         cells[-1] += f" ({lost:.0f} lost)" if lost > 0 else ""
-        kind = [f"{row['depth']}", str(row["architecture"]), str(row["initialisation"])]
+        kind = [
+            f"{row['depth']}",
+            str(row["architecture"]),
+            initialisation_name(row["initialisation"]),
+        ]
         rows.append([*kind, seeds_cell(row), *cells])
     header = ["depth", "network", "initialisation", "seeds", *MEASURES.values()]
     note = (

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from resnoise.summaries.dynamics import NAMES, peak_epochs, risk_differences
+from resnoise.summaries.dynamics import peak_epochs, risk_differences
 from resnoise.summaries.evaluations import read_evaluations
+from resnoise.summaries.names import initialisation_name
 from resnoise.summaries.published import PUBLISHED_AS
 from resnoise.summaries.runs import read_histories
 from resnoise.summaries.seeds import finished
@@ -75,7 +76,7 @@ def growth_markdown(table: pd.DataFrame) -> str:
         rows.append(
             [
                 f"{row['depth']}",
-                NAMES.get(row["initialisation"], row["initialisation"]),
+                initialisation_name(row["initialisation"]),
                 seeds_cell(row),
                 f"{measured(row['risk_mean'], row['risk_std'])}{printed(row['risk_paper'], 2)}",
                 f"{number(row['growth'], 3)}{printed(row['growth_paper'], 3)}",

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from resnoise.summaries.evaluations import TABLE1_MEASURES, read_evaluations
+from resnoise.summaries.names import initialisation_name
 from resnoise.summaries.seeds import finished
 from resnoise.tables.text import Table, markdown_table, measured, number, printed, seeds_cell
 
@@ -61,7 +62,12 @@ def table1_markdown(table: pd.DataFrame, title: str) -> str:
     header = ["depth", "network", "init", "seeds", *names.values(), "risk growth"]
     rows = []
     for row in table.to_dict("records"):
-        cells = [f"{row['depth']}", row["network"], row["initialisation"].upper(), seeds_cell(row)]
+        cells = [
+            f"{row['depth']}",
+            row["network"],
+            initialisation_name(row["initialisation"]),
+            seeds_cell(row),
+        ]
         for measure in names:
             cells.append(
                 measured(row[f"{measure}_mean"], row[f"{measure}_std"])

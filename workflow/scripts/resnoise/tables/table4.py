@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from resnoise.summaries.evaluations import read_evaluations
+from resnoise.summaries.names import initialisation_name
 from resnoise.summaries.published import PUBLISHED_AS
 from resnoise.summaries.seeds import finished
 from resnoise.summaries.weights import MOMENTS, read_statistics
@@ -104,7 +105,7 @@ def table4_markdown(table: pd.DataFrame) -> str:
             [
                 row["moment"],
                 f"{row['depth']}",
-                row["initialisation"].upper().replace("T-HMWI", "T(HMWI)"),
+                initialisation_name(row["initialisation"]),
                 seeds_cell(row),
                 mean_cell(row, "risk"),
                 mean_cell(row, "term"),
