@@ -76,7 +76,7 @@ def test_every_combination_of_variables_is_a_claim(tmp_path: Path) -> None:
         ({"rule": {"within": 0}}, "rule.within: 0 is less than or equal to the minimum of 0"),
         ({"rule": {"near": 1}}, "rule: Additional properties are not allowed ('near'"),
         ({"rule": {"within": 1, "within_absolute": 1}}, "rule: "),
-        ({"scale": ["dataset"]}, "scale dataset: allowed are data, networks"),
+        ({"scale": ["dataset"]}, "scale dataset: allowed are data, data.classes, networks"),
         (
             {"quantity": {"source": "runs", "column": "risk"}},
             "source runs: allowed are trained, curve",

@@ -301,7 +301,14 @@ def test_differences_of_one_section_share_a_line() -> None:
         "training.simplified.batch_size": ["batch size 8 instead of 128"],
         "twins": ["twins: precision float32 instead of float64"],
     }
-    assert names.by_section(found) == [
+    lines = [
         "Training of simplified networks: epochs 3 instead of 200, batch size 8 instead of 128",
         "twins: precision float32 instead of float64",
+    ]
+    of_claims = ["epochs 3 instead of 200; batch size 8 instead of 128", ""]
+    assert names.by_section(found, of_claims) == lines
+    fewer = [names.fewer_runs(1, 10), f"epochs 3 instead of 200; {names.fewer_runs(3, 10)}"] * 2
+    assert names.by_section(found, [*of_claims, *fewer]) == [
+        *lines,
+        "Runs: 1 runs instead of 10, 3 runs instead of 10",
     ]

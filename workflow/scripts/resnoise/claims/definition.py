@@ -25,6 +25,7 @@ RUN_KEYS = ("architecture", "depth", "initialisation", "seed")
 # those below it (``resnoise.claims.scale.within``).
 SCALE = {
     "data": "the pictures",
+    "data.classes": "the number of classes",
     "networks": "the width of the networks",
     **{
         f"training.{family}{key}": words

@@ -1,6 +1,7 @@
 """Names of verdicts, scales and kinds of claims, as the files have them, and of sections."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 REPRODUCED = "reproduced"
 DIRECTION = "direction only"
@@ -41,16 +42,29 @@ def label(verdict: str, scale: str) -> str:
     return f"{verdict}, at reduced scale" if is_qualified(verdict, scale) else verdict
 
 
-def by_section(found: Mapping[str, Sequence[str]]) -> list[str]:
+def fewer_runs(there: int, wanted: int) -> str:
+    """Return that a claim rests on fewer runs than the paper's, the last of its differences."""
+    return f"{there} runs instead of {wanted}"
+
+
+_FEWER_RUNS = re.compile(r"\d+ runs instead of \d+$")
+
+
+def by_section(found: Mapping[str, Sequence[str]], of_claims: Iterable[str]) -> list[str]:
     """Return a line of text for each section of the configuration that differs from the paper's.
+
+    A last one says so if there are fewer runs than the paper's behind a claim that depends on that.
 
     Args:
         found: what ``resnoise.claims.scale.differences`` returned.
+        of_claims: the differences that concern each claim, joined or one by one.
     """
     sections: dict[str, list[str]] = {}
     for part, texts in found.items():
         # A part such as training.simplified.batch_size is shown with the others of its section.
         section = next((name for name in _SECTIONS if part.startswith(f"{name}.")), part)
         sections.setdefault(_SECTIONS.get(section, ""), []).extend(texts)
-    lines = {name: ", ".join(texts) for name, texts in sections.items() if texts}
-    return [f"{name}: {text}" if name else text for name, text in lines.items()]
+    joined = {name: ", ".join(texts) for name, texts in sections.items() if texts}
+    lines = [f"{name}: {text}" if name else text for name, text in joined.items()]
+    runs = dict.fromkeys(run[0] for text in of_claims if (run := _FEWER_RUNS.search(text)))
+    return [*lines, f"Runs: {', '.join(runs)}"] if runs else lines

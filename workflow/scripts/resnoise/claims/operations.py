@@ -173,21 +173,19 @@ def _shares(draws: Iterable[tuple[Array, ...]], share: Callable[..., float]) -> 
 def _sooner(first: Value, second: Value) -> Value:
     """Return the share of 100 levels that falling series ``first`` reaches before ``second``.
 
-    The levels lie evenly in the logarithm between the highest and the lowest that both have. A
-    series reaches a level where its running minimum, interpolated between entries, comes down to
-    it. A level that both reach at the same place counts a half.
+    The levels lie evenly in the logarithm between the highest that both have and the lowest that
+    one of them has, which the other may never reach. A series reaches a level where its running
+    minimum, interpolated between entries, comes down to it. A level that both reach at the same
+    place counts a half.
 
     Raises:
-        NotMeasured: a value is not above 0, or the levels that both have are nearly one.
+        NotMeasured: a value is not above 0, or the levels are nearly one.
     """
 
     def share(*curves: Array) -> float:
         falling = [np.minimum.accumulate(curve) for curve in curves]
         high = min(curve[0] for curve in falling)
-        low = max(curve[-1] for curve in falling)
-        if low >= high:
-            # One is below the other from its first entry to the other's last.
-            return float(falling[0][0] < falling[1][0])
+        low = min(curve[-1] for curve in falling)
         levels = _levels(high, low)
         ours, theirs = (_reached(curve, levels) for curve in falling)
         return float(((ours < theirs) + 0.5 * (ours == theirs)).mean())
@@ -206,18 +204,21 @@ def _levels(start: float, end: float) -> Array:
         raise NotMeasured("the two curves are not above 0")
     # The plateau on which a network stays that learns nothing is narrower than this.
     if not high / low > 1.1:
-        raise NotMeasured("the levels that both curves have differ by less than a tenth")
+        raise NotMeasured(
+            "the levels at which the two curves are compared differ by less than a tenth"
+        )
     return np.geomspace(start, end, 100)
 
 
 def _reached(curve: Array, levels: Array) -> Array:
-    """Return at which entry, with fractions, a falling curve comes down to each level."""
+    """Return at which entry, with fractions, a falling curve comes down to each level, if ever."""
     after = np.searchsorted(-curve, -levels, side="left")
     after = np.clip(after, 0, len(curve) - 1)
     before = np.maximum(after - 1, 0)
     drop = curve[before] - curve[after]
     share = np.divide(curve[before] - levels, drop, out=np.ones(len(levels)), where=drop > 0)
-    return np.where(after > 0, before + share, 0.0)
+    when = np.where(after > 0, before + share, 0.0)
+    return np.where(levels < curve[-1], np.inf, when)
 
 
 def _lower_at_equal(x1: Value, y1: Value, x2: Value, y2: Value) -> Value:

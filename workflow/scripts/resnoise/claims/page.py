@@ -94,7 +94,7 @@ def markdown(
         "# The paper's claims",
         summary(count(judgements)),
         _NOTE.format(confidence=f"{100 * confidence:g}"),
-        _scale(differences),
+        _scale(by_section(differences, (text for one in judgements for text in one.differences))),
         "## Measured",
         markdown_table(header, rows),
     ]
@@ -133,20 +133,19 @@ def _row(name: str, claims: int, reduced: int) -> list[str]:
 
 _NOTE = (
     "At reduced scale: the data set, the training or the networks that a claim depends on are not "
-    "the paper's, so its verdict is about this configuration. There a number of the paper can be "
-    "neither reproduced nor refuted, so that it just stands beside the measured one. A statement "
-    "holds if the measured number lies on the right side (greater or less). It is reproduced if "
-    "the number is also near the one that the paper prints, at the paper's scale; or, where the "
-    "paper prints none, if the whole interval lies on the right side. Otherwise it is a direction "
-    "only, as in a single run. In brackets: {confidence} % bootstrap intervals over seeds, where "
-    "there are two or more, and for layer cushions over pictures too. Few seeds make them too "
-    "narrow."
+    "the paper's, or there are fewer runs, so its verdict is about this configuration. Unless it "
+    "is for the runs alone, a number of the paper can be neither reproduced nor refuted there, so "
+    "that it just stands beside the measured one. A statement holds if the measured number lies on "
+    "the right side (greater or less). It is reproduced if the number is also near the one that "
+    "the paper prints, where that can be compared; or, where the paper prints none, if the whole "
+    "interval lies on the right side. Otherwise it is a direction only, as in a single run. In "
+    "brackets: {confidence} % bootstrap intervals over seeds, where there are two or more, and for "
+    "layer cushions over pictures too. Few seeds make them too narrow."
 )
 
 
-def _scale(differences: Mapping[str, Sequence[str]]) -> str:
+def _scale(lines: Sequence[str]) -> str:
     """Return a list in Markdown of how the configuration differs from the default one."""
-    lines = by_section(differences)
     if not lines:
         return ""
     return "\n".join(

@@ -30,6 +30,7 @@ def differences(config: Mapping[str, Any], paper: Mapping[str, Any]) -> dict[str
     """
     found = {
         "data": _data(config["data"], paper["data"]),
+        "data.classes": _classes(config["data"], paper["data"]),
         "networks": _values(config["networks"], paper["networks"], ""),
     }
     for family in ("simplified", "fully_fledged"):
@@ -70,6 +71,13 @@ def _data(data: Mapping[str, Any], paper: Mapping[str, Any]) -> list[str]:
             found.append(f"{data[key]} {kind} pictures of each class")
     scaling = {"scaling": data["scaling"]}
     return found + _values(scaling, paper, "")
+
+
+def _classes(data: Mapping[str, Any], paper: Mapping[str, Any]) -> list[str]:
+    """Return how the number of classes differs from the paper's, as far as it is known."""
+    classes, papers = (registry.source(one["source"]).classes for one in (data, paper))
+    known = classes is not None and classes != papers
+    return [f"{classes} classes instead of {papers}"] if known else []
 
 
 def _values(section: Mapping[str, Any], paper: Mapping[str, Any], prefix: str) -> list[str]:

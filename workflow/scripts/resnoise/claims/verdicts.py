@@ -17,6 +17,7 @@ from resnoise.claims.names import (
     PAPER_SCALE,
     REDUCED_SCALE,
     REPRODUCED,
+    fewer_runs,
     label,
 )
 from resnoise.claims.operations import Array, NotMeasured, Value
@@ -86,7 +87,7 @@ def judge(
         margins = _margins(claim, value, results)
         value = _as_certain_as(value, [margin.by for margin in margins])
         if claim.runs is not None and (value.runs or 0) < claim.runs:
-            differing = (*differing, f"{value.runs} runs instead of {claim.runs}")
+            differing = (*differing, fewer_runs(value.runs or 0, claim.runs))
     except NotMeasured as absence:
         return Judgement(
             claim,
@@ -214,6 +215,11 @@ def _direction(
     elif (value.runs or 0) > 1 and not value.drawn:
         return DIRECTION, f"{held}, but without an interval over the {value.runs} runs"
     else:
+        if not all(np.isfinite(margin.by.values).all() for margin in margins):
+            return (
+                DIRECTION,
+                f"{held}, but without an interval: some draws of seeds lack the number",
+            )
         tail = (1 - confidence) / 2
         clear = all(_quantile(margin.by.values[1:], tail) > 0 for margin in margins)
     if clear:
@@ -264,7 +270,7 @@ def _interval(value: Value, confidence: float) -> tuple[float, float] | None:
 
 
 def _quantile(values: Array, share: float) -> float:
-    """Return a quantile of the replicates; NaN, which is not above any bound, if one is."""
+    """Return a quantile of the replicates."""
     return float(np.quantile(values, share))
 
 

@@ -95,7 +95,7 @@ def build(
         slug=outcomes.slug,
         kinds=[(k, sum(c["kind"] == k for c in judged)) for k in (STATEMENT, NUMBER)],
         verdicts=[(verdict, outcomes.slug(verdict), counts[verdict]) for verdict in VERDICTS],
-        differences=by_section(facts.differences),
+        differences=by_section(facts.differences, (claim["differences"] for claim in judged)),
         items=papers,
         elsewhere=elsewhere,
         config=yaml.safe_dump(dict(facts.config), sort_keys=False),
