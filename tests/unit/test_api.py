@@ -11,6 +11,7 @@ import pytest
 import torch
 from any_networks import FAMILIES, pictures, small_mobilenet, small_vgg
 from safetensors.numpy import save_file
+from torch import nn
 
 import resnoise
 from resnoise.data.dataset import Dataset
@@ -218,12 +219,62 @@ def test_float32_is_not_rounded_to_tf32_meanwhile(monkeypatch: pytest.MonkeyPatc
 
     net = torch.nn.Sequential(Watched(), torch.nn.Linear(12, 3))
     resnoise.margins(net, torch.rand(2, 3, 2, 2), torch.tensor([0, 2]))
-    assert seen == [(False, False)] and torch.backends.cudnn.allow_tf32
+    assert {*seen} == {(False, False)} and torch.backends.cudnn.allow_tf32
+
+
+class LeNet(nn.Module):
+    """Flattens by ``view``, as many older networks do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 4, 3), nn.ReLU())
+        self.linear = nn.Linear(4 * 12 * 12, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(self.features(x).view(-1, 4 * 12 * 12))
+
+
+@pytest.mark.parametrize("of_bytes", [False, True])
+def test_networks_may_flatten_by_view(of_bytes: bool) -> None:
+    net, labels = LeNet(), [0, 1, 2]
+    options: dict[str, Any] = {"mean": MEAN, "std": STD} if of_bytes else {}
+    given = images() if of_bytes else pictures(3)
+    resnoise.layer_cushions(net, given, **options)
+    resnoise.noise_stability(net, given, sizes=0.1, repeats=1, **options)
+    resnoise.interlayer_cushions(net, given, relative_error=0.5, max_probes=20, **options)
+    resnoise.margins(net, given, labels, **options)
+    with pytest.raises(ResnoiseError, match="no dominant gradient flow is defined"):
+        resnoise.gradient_flow(net, given, labels, **options)
+
+
+def test_inference_mode_is_left_for_the_measurement() -> None:
+    net, labels = small_vgg(), [0, 1]
+    with torch.inference_mode():
+        inputs = pictures(2)
+        found = resnoise.gradient_flow(net, inputs, labels)
+        resnoise.layer_cushions(net, inputs)
+        resnoise.interlayer_cushions(net, inputs, relative_error=0.5, max_probes=20)
+        assert torch.is_inference_mode_enabled()
+    pd.testing.assert_frame_equal(found, resnoise.gradient_flow(net, pictures(2), labels))
+
+
+def test_networks_that_are_random_in_evaluation_mode_are_refused() -> None:
+    class Random(LeNet):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(nn.functional.dropout(x))
+
+    with pytest.raises(ResnoiseError, match="a Random given whose logits for one picture change"):
+        resnoise.layer_cushions(Random(), pictures(2))
 
 
 def test_labels_that_are_no_classes_are_refused() -> None:
-    with pytest.raises(ResnoiseError, match="allowed: 2 integers from 0 to 2"):
-        resnoise.margins(small_vgg(), pictures(2), [0, 3])
+    for labels, given in (([1, 3], "integers from 1 to 3"), ([0, 1, 2], r"shape \(3,\)")):
+        message = f"labels: {given} given, allowed: 2 integers from 0 to 2"
+        with pytest.raises(ResnoiseError, match=message):
+            resnoise.margins(small_vgg(), pictures(2), labels)
+    one = nn.Sequential(nn.Flatten(), nn.Linear(12, 1))
+    with pytest.raises(ResnoiseError, match="a network of 1 logit given"):
+        resnoise.margins(one, torch.rand(2, 3, 2, 2), [0, 0])
     # A float would lose its fraction, and logits or one-hot rows would be taken for classes.
     with pytest.raises(ResnoiseError, match="float64 given, allowed: integers"):
         resnoise.margins(small_vgg(), pictures(2), [0.0, 1.9])  # type: ignore[list-item]

@@ -192,7 +192,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], int, str]] = {
     "mixed": (
         lambda: Ends(lambda x: F.layer_norm(x.mean((2, 3)), (4,)), 4),
         3,
-        "not one entry for each channel",
+        "alone: other channels change it",
     ),
     "channels": (
         lambda: Ends(lambda x: x.mean((2, 3)), 4, 3),

@@ -71,8 +71,8 @@ def test_a_network_with_its_weights_is_measured_and_described(
 ) -> None:
     caplog.set_level("INFO")
     file = written(tmp_path, "own_net.py")
-    torch.manual_seed(3)
     trained = user_network.build(file, "Own")
+    torch.nn.init.normal_(trained.get_parameter("linear.weight"))
     assert "own_net.py, which is code of yours" in caplog.text
     torch.save({"state_dict": trained.state_dict()}, tmp_path / "own.pt")
     network = external.read(spec(), tmp_path / "own.pt", dataset(), file)
@@ -93,6 +93,41 @@ def test_a_network_with_its_weights_is_measured_and_described(
         float((trained(inputs).argmax(1) != torch.arange(6) % 3).double().mean())
     )
     assert not list(tmp_path.rglob("__pycache__"))
+
+
+def test_weights_that_are_drawn_are_the_same_in_each_measurement(tmp_path: Path) -> None:
+    nets = [user_network.build(written(tmp_path, f"drawn{n}.py"), "Own") for n in (1, 2)]
+    one, other = (net.state_dict() for net in nets)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+RANDOM = (
+    NET
+    + """
+class Random(Own):
+    def forward(self, x):
+        return super().forward(nn.functional.dropout(x))
+
+class Viewed(Own):
+    def forward(self, x):
+        x = self.body(x)
+        return self.linear(x.view(len(x), 4, -1)[:, :, 0])
+"""
+)
+
+
+def test_a_network_that_is_random_in_evaluation_mode_is_refused(tmp_path: Path) -> None:
+    file = written(tmp_path, "random_net.py", RANDOM)
+    with pytest.raises(ResnoiseError, match=r"random_net\.py: a Random whose logits for one"):
+        external.read(spec("Random"), None, dataset(), file)
+
+
+def test_a_network_that_flattens_by_view_is_measured(tmp_path: Path) -> None:
+    network = external.read(spec("Viewed"), None, dataset(), written(tmp_path, "viewed.py", RANDOM))
+    csv = tmp_path / "layer_cushion.csv"
+    layer_cushion.measure_run(network, LayerCushionSpec(None, 0, False), [csv], Computing("cpu"))
+    assert len(pd.read_csv(csv)) == 2 * 6
+    external.describe(network, tmp_path / "network.json", CPU)
 
 
 def test_a_ready_network_needs_no_weights(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from resnoise import devices
 from resnoise.errors import ResnoiseError
+from resnoise.trained import user_network
 from resnoise.training.batches import Normalisation
 
 Pictures: TypeAlias = Tensor | NDArray[Any]
@@ -39,7 +40,7 @@ def measured(
         std: standard deviations, given in the same way.
 
     Raises:
-        ResnoiseError: no network, no pictures, or pictures that are not for it.
+        ResnoiseError: no network, one that is random, no pictures, or pictures that are not for it.
     """
     network = getattr(network, "_orig_mod", network)
     if not isinstance(network, nn.Module):
@@ -51,7 +52,11 @@ def measured(
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
-        with devices.full_precision():
+        # Inference mode keeps nothing of which a derivative could be computed.
+        with devices.full_precision(), torch.inference_mode(False):
+            inputs = inputs.clone() if inputs.is_inference() else inputs
+            if user_network.is_random(network, inputs[:1]):
+                raise ResnoiseError(f"a {_kind(network)} given {user_network.RANDOM}")
             yield network, inputs
     finally:
         for module, training in modes.items():
@@ -78,7 +83,8 @@ def _inputs(images: Pictures, mean: Numbers | None, std: Numbers | None, weight:
             raise ResnoiseError(
                 "mean, std: given with floating-point images, allowed: with uint8 images only"
             )
-        inputs = pictures.to(weight).contiguous(memory_format=torch.channels_last)
+        # In the usual order in memory, which networks need that flatten by ``view``.
+        inputs = pictures.to(weight).contiguous()
         if unusable := int((~inputs.isfinite()).flatten(1).any(1).sum()):
             raise ResnoiseError(
                 f"images: {unusable} of {len(inputs)} pictures with NaN or infinite numbers given "
@@ -100,7 +106,7 @@ def _inputs(images: Pictures, mean: Numbers | None, std: Numbers | None, weight:
     for name, values in given.items():
         _check_numbers(name, values, channels)
     normalise = Normalisation(given["mean"], given["std"], weight.device, weight.dtype)
-    return normalise(pictures.to(weight.device))
+    return normalise(pictures.to(weight.device)).contiguous()
 
 
 def _array(values: Any) -> NDArray[Any]:
@@ -133,13 +139,18 @@ def right_classes(labels: Labels, pictures: int, classes: int) -> Tensor:
     values = _array(labels)
     if values.dtype.kind not in "iub":
         raise ResnoiseError(f"labels: {values.dtype} given, allowed: integers")
+    if classes < 2:
+        raise ResnoiseError(f"a network of {classes} logit given, needed: one for each class")
     right = torch.from_numpy(values.astype(np.int64))
-    if right.shape != (pictures,) or not bool(((right >= 0) & (right < classes)).all()):
-        raise ResnoiseError(
-            f"labels: shape {tuple(right.shape)} given, allowed: {pictures} integers from 0 to "
-            f"{classes - 1}"
-        )
-    return right
+    given = f"shape {tuple(right.shape)}"
+    if right.shape == (pictures,):
+        smallest, largest = int(right.min()), int(right.max())
+        if smallest >= 0 and largest < classes:
+            return right
+        given = f"integers from {smallest} to {largest}"
+    raise ResnoiseError(
+        f"labels: {given} given, allowed: {pictures} integers from 0 to {classes - 1}"
+    )
 
 
 def _kind(given: object) -> str:

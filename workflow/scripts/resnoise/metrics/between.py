@@ -262,7 +262,8 @@ class PointMeter:
 
 def _copied(x: Tensor, copies: int) -> Tensor:
     """Return [copies, C, H, W] of one picture [1, C, H, W], in the same order in memory."""
-    return x.expand(copies, *x.shape[1:]).clone(memory_format=torch.channels_last)
+    order = torch.contiguous_format if x.is_contiguous() else torch.channels_last
+    return x.expand(copies, *x.shape[1:]).clone(memory_format=order)
 
 
 def _backward(graph: list[Tensor], j: int, u: Tensor) -> Tensor:

@@ -227,10 +227,13 @@ def _check_end(calls: Calls, graph: Graph, classes: int) -> None:
     outputs = zip(calls.calls, graph.outputs, strict=True)
     places = [place for call, place in outputs if isinstance(call.module, CONVOLUTIONS)]
     if not (places and _by_channel(graph.features, places[-1])):
-        raise NoFlow(
-            f"the vector that the last layer {last.name} reads has not one entry for each channel "
-            "of the last convolution, as pooling makes it"
-        )
+        vector = f"the vector that the last layer {last.name} reads has not one entry for each"
+        if places and places[-1].shape[:2] == graph.features.shape:
+            raise NoFlow(
+                f"{vector} channel of the last convolution alone: other channels change it, as "
+                "behind group normalisation or attention"
+            )
+        raise NoFlow(f"{vector} channel of the last convolution, as pooling makes it")
 
 
 def _by_channel(features: Tensor, place: Place) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from resnoise import devices
 from resnoise.data.dataset import Dataset
@@ -68,21 +68,37 @@ class ExternalNetwork:
         assert label == "final"
         network = self.build()
         network.load_state_dict(self.weights)
+        if self.is_users:
+            return network.to(device=device, dtype=torch.float32).eval()
         return devices.place(network, device, "float32").eval()
 
     def normalisation(self, device: torch.device) -> Normalisation:
         """Return the conversion of uint8 pictures to inputs of this network."""
         mean, std = self.spec.mean, self.spec.std
-        return Normalisation(
+        kind = _InUsualOrder if self.is_users else Normalisation
+        return kind(
             self.dataset.channel_mean if mean is None else np.array(mean),
             self.dataset.channel_std if std is None else np.array(std),
             device,
             torch.float32,
         )
 
+    @property
+    def is_users(self) -> bool:
+        """Whether code of the user's defines the network."""
+        return "module" in self.digests
+
     def usable(self, every_snapshot: bool) -> list[str]:
         """Return the labels of the weights to measure: there is only the final one."""
         return ["final"]
+
+
+class _InUsualOrder(Normalisation):
+    """For networks of the user's, which may flatten by ``view`` what convolutions make of it."""
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """Map uint8 [B, H, W, C] to standardised [B, C, H, W] in the usual order in memory."""
+        return super().__call__(pictures).contiguous()
 
 
 def read(
@@ -320,7 +336,7 @@ def describe(network: ExternalNetwork, output: Path, device: torch.device) -> No
             "name": network.spec.name,
             "depth": network.depth,
             # Of a network of the user's code it is not known.
-            "residual": None if "module" in network.digests else network.spec.residual,
+            "residual": None if network.is_users else network.spec.residual,
             "parameters": sum(p.numel() for p in module.parameters()),
             "sha256": network.digests["file"],
             "data_digest": network.digests["data"],

@@ -17,12 +17,19 @@ from resnoise.trained import user_code
 
 _log = logging.getLogger(__name__)
 
+# Of a network that ``is_random``.
+RANDOM = (
+    "whose logits for one picture change from call to call in evaluation mode, needed: the same "
+    "logits (dropout as a function is off only with training=self.training)"
+)
+
 
 def build(path: Path, factory: str) -> nn.Module:
     """Run a Python file of the user's and return the network that its factory returns.
 
     Modules beside the file can be imported, and so can those of this project. No compiled files are
-    left beside them.
+    left beside them. PyTorch's random numbers begin with the same seed each time, so that a network
+    whose weights are drawn is the same one in each measurement.
 
     Args:
         path: the file.
@@ -33,6 +40,7 @@ def build(path: Path, factory: str) -> nn.Module:
             is no such factory, or it does not return a ``torch.nn.Module``.
     """
     _log.info("running %s, which is code of yours, to get the network from %s()", path, factory)
+    torch.manual_seed(0)
     with _errors(path):
         module = _imported(path)
         found = getattr(module, factory, None)
@@ -52,7 +60,7 @@ def build(path: Path, factory: str) -> nn.Module:
 
 @torch.no_grad()
 def check(network: nn.Module, path: Path, picture: Tensor) -> None:
-    """Run a network on one picture, to see that it returns logits.
+    """Run a network on one picture, to see that it returns logits, and the same ones each time.
 
     Args:
         network: in evaluation mode.
@@ -60,7 +68,7 @@ def check(network: nn.Module, path: Path, picture: Tensor) -> None:
         picture: its input, [1, C, H, W].
 
     Raises:
-        ResnoiseError: its code fails, or it does not return one tensor of logits.
+        ResnoiseError: its code fails, it does not return one tensor of logits, or is random.
     """
     with _errors(path):
         output = network(picture)
@@ -70,6 +78,23 @@ def check(network: nn.Module, path: Path, picture: Tensor) -> None:
             f"{path}: the network returned {what} for an input of shape {tuple(picture.shape)}, "
             "needed: a tensor of logits, [pictures, classes]"
         )
+    if is_random(network, picture):
+        raise ResnoiseError(f"{path}: a {type(network).__name__} {RANDOM}")
+
+
+@torch.no_grad()
+def is_random(network: nn.Module, picture: Tensor) -> bool:
+    """Return whether a network computes other logits for the same picture the next time.
+
+    Args:
+        network: in evaluation mode; what does not return one tensor is not looked at.
+        picture: its input, [1, C, H, W].
+    """
+    one, other = network(picture), network(picture)
+    if not (isinstance(one, Tensor) and isinstance(other, Tensor)):
+        return False
+    # Some operations of graphics cards add in any order.
+    return not torch.allclose(one, other, rtol=1e-3, atol=1e-6, equal_nan=True)
 
 
 def _imported(path: Path) -> object:
