@@ -38,7 +38,10 @@ def promise(script, environment, *plugins):
     """
     if not workflow.is_main_process and STARTED_CODE.exists():
         start = read_json(STARTED_CODE)
-        if changed := provenance.changed_since(start, script, environment, *plugins):
+        changed = provenance.changed_since(start["code"], script, environment, *plugins)
+        if provenance.facts(plugins):
+            changed += registry.changed_since(start["networks"])
+        if changed:
             end(
                 f"error: {', '.join(changed)} changed after the workflow had started; start the "
                 "workflow again"
@@ -60,10 +63,10 @@ def forget_code():
 
 
 def save_code():
-    """Write the digests of all code for the jobs of a cluster."""
+    """Write the digests of all code and the facts about networks for the jobs of a cluster."""
     forget_code()
     if workflow.non_local_exec:
-        write_json(STARTED_CODE, provenance.everything())
+        write_json(STARTED_CODE, {"code": provenance.everything(), "networks": registry.facts()})
 
 
 def run_plugins(architecture, initialisation):

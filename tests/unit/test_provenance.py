@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import rule_files
 
-from resnoise import provenance, registry
+from resnoise import commandline, provenance, registry
 from resnoise.errors import ResnoiseError
 from resnoise.provenance import (
     EXEMPT,
@@ -249,6 +249,24 @@ def test_what_changed_since_the_start_of_the_workflow_is_named(copy: Path) -> No
         append(copy / "resnoise" / f"{name}.py", "\nextra = 2\n")()
     forget()
     assert changed_since(start, *job) == ["resnoise.networks.simplified", "resnoise.seeds"]
+
+
+def test_a_line_of_the_registry_that_changed_since_the_start_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The digests of code say nothing of it, and a job has imported it before it asks."""
+    plugins = registry.plugin_modules("plain", "kwi", "torch")
+    job = ("train.py", "torch.yaml", *plugins)
+    start = registry.facts()
+    monkeypatch.setattr(commandline, "_promised", promise(*job))
+    assert commandline.code(*job) == code_digest(*job)
+    assert registry.changed_since(start) == []
+    entry = dataclasses.replace(registry.ARCHITECTURES["plain"], residual=True)
+    monkeypatch.setitem(registry.ARCHITECTURES, "plain", entry)
+    now = ("train.py", "torch.yaml", *registry.plugin_modules("plain", "kwi", "torch"))
+    with pytest.raises(ResnoiseError, match=r"for a network of train\.py was changed"):
+        commandline.code(*now)
+    assert registry.changed_since(start) == ["the registry's plain"]
 
 
 def test_a_job_loads_its_code_before_it_compares_it() -> None:

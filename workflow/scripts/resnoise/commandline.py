@@ -101,9 +101,19 @@ def _check_code(arguments: list[str], load: bool) -> None:
 
 
 def code(script: str, environment: str, *plugins: str) -> str:
-    """Return the digest of a script's code: that of the option --code, or else a new one."""
+    """Return the digest of a script's code: that of the option --code, or else a new one.
+
+    Raises:
+        ResnoiseError: the registry, of which the option names what matters here, was changed.
+    """
     if _promised is not None and _promised.split(" ")[1] == script:
-        return _promised.partition(" ")[0]
+        promised, _, _, *names = _promised.split(" ")
+        if provenance.facts(plugins) != provenance.facts(names):
+            raise ResnoiseError(
+                f"the line of the registry for a network of {script} was changed after the "
+                "workflow had started; start the workflow again"
+            )
+        return promised
     return provenance.code_digest(script, environment, *plugins)
 
 

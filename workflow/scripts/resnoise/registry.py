@@ -283,6 +283,17 @@ def network_modules(
     return tuple(sorted(modules))
 
 
+def facts() -> dict[str, str]:
+    """Return the fact about each network that the digests of code do not cover."""
+    return {name: entry.fact for name, entry in ARCHITECTURES.items()}
+
+
+def changed_since(start: Mapping[str, str]) -> list[str]:
+    """Return the networks of which ``facts`` said something else at the start of the workflow."""
+    now = facts()
+    return [f"the registry's {name}" for name, fact in start.items() if now.get(name) != fact]
+
+
 def source(name: str) -> Source:
     """Return the data source called ``name``; ResnoiseError if there is none."""
     found: Source = _look_up(SOURCES, name, "source")

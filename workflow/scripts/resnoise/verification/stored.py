@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from resnoise.plan import records
 from resnoise.specs import results as results_of
 from resnoise.specs.run import RunSpec
 from resnoise.storage import store, tensorfile
+from resnoise.storage.digests import read_json
 from resnoise.trained import adopt
 
 
@@ -34,8 +35,11 @@ class Kept:
     wanted: bool
 
 
-def kept(folder: Path, results: Iterable[Path]) -> list[Kept]:
+def kept(folder: Path, results: Sequence[Path]) -> list[Kept]:
     """Return the entries of a store, those that no configuration asks for first.
+
+    Snakemake deletes the outputs of a job before it runs it again, and may then be stopped. So what
+    today's code would make counts as asked for, whether its files are there or not.
 
     Args:
         folder: the store.
@@ -45,24 +49,49 @@ def kept(folder: Path, results: Iterable[Path]) -> list[Kept]:
         ResnoiseError: a saved configuration has mistakes, so that nobody knows what it asks for.
     """
     place = store.Store(folder)
-    wanted, pictures = set(), []
-    for each in results:
-        spec, digest = _pictures(each)
-        wanted |= {place.place(own) for own in _asked_for(each, digest)}
-        pictures.append(spec)
+    pictures = [_pictures(each) for each in results]
+    asked = [
+        own
+        for each, (_, digest) in zip(results, pictures, strict=True)
+        for own in _asked_for(each, digest)
+    ]
+    entries: dict[Path, dict[str, Any]] = {}
+    damaged = {}
+    for path in place.entries():
+        try:
+            entries[path] = store.read(path).identity
+        except ResnoiseError as error:
+            damaged[path] = f"damaged: {error}"
+    wanted = {place.place(own) for own in asked}
+    # Of a folder without a sound data set, any data count.
+    unknown = [own for own in asked if own["data"] is None]
+    wanted |= {path for path, own in entries.items() if {**own, "data": None} in unknown}
+    specs = [spec for spec, _ in pictures]
+    wanted |= {
+        path
+        for path, own in entries.items()
+        if own.get("result") == results_of.DATA
+        and (None in specs or json.loads(own["spec"]) in specs)
+    }
+    weights = {digest for path in wanted & entries.keys() for digest in _weights(path)}
+    there = {(own["weights"], own["metric"]) for own in asked if "metric" in own}
+    wanted |= {
+        path
+        for path, own in entries.items()
+        if own.get("weights") in weights and (own["weights"], own["metric"]) not in there
+    }
     found = []
     for path in place.entries():
-        needed = path in wanted
-        try:
-            identity = store.read(path).identity
-            name = _name(identity)
-            if identity.get("result") == results_of.DATA:
-                needed = json.loads(identity["spec"]) in pictures
-        except ResnoiseError as error:
-            name = f"damaged: {error}"
+        name = damaged.get(path) or _name(entries[path])
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-        found.append(Kept(path, name, size, needed))
+        found.append(Kept(path, name, size, path in wanted))
     return sorted(found, key=lambda entry: (entry.wanted, entry.name))
+
+
+def _weights(entry: Path) -> Iterator[str]:
+    """Yield the digests of the weights of a run's or of twins' entry."""
+    for file in entry.rglob("run.json"):
+        yield read_json(file)["files"]["weights"]
 
 
 def results_folders(root: Path) -> list[Path]:
@@ -92,24 +121,22 @@ def _asked_for(results: Path, data: str | None) -> list[dict[str, Any]]:
         file for file in records.outputs(results) if any(map(folders.__contains__, file.parents))
     )
     found = [own for own, _ in adopt.results_in(files)]
-    return found if data is None else [*found, *_trainings(config, data, asked)]
+    return [*found, *_trainings(config, data, asked)]
 
 
 def _trainings(
-    config: Mapping[str, Any], data: str, asked: Iterable[jobs.Job]
+    config: Mapping[str, Any], data: str | None, asked: Iterable[jobs.Job]
 ) -> Iterator[dict[str, Any]]:
-    """Yield what today's code would train for a folder, whether its files are there or not.
-
-    Snakemake deletes the outputs of a job before it runs it again, and may then be stopped.
-    """
+    """Yield the identities of what today's code would train for a folder; data as it is given."""
     drift = {key: config[jobs.TWINS][key] for key in ("every_step_epochs", "mask_pictures")}
     for job in asked:
         assert job.plan is not None
         spec, code = job.plan.spec, job.plan.code
         if job.plan.drift is None:
-            yield results_of.of_run(spec, data, code)
+            own = results_of.of_run(spec, "", code)
         else:
-            yield results_of.of_twins(spec, drift, data, code)
+            own = results_of.of_twins(spec, drift, "", code)
+        yield {**own, "data": data}
 
 
 def _pictures(results: Path) -> tuple[dict[str, Any] | None, str | None]:
