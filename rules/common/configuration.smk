@@ -5,6 +5,7 @@ No other file of the rules reads the configuration.
 
 import os
 import re
+import shlex
 import sys
 
 from snakemake.exceptions import WorkflowError
@@ -52,7 +53,8 @@ def check_container():
     if DeploymentMethod.APPTAINER in methods and "://" not in image and not os.path.exists(image):
         raise WorkflowError(
             f"container: {image!r} given, but there is no such file; "
-            f"`apptainer build {image} {ROOT}/envs/apptainer.def` builds it"
+            f"`cd {shlex.quote(str(ROOT))} && apptainer build {shlex.quote(os.path.abspath(image))} "
+            "envs/apptainer.def` builds it"
         )
 
 

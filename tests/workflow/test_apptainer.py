@@ -56,7 +56,10 @@ def test_rules_run_in_the_container_to_the_same_bits(
 def test_a_missing_image_is_said_before_any_job(apptainer: Path, tmp_path: Path) -> None:
     project = fresh_project(tmp_path / "project")
     printed = project.snakemake("results/tiny/data.safetensors", "--sdm", "apptainer", fails=True)
-    assert "container: 'resnoise.sif' given, but there is no such file; `apptainer build" in printed
+    assert "container: 'resnoise.sif' given, but there is no such file; `cd " in printed
+    assert (
+        f"apptainer build {project.root / 'resnoise.sif'} envs/apptainer.def` builds it" in printed
+    )
     assert "Traceback" not in printed
     assert not apptainer.exists() and not project.results.exists()
 

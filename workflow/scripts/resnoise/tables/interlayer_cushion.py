@@ -91,13 +91,13 @@ def markdown(table: pd.DataFrame, title: str) -> str:
             left = len(rows) - compared
             parts.append(f"{text}; {left} not compared." if left else f"{text}.")
     parts.append(
-        "Statistics over pictures (and runs, if there are several) after training. Cushions of "
-        "blocks of one or two convolutions are computed without estimation; those of bottlenecks "
-        "are estimated, with the standard errors in interlayer_cushion.csv. Minimal: the smallest "
-        "cushion of all pictures and of all spans that begin with the block (minimal interlayer "
-        "cushion of Arora et al. 2018). A block is dead on a picture if nothing of the picture "
-        "reaches or leaves it, and has exploded if its numbers overflow: such pictures count in no "
-        "number."
+        "Statistics over the pictures of a run, after training; of several runs, their means and "
+        "the smallest cushion of all. Cushions of blocks of one or two convolutions are computed "
+        "without estimation; those of bottlenecks are estimated, with the standard errors in "
+        "interlayer_cushion.csv. Minimal: the smallest cushion of all pictures and of all spans "
+        "that begin with the block (minimal interlayer cushion of Arora et al. 2018). A block is "
+        "dead on a picture if nothing of the picture reaches or leaves it, and has exploded if "
+        "its numbers overflow: such pictures count in no number."
     )
     return "\n\n".join(parts) + "\n"
 
