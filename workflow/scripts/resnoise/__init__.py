@@ -1,8 +1,9 @@
 """Noise stability of plain and residual networks: the library behind the rules.
 
-Nothing in this package depends on Snakemake. The scripts beside it are thin command lines for it.
-For notebooks there is ``from resnoise import layer_cushions, interlayer_cushions, noise_stability,
-gradient_flow, margins``: see docs/any-network.md.
+Nothing in this package depends on Snakemake, but for ``console``, which is what people see of a
+workflow, and ``plan.records``, which knows the form of its records. The scripts beside the package
+are thin command lines for it. For notebooks there is ``from resnoise import layer_cushions,
+interlayer_cushions, noise_stability, gradient_flow, margins``: see docs/any-network.md.
 """
 
 import importlib

@@ -1,1 +1,1 @@
-"""Figures. Each module draws one and returns the numbers to save beside it. None imports torch."""
+"""Figures, each drawn by a module of its own, and what they share. None imports torch."""

@@ -1,1 +1,1 @@
-"""The plan of the workflow: runs, tables, figures and studies. The rules use it, jobs do not."""
+"""The plan of the workflow: runs, tables, figures, studies. Of jobs, only the report uses it."""
