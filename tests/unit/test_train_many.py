@@ -16,6 +16,7 @@ from train_many import CHECKPOINT, Pieces, Training, unpack
 from resnoise.errors import ResnoiseError
 from resnoise.specs.run import RunSpec
 from resnoise.storage import tensorfile
+from resnoise.training.log_lines import Log
 
 SCRIPT = Path(train_many.__file__)
 NAMES = ("plain-8/kwi/seed1", "full-residual-8/kwi/seed2", "residual-8/hmwi/seed1")
@@ -110,10 +111,9 @@ def test_a_stopped_training_continues_elsewhere_to_the_same_bits(
 
     words = [sys.executable, str(SCRIPT), "run", "plan.json", "out", *map(str, options)]
     with subprocess.Popen([*words, "--work", "stopped"], cwd=tmp_path) as process:
-        history = tmp_path / "stopped" / NAMES[1] / "history.csv"
-        while process.poll() is None and not (
-            history.exists() and len(history.read_text().splitlines()) > 3
-        ):
+        # Its log has a line for each epoch, and after the first one there is a checkpoint.
+        log = tmp_path / "stopped" / NAMES[1] / "train.log"
+        while process.poll() is None and not (log.exists() and Log.parse(log.read_text()).finished):
             time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
     assert process.returncode == 0
