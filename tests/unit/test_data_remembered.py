@@ -1,6 +1,7 @@
 """Remembered digests of sources: always those of the present content, and not read twice."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,9 +53,13 @@ def test_sources_are_remembered_apart(folder: Path, reads: list[Path]) -> None:
 
 
 def same_size_and_time(file: Path) -> None:
-    times = file.stat()
-    file.write_text("x" * times.st_size)
-    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    before = file.stat()
+    file.write_text("x" * before.st_size)
+    # The time of change is that of a clock which stands still for milliseconds.
+    deadline = time.monotonic() + 3
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    while file.stat().st_ctime_ns == before.st_ctime_ns and time.monotonic() < deadline:
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def swap(file: Path) -> None:
@@ -85,7 +90,7 @@ def test_every_change_is_seen(folder: Path, change: Callable[[Path], object]) ->
 def test_a_touched_source_keeps_its_digest(folder: Path, reads: list[Path]) -> None:
     memory = folder.parent / "digests.json"
     before = source_digest(folder, memory)
-    os.utime(folder / "a/1.png")
+    os.utime(folder / "a/1.png", (1, 1))
     assert source_digest(folder, memory) == source_digest(folder, memory) == before
     assert len(reads) == 2
 
@@ -119,7 +124,7 @@ def test_what_changes_while_it_is_read_is_not_remembered(
 ) -> None:
     def read(path: Path, expected: str | None) -> str:
         digest = check_sha256(path, expected)
-        (path / "a/1.png").write_text("changed")
+        (path / "a/1.png").write_text("it has changed")
         return digest
 
     memory = folder.parent / "digests.json"

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -199,7 +200,10 @@ def test_a_pack_has_what_is_needed_to_go_on_and_what_is_new(
     for out, most in zip(outs, (250_000, 400_000, 400_000), strict=True):
         out.mkdir()
         if out == outs[2]:
-            (tmp_path / "work" / going / CHECKPOINT).write_text("another")
+            file = tmp_path / "work" / going / CHECKPOINT
+            file.write_text("another")
+            # As time goes by between two checkpoints.
+            os.utime(file, (1, 1))
         runs.pack(out, 10_000, most)
     assert packed(outs[0]) == [
         f"finished/{new}/run.json",
