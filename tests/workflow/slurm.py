@@ -22,7 +22,9 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "sco
 
 # More processors and graphics cards than there may be: what counts is who asks for them. Memory is
 # watched by polling, so that a job above its limit is killed without cgroups. A requeued job waits
-# until its old credential has expired, which usually takes two minutes.
+# until its old credential has expired, which usually takes two minutes. Finished jobs, at which the
+# tests look, are usually forgotten after five (and after two seconds with MinJobAge=0, whatever its
+# manual says).
 TEMPLATE = """\
 ClusterName=resnoise
 SlurmctldHost={host}
@@ -43,6 +45,7 @@ MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 SchedulerParameters=sched_interval=1,bf_interval=1
+MinJobAge=86400
 AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
