@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -126,6 +127,7 @@ with atomic_path(Path(sys.argv[1])) as temporary:
     temporary.write_text("half of the n")
     os.kill(os.getpid(), signal.SIGKILL)
 """
+WAITING = "another process is writing here, waiting"
 # Says when it holds, and holds until its input ends.
 HOLDS = """
 import sys
@@ -173,15 +175,24 @@ def test_what_another_writer_is_writing_is_not_removed(file: Path) -> None:
 def test_a_held_folder_is_waited_for_however_its_holder_ends(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    def kill_when_waited_for() -> None:
+        # Not for ever: without the message, the test fails at its end.
+        deadline = time.monotonic() + 60
+        while WAITING not in caplog.text and time.monotonic() < deadline:
+            time.sleep(0.01)
+        holder.kill()
+
     with exclusive(tmp_path) as waited:
         assert not waited
     with python(HOLDS.format(call="exclusive"), tmp_path) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == "holds\n"
-        threading.Timer(0.2, holder.kill).start()
+        killer = threading.Thread(target=kill_when_waited_for)
+        killer.start()
         with exclusive(tmp_path) as waited:
             assert waited and holder.wait() == -signal.SIGKILL
-    assert "another process is writing here, waiting" in caplog.text
+        killer.join()
+    assert WAITING in caplog.text
 
 
 COUNTS = """
