@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import patient
 import pytest
 
 from resnoise.console import display as module
@@ -226,14 +227,14 @@ class Terminal:
     def wait(self, text: str) -> None:
         """Wait until the program writes a text."""
         while text not in self._text:
-            self._text += os.read(self._screen, 4096).decode()
+            self._text += patient.read(self._screen).decode()
 
     def everything(self) -> str:
         """Return all that was written; the program can write no more."""
         self.stream.close()
         with contextlib.suppress(OSError):
             # The end of what was written is an error of a pseudo-terminal.
-            while part := os.read(self._screen, 4096).decode():
+            while part := patient.read(self._screen).decode():
                 self._text += part
         os.close(self._screen)
         return self._text

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import patient
 import pytest
 
 from resnoise.config import load as configuration
@@ -568,10 +569,10 @@ def test_the_command_redraws_on_a_terminal_and_gives_it_back(job: Job, tmp_path:
     os.close(inner)
     shown = b""
     while shown.count(b"\x1b[H") < 3:
-        shown += os.read(terminal, 4096)
+        shown += patient.read(terminal)
     process.send_signal(signal.SIGINT)
     try:
-        while more := os.read(terminal, 4096):
+        while more := patient.read(terminal):
             shown += more
     except OSError:
         # What Linux says when the other end is closed.

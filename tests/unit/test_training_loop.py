@@ -905,6 +905,7 @@ def test_a_second_process_waits_and_takes_the_finished_run(
         second.start()
         while "another process is writing here, waiting" not in caplog.text:
             second.join(0.05)
+            assert second.is_alive()
     second.join()
     assert "the other process has finished the training" in caplog.text
     assert files.record.read_bytes() == before
@@ -921,5 +922,6 @@ def test_a_second_process_trains_what_the_first_did_not_finish(
         second.start()
         while "another process is writing here, waiting" not in caplog.text:
             second.join(0.05)
+            assert second.is_alive()
     second.join()
     assert result(RunFiles.in_folder(folder)) == whole

@@ -121,6 +121,7 @@ def train_after_another(
         second.start()
         while "another process is writing here, waiting" not in caplog.text:
             second.join(0.05)
+            assert second.is_alive()
     second.join()
 
 

@@ -7,7 +7,9 @@ imported Snakemake, by Snakemake's own command line.
 import json
 import os
 import re
+import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -53,6 +55,8 @@ class Planner:
             text=True,
             # Compiled modules would be newer than the source that an edit is taken back to.
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            # To be ended with the plan that it is waiting for.
+            start_new_session=True,
         )
         return self
 
@@ -89,9 +93,11 @@ class Planner:
             }
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
-            status = int(self._process.stdout.readline())
+            if not select.select([self._process.stdout], [], [], 600)[0]:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            status = self._process.stdout.readline()
             text = printed.read()
-            assert status == 0, text
+            assert status == "0\n", text
             return text, json.load(changes)
 
 

@@ -90,7 +90,10 @@ def _client(name: str, served: str, modules: tuple[str, ...]) -> Path:
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
     )
     atexit.register(server.communicate)
-    assert server.stdout and server.stdout.readline() == b"ready\n"
+    assert server.stdout
+    if not select.select([server.stdout], [], [], 600)[0]:
+        server.kill()
+    assert server.stdout.readline() == b"ready\n"
     client = place / "python"
     text = _CLIENT.format(python=sys.executable, served=served, address=address)
     client.write_text(text, "utf-8")

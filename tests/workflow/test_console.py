@@ -7,6 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import patient
 import pytest
 from projects import Project
 
@@ -34,7 +35,7 @@ def on_a_terminal(project: Project, *arguments: str) -> tuple[int, str]:
     content = b""
     with contextlib.suppress(OSError):
         # The end is an error of a pseudo-terminal.
-        while part := os.read(screen, 4096):
+        while part := patient.read(screen, 600):
             content += part
     os.close(screen)
     return process.wait(), content.decode()
