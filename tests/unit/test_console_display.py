@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import pty
+import re
 import struct
 import termios
 from collections.abc import Callable
@@ -230,14 +231,17 @@ class Terminal:
             self._text += patient.read(self._screen).decode()
 
     def everything(self) -> str:
-        """Return all that was written; the program can write no more."""
+        """Return all that was written; the program can write no more.
+
+        A line that was drawn several times in a row is there once: it renews itself once a second.
+        """
         self.stream.close()
         with contextlib.suppress(OSError):
             # The end of what was written is an error of a pseudo-terminal.
             while part := patient.read(self._screen).decode():
                 self._text += part
         os.close(self._screen)
-        return self._text
+        return re.sub(r"(\r\x1b\[K[^\r\n]+)\1+(?=\r)", r"\1", self._text)
 
 
 @pytest.fixture
