@@ -3,9 +3,10 @@
 import hashlib
 import os
 import random
+import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from projects import Project
@@ -39,8 +40,24 @@ def start(project: Project, *arguments: str) -> "subprocess.Popen[bytes]":
 
 def kill_session(process: "subprocess.Popen[bytes]") -> None:
     """Kill Snakemake and all its jobs at once."""
-    subprocess.run(["pkill", "-KILL", "-s", str(process.pid)], check=False)
+    # Until there is none left: one may have started another in the meantime.
+    while alive := _session(process.pid):
+        for number in alive:
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
     process.wait()
+
+
+def _session(leader: int) -> list[int]:
+    """Return the live processes of a session, without pkill, which small systems lack."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        # It may end while it is looked at.
+        with suppress(OSError):
+            state, _, _, session = (place / "stat").read_text().rpartition(")")[2].split()[:4]
+            if int(session) == leader and state not in "ZX":
+                found.append(int(place.name))
+    return found
 
 
 def kill_snakemake(process: "subprocess.Popen[bytes]") -> None:

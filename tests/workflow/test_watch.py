@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import faults
 import pytest
 import yaml
 from projects import CORE, Project
@@ -16,24 +17,17 @@ from resnoise.live.states import Files, State, Status
 
 pytestmark = pytest.mark.thorough
 # So many that no training ends while the test looks, however busy the machine.
-EPOCHS = 120
+EPOCHS = 240
 
 
 @contextmanager
 def running(project: Project) -> Iterator[subprocess.Popen[bytes]]:
     """Start the workflow, one job at a time; end it and its jobs without warning."""
-    process = subprocess.Popen(
-        project.command(*CORE, "--cores", "1"),
-        cwd=project.root,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    process = faults.start(project, *CORE, "--cores", "1")
     try:
         yield process
     finally:
-        subprocess.run(["pkill", "-KILL", "-s", str(process.pid)], check=False)
-        process.wait()
+        faults.kill_session(process)
 
 
 def test_a_workflow_that_runs_is_killed_and_goes_on(project: Project) -> None:
@@ -46,22 +40,30 @@ def test_a_workflow_that_runs_is_killed_and_goes_on(project: Project) -> None:
         now = states.file_system_time(project.results)
         return [states.status(job, files, now) for job in found]
 
-    def look_until(wanted: Callable[[Status], bool], process: subprocess.Popen[bytes]) -> Status:
+    def look_until(
+        wanted: Callable[[Status], object], process: subprocess.Popen[bytes]
+    ) -> tuple[Status, list[Status]]:
+        """Return the job that is as wanted, and all that was seen with it."""
         while process.poll() is None:
-            for status in look():
-                if wanted(status):
-                    return status
+            seen = look()
+            for status in filter(wanted, seen):
+                return status, seen
             time.sleep(0.01)
         raise AssertionError(f"never seen: {look()}")
 
     assert [status.state for status in look()] == [State.OUTDATED] * 2
     with running(project) as process:
-        first = look_until(lambda s: s.state is State.RUNNING and s.progress >= 3, process)
+        # Where a look comes long after the last line of the log, no time is left.
+        first, seen = look_until(
+            lambda s: s.state is State.RUNNING and s.progress >= 3 and s.left, process
+        )
         assert first.epochs == EPOCHS and first.risk and first.images_per_second and first.left
-        assert [status.state for status in look() if status.job != first.job] == [State.OUTDATED]
-        assert (seconds_left(look()) or 0) > first.left
+        assert [status.state for status in seen if status.job != first.job] == [State.OUTDATED]
+        assert (seconds_left(seen) or 0) > first.left
     # A killed process is gone a moment later.
+    deadline = time.monotonic() + 60
     while (stopped := next(s for s in look() if s.job == first.job)).state is State.RUNNING:
+        assert time.monotonic() < deadline
         time.sleep(0.01)
     # Short epochs are not saved one by one.
     assert stopped.state is State.STOPPED and stopped.progress >= 1
@@ -69,7 +71,7 @@ def test_a_workflow_that_runs_is_killed_and_goes_on(project: Project) -> None:
     assert seconds_left(look()) is None
     project.snakemake("--unlock")
     with running(project) as process:
-        resumed = look_until(lambda s: s.state is State.RESUMED, process)
+        resumed, _ = look_until(lambda s: s.state is State.RESUMED, process)
         assert resumed.job == first.job and resumed.progress >= stopped.progress
         assert process.wait() == 0
     assert [status.state for status in look()] == [State.DONE] * 2
