@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from plans import read_plan
-from projects import TINY, Project, fresh_project
+from projects import GIT, TINY, Project, fresh_project
 
 # Another workflow with this one in it twice, by its own names and with a prefix.
 OUTER = """
@@ -84,11 +84,11 @@ def hosted(checkout: Project, folder: Path) -> dict[str, str]:
         ["-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "--quiet", "-m", "x"],
         ["tag", "v1.0.0"],
     ):
-        subprocess.run(["git", *command], cwd=repository, check=True)
-    return {
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"url.{folder}/hosted/.insteadOf",
-        "GIT_CONFIG_VALUE_0": "https://github.com/",
+        subprocess.run(["git", *command], cwd=repository, env={**os.environ, **GIT}, check=True)
+    return GIT | {
+        "GIT_CONFIG_COUNT": "2",
+        "GIT_CONFIG_KEY_1": f"url.{folder}/hosted/.insteadOf",
+        "GIT_CONFIG_VALUE_1": "https://github.com/",
         # Where Snakemake keeps its copy of the repository.
         "XDG_CACHE_HOME": str(folder / "cache"),
     }

@@ -1,5 +1,6 @@
 """The library as an installed package: built from a clone, used from another folder."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -7,8 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from projects import GIT, ROOT
 
-ROOT = Path(__file__).parents[2]
 USE = """
 import resnoise, torch
 from torch import nn
@@ -23,8 +24,9 @@ print(len(table), *table["name"].unique())
 def test_the_wheel_works_in_any_folder(tmp_path: Path) -> None:
     pytest.importorskip("setuptools", minversion="77")
     clone = tmp_path / "clone"
+    environment = {**os.environ, **GIT}
     files = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     ).stdout.split("\n")
     for name in filter(None, files):
         if (ROOT / name).is_file():
