@@ -21,31 +21,58 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
-@pytest.fixture(scope="session")
-def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that all processes of this test session share.
+class Maker:
+    """Makes a project once for all processes of this test session.
 
-    With RESNOISE_TEST_PROJECTS it is that folder, so that sessions that test the same checkout, one
-    after the other, make the finished projects once.
+    With RESNOISE_TEST_PROJECTS they are in that folder, so that sessions that test the same
+    checkout, one after the other, make the finished projects once.
+
+    Args:
+        session: a folder that the processes of this session share.
     """
-    if folder := os.environ.get("RESNOISE_TEST_PROJECTS"):
-        return Path(folder)
-    own = tmp_path_factory.getbasetemp()
-    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def __init__(self, session: Path) -> None:
+        self._session = session
+        self._folder = Path(os.environ.get("RESNOISE_TEST_PROJECTS") or session)
+
+    def project(self, name: str, run: Callable[[Project], None]) -> Project:
+        """Return a project for which one process has called ``run``; fail where that failed."""
+        folder, failed = self._folder / name, self._session / f"{name}-failed"
+        project, done = Project(folder / "project"), folder / "done"
+        with exclusive(folder):
+            # What takes one process minutes is not tried again by all others.
+            assert not failed.exists(), failed.read_text("utf-8")
+            if not done.exists():
+                # An earlier session may have been stopped at it.
+                shutil.rmtree(project.root, ignore_errors=True)
+                try:
+                    run(fresh_project(project.root))
+                except Exception as error:
+                    text = f"another process could not make this project: {error}"
+                    failed.write_text(text, "utf-8")
+                    raise
+                done.touch()
+        return project
 
 
 @pytest.fixture(scope="session")
-def finished(session_folder: Path) -> Project:
-    """A project in which ``CORE`` has run; tests must not change it."""
+def maker(tmp_path_factory: pytest.TempPathFactory) -> Maker:
+    own = tmp_path_factory.getbasetemp()
+    return Maker(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
+
+
+@pytest.fixture(scope="session")
+def finished(maker: Maker) -> Project:
+    """A project in which ``CORE`` has run; tests must not change it, or run Snakemake in it."""
 
     def run(project: Project) -> None:
         project.snakemake(*CORE)
 
-    return made_once(session_folder / "finished", run)
+    return maker.project("finished", run)
 
 
 @pytest.fixture(scope="session")
-def everything(session_folder: Path) -> Project:
+def everything(maker: Maker) -> Project:
     """A project in which every rule has run, with a record of each process (see recorder)."""
 
     def run(project: Project) -> None:
@@ -53,21 +80,10 @@ def everything(session_folder: Path) -> Project:
         project.configure_external()
         recorder = Path(__file__).with_name("recorder")
         environment = {"PYTHONPATH": str(recorder), "RECORDED_CHECKOUT": str(project.root)}
-        project.snakemake(*EVERYTHING_TARGETS, environment=environment)
+        # Hundreds of jobs, beside the tests of other processes.
+        project.snakemake(*EVERYTHING_TARGETS, environment=environment, seconds=3600)
 
-    return made_once(session_folder / "everything", run)
-
-
-def made_once(folder: Path, run: Callable[[Project], None]) -> Project:
-    """Return the project in ``folder``, where one process of the session has called ``run``."""
-    project, done = Project(folder / "project"), folder / "done"
-    with exclusive(folder):
-        if not done.exists():
-            # Another process may have failed at it.
-            shutil.rmtree(project.root, ignore_errors=True)
-            run(fresh_project(project.root))
-            done.touch()
-    return project
+    return maker.project("everything", run)
 
 
 @pytest.fixture

@@ -123,12 +123,13 @@ class Project:
         prefix: tuple[str, ...] = (),
         environment: Mapping[str, str] | None = None,
         ordinary: bool = False,
+        seconds: float = 600,
     ) -> str:
         """Run Snakemake and return all that it printed; it must succeed, or fail if ``fails``.
 
         ``prefix`` are words before the command, ``environment`` variables besides those here.
         Processes are forked from one that has imported the large libraries (see ``preloaded``),
-        but with a prefix, or if ``ordinary``.
+        but with a prefix, or if ``ordinary``. ``seconds`` is the time limit.
         """
         command = self.command(*arguments, configfile=configfile)
         variables = {**os.environ, **(environment or {})}
@@ -142,7 +143,7 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=600,
+            timeout=seconds,
         )
         assert (done.returncode != 0) == fails, done.stdout
         return done.stdout
