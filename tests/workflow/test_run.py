@@ -56,8 +56,8 @@ def test_another_configuration_has_results_of_its_own(project: Project) -> None:
     assert (project.root / "results" / "study" / "table1.csv").exists()
 
 
-def test_keys_of_the_command_line_lead_to_a_folder_of_their_own(finished: Project) -> None:
-    printed = finished.snakemake(
+def test_keys_of_the_command_line_lead_to_a_folder_of_their_own(project: Project) -> None:
+    printed = project.snakemake(
         "--dry-run", "table1", "--config", "table1={seeds: [1, 2]}", "device=auto"
     )
     study = "results/tiny/studies/table1.seeds=1-2"
@@ -65,7 +65,7 @@ def test_keys_of_the_command_line_lead_to_a_folder_of_their_own(finished: Projec
     assert f"output: {study}/table1.csv" in printed and "output: results/tiny/t" not in printed
     assert re.search(r"^train +4$", printed, re.MULTILINE)
     # Values as they are, and keys that change no result, lead nowhere else.
-    printed = finished.snakemake(
+    printed = project.snakemake(
         "--dry-run", *CORE, "--config", "table1={seeds: [1]}", "device=auto"
     )
     assert "Nothing to be done" in printed and "studies" not in printed
@@ -121,21 +121,21 @@ BAD_CONFIGURATIONS = {
 
 
 @pytest.mark.parametrize("mistake", BAD_CONFIGURATIONS)
-def test_a_bad_configuration_is_refused_before_any_job(finished: Project, mistake: str) -> None:
+def test_a_bad_configuration_is_refused_before_any_job(project: Project, mistake: str) -> None:
     setting, message = BAD_CONFIGURATIONS[mistake]
-    printed = finished.snakemake("--dry-run", "--config", setting, fails=True)
+    printed = project.snakemake("--dry-run", "--config", setting, fails=True)
     assert message in printed
     assert "Traceback" not in printed
 
 
-def test_the_paper_s_own_configuration_makes_a_plan(finished: Project) -> None:
-    printed = finished.snakemake("--dry-run", "results/table1.csv", configfile=None)
+def test_the_paper_s_own_configuration_makes_a_plan(project: Project) -> None:
+    printed = project.snakemake("--dry-run", "results/table1.csv", configfile=None)
     assert re.search(r"^train +18$", printed, re.MULTILINE)
     assert re.search(r"^download_cifar10 +1$", printed, re.MULTILINE)
 
 
-def test_the_slurm_profile_makes_a_plan_from_a_fresh_checkout(finished: Project) -> None:
-    printed = finished.snakemake(
+def test_the_slurm_profile_makes_a_plan_from_a_fresh_checkout(project: Project) -> None:
+    printed = project.snakemake(
         "--dry-run", "--profile", "slurm", "results/table1.csv", configfile=None
     )
     assert re.search(r"^train +18$", printed, re.MULTILINE)

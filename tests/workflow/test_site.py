@@ -14,7 +14,10 @@ pytestmark = pytest.mark.thorough
 def test_the_site_is_built_and_a_dead_link_stops_it(tmp_path: Path) -> None:
     pytest.importorskip("material")
     checkout = tmp_path / "checkout"
-    ignored = shutil.ignore_patterns(".git", ".venv", ".snakemake", "results", "site", ".site")
+    # Caches, too, because other tests may be writing them.
+    ignored = shutil.ignore_patterns(
+        *(".git", ".venv", ".snakemake", "results", "site", ".site", "__pycache__", ".*_cache")
+    )
     shutil.copytree(ROOT, checkout, ignore=ignored, symlinks=True)
     (checkout / "results" / "quick").mkdir(parents=True)
     (checkout / "results" / "quick" / "report.html").write_text("<p>all claims</p>", "utf-8")
