@@ -115,6 +115,16 @@ def test_a_host_that_does_not_answer_is_waited_for(slots: Path) -> None:
     ssh("cancel", job)
 
 
+def test_a_job_that_nobody_has_waited_for_is_over(slots: Path) -> None:
+    job = slots.with_name("job")
+    job.mkdir()
+    with subprocess.Popen("true") as process:
+        (job / "pid").write_text(f"{process.pid}\n", "utf-8")
+        # It stays as a zombie.
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert ssh("status", f"node1:{job}") == "failed"
+
+
 def test_the_workflow_runs_on_slots_and_a_killed_job_comes_back(
     finished: Project, asked: Path, tmp_path: Path
 ) -> None:
