@@ -2,7 +2,9 @@
 
 import copy
 import math
+import os
 import platform
+import shlex
 
 import pytest
 import torch
@@ -160,7 +162,8 @@ def test_any_shape(residual, count, in_channels, classes, rows, columns, threads
     ("option", "dtype"), [("-mno-avx512f", torch.float64), ("-mno-avx", torch.float32)]
 )
 def test_cpus_with_shorter_vectors(option, dtype, monkeypatch):
-    monkeypatch.setenv("CC", f"cc {option}")
+    compiler = shlex.join(build._compiler(os.environ.get("CC")))
+    monkeypatch.setenv("CC", f"{compiler} {option}")
     native._library.cache_clear()
     try:
         check_against_autograd(make_network(dtype=dtype), *make_batch(5, dtype))
