@@ -38,6 +38,12 @@ def start(project: Project, *arguments: str) -> "subprocess.Popen[bytes]":
     )
 
 
+def jobs_done(project: Project) -> int:
+    """Return how many jobs every Snakemake here has seen to their end, by its logs."""
+    logs = (project.root / ".snakemake" / "log").glob("*.snakemake.log")
+    return sum(log.read_text("utf-8").count("\nFinished jobid: ") for log in logs)
+
+
 def kill_session(process: "subprocess.Popen[bytes]") -> None:
     """Kill Snakemake and all its jobs at once."""
     # Until there is none left: one may have started another in the meantime.

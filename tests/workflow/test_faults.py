@@ -80,18 +80,26 @@ def test_killed_again_and_again_all_ends_the_same(everything: Project, tmp_path:
     project = fresh_project(tmp_path / "killed")
     project.configure_everything()
     project.configure_external()
+    outputs = {output for job in whole_plan(project, *KILLED).values() for output in job.outputs}
     draw = random.Random(6)
+    made = []
     for number in range(4):
+        before, deadline = faults.jobs_done(project), time.monotonic() + 300
         process = faults.start(project, *KILLED)
-        time.sleep(draw.uniform(3, 10))
+        # Snakemake alone takes many seconds to start on a busy machine.
+        while faults.jobs_done(project) == before and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(draw.uniform(0, 6))
         # Every other time, jobs go on while the next Snakemake makes the same files.
         (faults.kill_session if number % 2 else faults.kill_snakemake)(process)
+        made.append(sum((project.root / output).exists() for output in outputs))
         project.snakemake("--unlock")
+    assert any(0 < count < len(outputs) for count in made), made
     project.snakemake(*KILLED)
     expected = faults.results(everything)
     found = faults.results(project)
     assert found == {file: expected[file] for file in found}
-    outputs = {output for job in whole_plan(project, *KILLED).values() for output in job.outputs}
     assert outputs <= {f"results/tiny/{file}" for file in found}
 
 
