@@ -20,6 +20,7 @@ from resnoise.data.dataset import Dataset
 from resnoise.errors import ResnoiseError
 from resnoise.specs.run import TRAINED_ON
 from resnoise.storage import tensorfile
+from resnoise.storage.checksum import file_digest
 from resnoise.storage.digests import check_csv, digest_file, read_json, write_json
 from resnoise.storage.files import atomic_path
 from resnoise.storage.identity import check_beside
@@ -48,12 +49,14 @@ class Published:
         record: its record.
         final: its last evaluation: risk, test error and more; empty if it was not evaluated.
         weights: labels of its weights that were published, "final" the last.
+        sha256: of its ``weights.safetensors``, as ``sha256sum`` prints it; "" if not published.
     """
 
     name: str
     record: dict[str, Any]
     final: dict[str, float]
     weights: tuple[str, ...]
+    sha256: str
 
 
 def publish(
@@ -142,11 +145,13 @@ def _publish_run(
             for file in (table, digest_file(table)):
                 _copy(file, target / file.name)
     kept: tuple[str, ...] = ()
+    sha256 = ""
     if pictures:
         kept, changes = _publish_weights(source, target, pictures, epochs)
+        sha256 = file_digest(target / "weights.safetensors")
         facts = {**facts, **changes, "files": {**facts["files"], **changes["files"]}}
     write_json(target / "run.json", facts)
-    return Published(name, facts, _final(source), kept)
+    return Published(name, facts, _final(source), kept, sha256)
 
 
 def _publish_weights(
@@ -209,16 +214,18 @@ def _readme(runs: Sequence[Published], note: str) -> str:
     ]
     pictures = sorted({run.record.get(TRAINED_ON, run.record["data_digest"]) for run in runs})
     opening = f"{note}\n\n" if note else ""
+    digests = "".join(f"\n- {run.name}: {run.sha256}" for run in runs if run.sha256)
+    weights = f"\n\nSHA-256 of each `weights.safetensors`:\n{digests}" if digests else ""
     return f"""# Published results
 
 {opening}Made by `workflow/scripts/publish.py` from a results folder: configuration, tables,
 numbers of figures (CSV, Markdown), claims, and of each run its record (`run.json`), history and
-evaluation.
+evaluation. `docs/columns.md` of the project says what each column means.
 
 {markdown_table(header, rows) if rows else "No runs."}
 
 Risk and test error are those after training. SHA-256 of the pictures that the runs were trained on:
-{", ".join(pictures) or "none"}.
+{", ".join(pictures) or "none"}.{weights}
 
 Runs with weights can be measured without training: set the key `finished_runs` to the path of this
 folder. Weights before training are made again then. To see your own results beside these:
