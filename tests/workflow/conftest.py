@@ -80,7 +80,7 @@ def everything(maker: Maker) -> Project:
         project.configure_external()
         recorder = Path(__file__).with_name("recorder")
         environment = {"PYTHONPATH": str(recorder), "RECORDED_CHECKOUT": str(project.root)}
-        # Hundreds of jobs, beside the tests of other processes.
+        # A hundred jobs, beside the tests of other processes.
         project.snakemake(*EVERYTHING_TARGETS, environment=environment, seconds=3600)
 
     return maker.project("everything", run)
