@@ -31,6 +31,8 @@ def main() -> None:
         print(f"{saved} cannot be used, so files are compared with each other only: {error}")
         config = None
     verifier = files.Verifier(arguments.results, config)
+    if not verifier.has_records:
+        print("No records of how files were made (as in a published folder): none is called stale.")
     places = files.files(arguments.results)
     bar = tqdm(places, unit="file", leave=False, disable=not sys.stderr.isatty())
     findings = [verifier.check(file) for file in bar]
@@ -41,7 +43,9 @@ def main() -> None:
     numbers = {state: counts[state] for state in files.STATES}
     print(", ".join(f"{number} {state}" for state, number in numbers.items()))
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    write_json(arguments.results / files.RECORD, {"checked": now, "counts": numbers})
+    if verifier.has_records:
+        # For the report; a published folder stays as it is.
+        write_json(arguments.results / files.RECORD, {"checked": now, "counts": numbers})
     if bad := [str(each.file) for each in findings if each.state in files.BAD]:
         print("To make these anew: delete them, and start the workflow as you did before:")
         print(shlex.join(["rm", *bad]))

@@ -46,7 +46,12 @@ class Finding:
 
 
 class Verifier:
-    """Checks the files of one results folder."""
+    """Checks the files of one results folder.
+
+    Attributes:
+        has_records: whether the folder tells how its files were made; a published one does not, and
+            nothing in it is stale.
+    """
 
     def __init__(self, results: Path, config: Mapping[str, Any] | None) -> None:
         """Read what all checks share.
@@ -56,6 +61,7 @@ class Verifier:
             config: its configuration; None if it is not known, so that files are compared only with
                 the files beside them.
         """
+        self.has_records = (results / records.FOLDER).is_dir()
         self._results = results
         self._config = config
         self._code = provenance.everything()
@@ -77,11 +83,12 @@ class Verifier:
             self._belonging(file)
         except ResnoiseError as error:
             return Finding(file, FOREIGN, str(error).removeprefix(f"{file}: "))
-        changed = records.changed_code(self._results, file, self._code)
-        if changed is None:
-            return Finding(file, STALE, "there is no record of how it was made")
-        if changed:
-            return Finding(file, STALE, f"made with another version of {', '.join(changed)}")
+        if self.has_records:
+            changed = records.changed_code(self._results, file, self._code)
+            if changed is None:
+                return Finding(file, STALE, "there is no record of how it was made")
+            if changed:
+                return Finding(file, STALE, f"made with another version of {', '.join(changed)}")
         if not checked:
             return Finding(file, UNCHECKED, "nothing says what its content should be")
         return Finding(file, SOUND)
