@@ -2,6 +2,9 @@
 
 import csv
 import json
+import subprocess
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from resnoise.data.dataset import Dataset
 from resnoise.data.samples import Samples
 from resnoise.specs.run import NetworkSpec, RecipeSpec, RunSpec
 from resnoise.storage import tensorfile
+from resnoise.training.log_lines import Log
 from resnoise.training.loop import train
 from resnoise.training.run import RunFiles
 
@@ -96,3 +100,19 @@ def record(files: RunFiles) -> dict[str, Any]:
 def weights(files: RunFiles) -> dict[str, np.ndarray]:
     """Return the weights of a run after training."""
     return tensorfile.load(files.weights)[0]
+
+
+def killed_after(epochs: int, command: Sequence[str | Path], delay: float = 0.0) -> int:
+    """Kill a script that trains some seconds after it has done so many epochs; return its status.
+
+    Unlike the history, the log tells of each epoch at once. A process whose log is not read stops
+    after the 30 lines that a small pipe holds, so that it is not at its end when it is killed.
+    """
+    with subprocess.Popen(command, bufsize=0, stderr=subprocess.PIPE, pipesize=4096) as process:
+        assert process.stderr
+        seen = 0
+        while seen < epochs and (line := process.stderr.readline()):
+            seen += Log.parse(line.decode()).finished is not None
+        time.sleep(delay)
+        process.kill()
+    return process.returncode

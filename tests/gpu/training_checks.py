@@ -18,7 +18,6 @@ from resnoise import devices, provenance, registry
 from resnoise.data.dataset import Dataset
 from resnoise.specs.run import RunSpec, plain_twin
 from resnoise.training import checkpoint
-from resnoise.training.log_lines import Log
 from resnoise.training.loop import train
 from resnoise.training.run import Epoch, Run, RunFiles
 from resnoise.training.twins import DriftRecorder
@@ -180,18 +179,8 @@ def a_killed_run_continues_to_the_same_bits(place: Place, mode: str) -> str:
     whole, killed = (RunFiles.in_folder(place.folder / name) for name in ("whole", "killed"))
     options = ["--cuda-graph"] if mode == "replayed" else []
     subprocess.run([*script(spec, place, whole), *options], check=True)
-    # Unlike the history, the log tells of each epoch at once; and a process whose log is not read
-    # stops after the 30 lines that a small pipe holds, which on a card are there in no time.
-    with subprocess.Popen(
-        [*script(spec, place, killed), *options], bufsize=0, stderr=subprocess.PIPE, pipesize=4096
-    ) as process:
-        assert process.stderr
-        while line := process.stderr.readline():
-            finished = Log.parse(line.decode()).finished
-            if finished and finished.epoch == 5:
-                process.kill()
-                break
-    assert process.returncode == -signal.SIGKILL, "the run ended before it was killed"
+    status = examples.killed_after(5, [*script(spec, place, killed), *options])
+    assert status == -signal.SIGKILL, "the run ended before it was killed"
     assert killed.checkpoint.exists()
     subprocess.run([*script(spec, place, killed), *options], check=True)
     first = examples.record(killed)["sessions"][-1]["first_epoch"]

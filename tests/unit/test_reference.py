@@ -13,6 +13,8 @@ from resnoise.config import load as config
 from resnoise.data.dataset import Dataset
 from resnoise.plan import finished, grid
 from resnoise.plan.specs import run_spec
+from resnoise.storage.checksum import file_digest
+from resnoise.storage.pages import read_page
 from resnoise.trained import run as trained
 from resnoise.trained.taken import take
 
@@ -52,6 +54,15 @@ def test_its_files_are_sound_and_checking_them_leaves_nothing_behind() -> None:
     counts = done.stdout.splitlines()[-1]
     assert re.fullmatch(r"0 damaged, 0 foreign, 0 stale, 0 unchecked, [3-9]\d sound", counts)
     assert sorted(REFERENCE.rglob("*")) == before
+
+
+def test_the_page_has_the_digests_of_all_weights() -> None:
+    page = read_page(REFERENCE / "README.md")
+    weights = [*REFERENCE.rglob("weights.safetensors")]
+    assert len(weights) == 2
+    for file in weights:
+        name = file.parent.relative_to(REFERENCE / "runs").as_posix()
+        assert f"\n- {name}: {file_digest(file)}\n" in page
 
 
 def test_the_readme_shows_its_numbers_beside_the_papers() -> None:

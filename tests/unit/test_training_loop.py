@@ -10,13 +10,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import examples
 import numpy as np
 import pytest
 import torch
@@ -47,7 +47,6 @@ from resnoise.training import checkpoint, evaluation, loop
 from resnoise.training import run as run_module
 from resnoise.training.batches import Normalisation, TrainingBatches
 from resnoise.training.checkpoint import State
-from resnoise.training.log_lines import Log
 from resnoise.training.observer import Observer
 from resnoise.training.run import Run, RunFiles
 
@@ -367,19 +366,11 @@ def test_a_script_killed_at_random_moments_ends_with_the_same_bits(
     for name in ("weights", "snapshots", "history", "record"):
         command += [f"--{name}", getattr(files, name)]
 
-    # Each process saves its first epoch, and not all others. One that is not read stops after the
-    # 30 lines that a small pipe holds, so that none is at its end when it is killed.
+    # Each process saves its first epoch, and not all others.
     for count in random.sample(range(1, 20), 2):
         delay = random.uniform(0, 0.02)
         moment = f"killed {delay} s after {count} epochs"
-        with subprocess.Popen(command, bufsize=0, stderr=subprocess.PIPE, pipesize=4096) as process:
-            assert process.stderr
-            seen = 0
-            while seen < count and (line := process.stderr.readline()):
-                seen += Log.parse(line.decode()).finished is not None
-            time.sleep(delay)
-            process.kill()
-        assert process.returncode == -signal.SIGKILL, moment
+        assert examples.killed_after(count, command, delay) == -signal.SIGKILL, moment
         assert files.checkpoint.exists(), moment
     subprocess.run(command, check=True, capture_output=True)
     assert result(files) == result(whole), moment

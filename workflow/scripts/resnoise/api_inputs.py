@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from resnoise import devices
 from resnoise.errors import ResnoiseError
+from resnoise.metrics import calls
 from resnoise.trained import user_network
 from resnoise.training.batches import Normalisation
 
@@ -55,7 +56,9 @@ def measured(
         # Inference mode keeps nothing of which a derivative could be computed.
         with devices.full_precision(), torch.inference_mode(False):
             inputs = inputs.clone() if inputs.is_inference() else inputs
-            if user_network.is_random(network, inputs[:1]):
+            with torch.no_grad():
+                logits = calls.logits(network, inputs[:1])
+            if user_network.is_random(network, inputs[:1], logits):
                 raise ResnoiseError(f"a {_kind(network)} given {user_network.RANDOM}")
             yield network, inputs
     finally:

@@ -106,8 +106,8 @@ def code(script: str, environment: str, *plugins: str) -> str:
     Raises:
         ResnoiseError: the registry, of which the option names what matters here, was changed.
     """
-    if _promised is not None and _promised.split(" ")[1] == script:
-        promised, _, _, *names = _promised.split(" ")
+    promised, of, _, *names = _promised.split(" ") if _promised else ("", "", "")
+    if of == script:
         if provenance.facts(plugins) != provenance.facts(names):
             raise ResnoiseError(
                 f"the line of the registry for a network of {script} was changed after the "

@@ -80,9 +80,9 @@ def kept(folder: Path, results: Sequence[Path]) -> list[Kept]:
         for path, own in entries.items()
         if own.get("weights") in weights and (own["weights"], own["metric"]) not in there
     }
+    names = {**damaged, **{path: _name(own) for path, own in entries.items()}}
     found = []
-    for path in place.entries():
-        name = damaged.get(path) or _name(entries[path])
+    for path, name in names.items():
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         found.append(Kept(path, name, size, path in wanted))
     return sorted(found, key=lambda entry: (entry.wanted, entry.name))
